@@ -1,0 +1,3 @@
+drop trigger users_end_sessions on users;
+drop table sessions;
+drop function end_sessions();

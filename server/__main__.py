@@ -1,0 +1,226 @@
+"""The commands: serve, migrate, create-admin, deactivate, activate, settings, openapi.
+
+A command that cannot do its work says why in one sentence and ends with 1; settings that cannot be end with 2.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import dataclasses
+import getpass
+import json
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+import asyncpg
+import psycopg
+import uvloop
+
+from server import __version__, app, embedded, migrate
+from server.auth.passwords import Passwords
+from server.auth.tokens import kept_key
+from server.db import Database
+from server.errors import FieldErrors, Unavailable
+from server.logs import start_logging
+from server.settings import MIN_KEY_BYTES, Settings, SettingsError
+
+
+class CommandError(Exception):
+    """The command cannot do its work; the text says why."""
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+@contextlib.contextmanager
+def _database(settings: Settings) -> Iterator[Settings]:
+    """`settings` with a database behind them: the one they name, or the bundled one while the block lasts."""
+    if settings.database_url:
+        yield settings
+        return
+    cluster = embedded.attach(settings.data_dir)
+    try:
+        key = settings.signing_key or kept_key(settings.data_dir)
+        yield dataclasses.replace(settings, database_url=cluster.url(), signing_key=key)
+    finally:
+        cluster.release()
+
+
+def _migrate(settings: Settings) -> None:
+    try:
+        applied = migrate.migrate(settings.database_url, unique_email=settings.unique_email)
+    except migrate.SharedAddresses:
+        raise CommandError(
+            "UNIQUE_EMAIL is on, but some accounts share an e-mail address: change those, or set UNIQUE_EMAIL=false"
+        ) from None
+    except psycopg.Error as failure:
+        raise CommandError(f"The database could not be brought up to date: {failure}") from None
+    for name in applied:
+        _say(f"Migration {name} applied.")
+
+
+def serve(settings: Settings, options: argparse.Namespace) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    with _database(settings) as ready:
+        if ready.migrate_on_start:
+            _migrate(ready)
+        which = "PostgreSQL at DATABASE_URL" if settings.database_url else f"bundled PostgreSQL in {settings.data_dir}"
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+            loop.run(_serve(ready, which))
+
+
+async def _serve(settings: Settings, which: str) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    runner = app.runner(app.create_app(settings))
+    try:
+        await runner.setup()
+        address = await app.listen(runner)
+        _say(f"Frontdesk {__version__} listens on {address}")
+        _say(f"  Swagger UI  {address}docs")
+        _say(f"  Database    {which}")
+        await stop.wait()
+        _say("Frontdesk stops: it finishes what is under way.")
+    finally:
+        await runner.cleanup()
+
+
+def run_migrate(settings: Settings, options: argparse.Namespace) -> None:
+    """Bring the schema up to date."""
+    with _database(settings) as ready:
+        _migrate(ready)
+        _say("The schema is up to date.")
+
+
+def create_admin(settings: Settings, options: argparse.Namespace) -> None:
+    """Make a staff account; the password comes from a prompt, or from standard input when that is no terminal."""
+    try:
+        account = app.read_registration(options.name, _read_password(), options.email)
+    except FieldErrors as failure:
+        faults = [f"{field}: {text}" for field, texts in failure.fields.items() for text in texts]
+        raise CommandError("\n".join(faults)) from None
+
+    async def create(db: Database) -> None:
+        passwords = Passwords(settings.bcrypt_rounds)
+        try:
+            stored = await passwords.hash(account["password"])
+            await db.row("users/register", account["username"], account["email"], stored, True)
+        except asyncpg.UniqueViolationError as failure:
+            what = "name" if failure.constraint_name == "users_username_key" else "e-mail address"
+            raise CommandError(f"An account with that {what} exists already.") from None
+        finally:
+            passwords.close()
+
+    _ask(settings, create)
+    _say(f"Staff account {account['username']} made.")
+
+
+def _read_password() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("Password, once more: ") != password:
+        raise CommandError("The two passwords differ.")
+    return password
+
+
+def deactivate(settings: Settings, options: argparse.Namespace) -> None:
+    """Deactivate an account, which ends every session of it at once."""
+    _switch(settings, options.name, active=False)
+
+
+def activate(settings: Settings, options: argparse.Namespace) -> None:
+    """Activate an account; sessions that ended stay ended."""
+    _switch(settings, options.name, active=True)
+
+
+def _switch(settings: Settings, name: str, *, active: bool) -> None:
+    async def switch(db: Database) -> None:
+        if await db.row("users/switch", name, active) is None:
+            raise CommandError(f"There is no account named {name}.")
+
+    _ask(settings, switch)
+    _say(f"Account {name} is {'active' if active else 'deactivated'}.")
+
+
+def _ask(settings: Settings, work: Callable[[Database], Awaitable[None]]) -> None:
+    """Run `work` on the database, its schema up to date."""
+
+    async def ask(url: str) -> None:
+        db = await Database.connect(url)
+        try:
+            await work(db)
+        finally:
+            await db.close()
+
+    with _database(settings) as ready:
+        if ready.migrate_on_start:
+            _migrate(ready)
+        asyncio.run(ask(ready.database_url))
+
+
+def show_settings(settings: Settings, options: argparse.Namespace) -> None:
+    """Print the settings in force, secrets hidden."""
+    for name, value in settings.shown().items():
+        _say(f"{name}={value}")
+
+
+def openapi(settings: Settings, options: argparse.Namespace) -> None:
+    """Print the OpenAPI document. Asks no database."""
+    keyed = dataclasses.replace(settings, signing_key=settings.signing_key or "0" * MIN_KEY_BYTES)
+    _say(json.dumps(app.document(app.create_app(keyed)), indent=2, ensure_ascii=False))
+
+
+COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], None]] = {
+    "serve": serve,
+    "migrate": run_migrate,
+    "create-admin": create_admin,
+    "deactivate": deactivate,
+    "activate": activate,
+    "settings": show_settings,
+    "openapi": openapi,
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m server", description="Frontdesk: accounts and sign-in.")
+    parser.add_argument("--version", action="version", version=f"Frontdesk {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    parser.set_defaults(command="serve")
+    for name, command in COMMANDS.items():
+        each = commands.add_parser(name, help=(command.__doc__ or "").partition("\n")[0], description=command.__doc__)
+        if name in ("create-admin", "deactivate", "activate"):
+            each.add_argument("name", metavar="NAME", help="username")
+        if name == "create-admin":
+            each.add_argument("--email", default="", help="e-mail address")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = Settings.read(os.environ)
+        start_logging(settings.log_format)
+        COMMANDS[options.command](settings, options)
+    except SettingsError as failure:
+        print(*failure.faults, sep="\n", file=sys.stderr)
+        return 2
+    except (CommandError, app.CannotListen, embedded.EmbeddedError) as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    except Unavailable as failure:
+        print(f"The database cannot be reached: {failure.__cause__ or failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

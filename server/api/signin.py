@@ -1,0 +1,76 @@
+"""Signing in opens a session, refreshing needs it, signing out ends it. No header is looked at here (contract 1.6)."""
+
+from typing import Any
+
+from aiohttp import web
+
+from server.auth import sessions
+from server.auth.tokens import ACCESS, REFRESH
+from server.errors import NoActiveAccount, Problem, TokenNotValid
+from server.web.bodies import body
+from server.web.endpoints import Access, Endpoints
+from server.web.parts import DB, PASSWORDS, SETTINGS, TOKENS
+from server.web.schemas import AccessToken, Nothing, Refresh, SignIn, TokenPair, Verify
+
+endpoints = Endpoints("sign-in", otherwise=Access.ANONYMOUS)
+
+
+@endpoints.post(
+    "/auth/jwt/create/", access=Access.ANONYMOUS, reads=SignIn, answers=TokenPair, raises=(NoActiveAccount,)
+)
+async def sign_in(request: web.Request) -> Any:
+    """Sign in: exchange a username and password for an access and a refresh token."""
+    given = await body(request)
+    user_id, session_id = await sessions.sign_in(
+        request.app[DB],
+        request.app[PASSWORDS],
+        given["username"],
+        given["password"],
+        request.app[SETTINGS].refresh_lifetime,
+    )
+    tokens = request.app[TOKENS]
+    return {
+        "refresh": tokens.issue(REFRESH, user_id, session_id),
+        "access": tokens.issue(ACCESS, user_id, session_id),
+    }
+
+
+@endpoints.post(
+    "/auth/jwt/refresh/", access=Access.ANONYMOUS, reads=Refresh, answers=AccessToken, raises=(TokenNotValid,)
+)
+async def refresh(request: web.Request) -> Any:
+    """Get a new access token, as long as the session lives."""
+    given = await body(request)
+    claims = request.app[TOKENS].read(given["refresh"], REFRESH)
+    identity = await _identify(request, claims)
+    return {"access": request.app[TOKENS].issue(ACCESS, identity.id, identity.session_id)}
+
+
+@endpoints.post("/auth/jwt/verify/", access=Access.ANONYMOUS, reads=Verify, answers=Nothing, raises=(TokenNotValid,))
+async def verify(request: web.Request) -> Any:
+    """Tell whether a token would be accepted: an access token by a protected route, a refresh token by refresh."""
+    given = await body(request)
+    await _identify(request, request.app[TOKENS].read(given["token"], ACCESS, REFRESH))
+    return {}
+
+
+@endpoints.post(
+    "/auth/jwt/blacklist/", access=Access.ANONYMOUS, reads=Refresh, answers=Nothing, raises=(TokenNotValid,)
+)
+async def sign_out(request: web.Request) -> Any:
+    """Sign out: end the session of a refresh token, with every token that belongs to it."""
+    given = await body(request)
+    await sessions.sign_out(request.app[DB], request.app[TOKENS].read(given["refresh"], REFRESH))
+    return {}
+
+
+async def _identify(request: web.Request, claims: Any) -> sessions.Identity:
+    try:
+        return await sessions.identify(request.app[DB], claims)
+    except TokenNotValid:
+        raise
+    except Problem as failure:
+        if failure.status != 401:
+            raise
+        # Gone, inactive, ended: here they are one answer (contract 12).
+        raise TokenNotValid(sessions.ENDED) from None

@@ -1,0 +1,115 @@
+"""`create_app` puts the house together: the only place that knows all of it."""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from server.api import profiles, service, signin, users
+from server.auth.passwords import Passwords
+from server.auth.tokens import Tokens
+from server.db import Database
+from server.errors import Unavailable
+from server.settings import Settings
+from server.web import bodies, docs
+from server.web.cors import cors
+from server.web.endpoints import install
+from server.web.middleware import access, errors
+from server.web.parts import DB, PASSWORDS, SETTINGS, TOKENS
+from server.web.protocol import Runner
+from server.web.schemas import Registration
+
+log = logging.getLogger(__name__)
+
+TABLES = (users.endpoints, signin.endpoints, profiles.endpoints, service.endpoints)
+
+SWEEP_SECONDS = 600
+SWEEP_ROWS = 1000
+SHUTDOWN_SECONDS = 30.0
+BACKLOG = 1024
+KEEPALIVE_SECONDS = 75.0  # also the longest that the headers of a first request may take
+
+
+class CannotListen(Exception):
+    """The port cannot be opened; the text says which and why."""
+
+
+def create_app(settings: Settings) -> web.Application:
+    """The whole service for `settings`, whose `database_url` and `signing_key` are set by now."""
+    middlewares: list[Middleware] = [errors, access]
+    if settings.cors_origins:
+        middlewares.insert(0, cors(settings.cors_origins))
+    app = web.Application(middlewares=middlewares, client_max_size=bodies.MAX_BYTES)
+    app[SETTINGS] = settings
+    app[PASSWORDS] = Passwords(settings.bcrypt_rounds)
+    app[TOKENS] = Tokens(
+        settings.signing_key,
+        access_lifetime=settings.access_lifetime,
+        refresh_lifetime=settings.refresh_lifetime,
+    )
+    app.cleanup_ctx.extend([_database, _hashing, _sweeping])
+    install(app, [*TABLES, docs.endpoints])
+    docs.describe(app)
+    return app
+
+
+def read_registration(username: str, password: str, email: str) -> dict[str, Any]:
+    """The fields of a new account, checked as registration checks them. Raises FieldErrors."""
+    return bodies.load(Registration(), {"username": username, "password": password, "email": email})
+
+
+def document(app: web.Application) -> dict[str, Any]:
+    """The OpenAPI document of `app`."""
+    return docs.document(app)
+
+
+def runner(app: web.Application) -> Runner:
+    """What serves `app`: a request under way has SHUTDOWN_SECONDS to finish."""
+    return Runner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, keepalive_timeout=KEEPALIVE_SECONDS)
+
+
+async def listen(running: Runner) -> str:
+    """Open the port of the settings; the URL at which the service is to be found. Raises CannotListen."""
+    settings = running.app[SETTINGS]
+    site = web.TCPSite(running, settings.host, settings.port, backlog=BACKLOG)
+    try:
+        await site.start()
+    except OSError as failure:
+        raise CannotListen(f"HOST {settings.host}, PORT {settings.port}: {failure.strerror}") from None
+    host, port = running.addresses[0][:2]
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+async def _database(app: web.Application) -> AsyncIterator[None]:
+    app[DB] = await Database.connect(app[SETTINGS].database_url)
+    yield
+    await app[DB].close()
+
+
+async def _hashing(app: web.Application) -> AsyncIterator[None]:
+    yield
+    app[PASSWORDS].close()
+
+
+async def _sweeping(app: web.Application) -> AsyncIterator[None]:
+    task = asyncio.create_task(_sweep(app[DB]))
+    yield
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def _sweep(db: Database) -> None:
+    """Remove expired sessions now and then, a thousand at a time; processes that sweep at once share the work."""
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  only to spread the processes
+        try:
+            while len(await db.rows("sessions/sweep", SWEEP_ROWS)) == SWEEP_ROWS:
+                pass
+        except Unavailable:
+            log.warning("expired sessions were not swept: the database is away")

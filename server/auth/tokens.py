@@ -1,0 +1,134 @@
+"""Every token belongs to a session and says so (claim `sid`); a token alone proves nothing, the session must live.
+
+JSON Web Tokens as contract 4.1 has them, read under the rules of RFC 8725: one algorithm, one key, nothing from the
+header but `alg`.
+"""
+
+import math
+import os
+import re
+import time
+import uuid
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jwt
+
+from server.errors import TokenNotValid
+from server.settings import MIN_KEY_BYTES
+
+ACCESS = "access"
+REFRESH = "refresh"
+ALGORITHM = "HS256"
+MAX_LENGTH = 4096  # characters; ours have some 300
+MAX_ID = 2**63 - 1
+CACHE = 16_384  # verified tokens kept, some 600 bytes each: a signature is checked once, the expiry at every use
+
+# Times are looked at by hand, at each use. Audience, issuer and subject say nothing here (contract 4.1).
+_OPTIONS: Any = {f"verify_{claim}": False for claim in ("exp", "aud", "iss", "sub", "jti")}
+
+
+class Claims(NamedTuple):
+    """What a sound token says: its kind, whose it is, which session it belongs to, when it expires (epoch seconds)."""
+
+    kind: str
+    user_id: int
+    session_id: uuid.UUID
+    expires: float
+
+
+class Tokens:
+    """Issues and reads the tokens of one signing key."""
+
+    def __init__(self, key: str, *, access_lifetime: int, refresh_lifetime: int) -> None:
+        self._key = key.encode()
+        self._lifetimes = {ACCESS: access_lifetime, REFRESH: refresh_lifetime}
+        self._verified = lru_cache(CACHE)(self._verify)
+
+    def issue(self, kind: str, user_id: int, session_id: uuid.UUID) -> str:
+        """A token of `kind` (ACCESS or REFRESH) for a session, as a compact JWS."""
+        now = int(time.time())
+        claims = {
+            "token_type": kind,
+            "exp": now + self._lifetimes[kind],
+            "iat": now,
+            "jti": uuid.uuid4().hex,
+            "user_id": str(user_id),
+            "sid": str(session_id),
+        }
+        return jwt.encode(claims, self._key, ALGORITHM)
+
+    def read(self, token: str, *kinds: str) -> Claims:
+        """The claims of a token that is sound, not expired and of one of `kinds`. Raises TokenNotValid, saying why."""
+        if len(token) > MAX_LENGTH:
+            raise TokenNotValid
+        claims = self._verified(token)
+        if claims.expires <= time.time():
+            raise TokenNotValid("Token is expired")
+        if claims.kind not in kinds:
+            raise TokenNotValid("Token has wrong type")
+        return claims
+
+    def _verify(self, token: str) -> Claims:
+        try:
+            claims = jwt.decode(token, self._key, [ALGORITHM], options=_OPTIONS)
+        except (jwt.InvalidTokenError, RecursionError, ValueError, OverflowError, TypeError):
+            # Beside PyJWT's own errors: what json says of hostile depth and numbers.
+            raise TokenNotValid from None
+        return _claims(claims)
+
+
+def _claims(claims: dict[str, Any]) -> Claims:
+    """The claims in their types. Raises TokenNotValid, in simplejwt's order and words."""
+    expires = claims.get("exp")
+    if expires is None:
+        raise TokenNotValid("Token has no 'exp' claim")
+    if isinstance(expires, bool) or not isinstance(expires, int | float) or not -1e15 < expires < 1e15:
+        raise TokenNotValid
+    if math.isnan(expires):
+        raise TokenNotValid
+    if "jti" not in claims:
+        raise TokenNotValid("Token has no id")
+    if "token_type" not in claims:
+        raise TokenNotValid("Token has no type")
+    if "user_id" not in claims:
+        raise TokenNotValid("Token contained no recognizable user identification")
+    user_id, session_id = _user_id(claims["user_id"]), _session_id(claims.get("sid"))
+    return Claims(str(claims["token_type"]), user_id, session_id, float(expires))
+
+
+def _user_id(claim: Any) -> int:
+    text = str(claim) if isinstance(claim, int | str) and not isinstance(claim, bool) else ""
+    # The length first: int() takes its time with long ones, and refuses very long ones in its own way.
+    if not re.fullmatch("[0-9]{1,19}", text) or int(text) > MAX_ID:
+        raise TokenNotValid
+    return int(text)
+
+
+def _session_id(claim: Any) -> uuid.UUID:
+    if not isinstance(claim, str) or not re.fullmatch("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", claim):
+        raise TokenNotValid
+    return uuid.UUID(claim)
+
+
+def kept_key(folder: Path) -> str:
+    """The signing key kept in `folder`, made there (mode 0600) by the first who asks; simultaneous starts get the same.
+
+    Raises OSError when the folder cannot be written, ValueError when what is kept there is too short.
+    """
+    path = folder / "signing_key"
+    if not path.exists():
+        fresh = folder / f".signing_key.{os.getpid()}"
+        fresh.touch(mode=0o600)
+        fresh.write_text(os.urandom(MIN_KEY_BYTES).hex())
+        try:
+            path.hardlink_to(fresh)  # fails where somebody was quicker, and never shows half a key
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    key = path.read_text().strip()
+    if len(key.encode()) < MIN_KEY_BYTES:
+        raise ValueError(f"{path} holds fewer than {MIN_KEY_BYTES} bytes: remove it to have a new one made")
+    return key

@@ -1,0 +1,242 @@
+"""Callers who ask the same statement at the same moment travel to PostgreSQL together.
+
+The rules (docs/decisions/coalescing.md):
+
+- A call never joins a statement already sent, only the one not sent yet: every answer is as fresh as if asked alone.
+- At rest a set leaves with the next turn of the event loop; while sets are under way the next one fills up.
+- A changed key stands in at most one set at a time, waiting or under way, so that changes to one row keep their order.
+- When the server refuses a set, each row is tried alone and the failure goes to its owner only.
+- When the connection is lost the outcome is unknown: nothing is tried again, every caller is told.
+- A caller that leaves disturbs nobody; what nobody waits for any more is not sent.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from typing import Any, TypeAlias
+
+from server.errors import Busy, Unavailable
+
+Row: TypeAlias = Any
+"""A row of the answer; its first column is the key."""
+
+Run: TypeAlias = Callable[[Sequence[Sequence[Any]]], Awaitable[Sequence[Row]]]
+"""Runs the statement, given one array per parameter. Raises Unavailable when the connection is lost."""
+
+RunAlone: TypeAlias = Callable[[Sequence[Any]], Awaitable[Row | None]]
+"""Runs the statement for one row, waiting a bounded time for whoever holds it; None when there is no such row."""
+
+MAX_SET = 256  # rows in one statement: beyond this the first would wait too long for the last
+MAX_WAITING = 20_000  # callers of one statement: beyond this a 503 is kinder than an answer the client gave up on
+UNDER_WAY = 2  # sets on their way at once: one is answered while the next is asked
+ALONE = 4  # rows waiting for a lock at once: they must not use up the pool
+
+
+class _Asked:
+    """One row of a set, and those who wait for it."""
+
+    __slots__ = ("arguments", "key", "through", "waiters")
+
+    def __init__(self, arguments: Sequence[Any]) -> None:
+        self.arguments = arguments
+        self.key: Hashable = arguments[0]
+        self.waiters: list[asyncio.Future[Row | None]] = []
+        self.through = False
+
+    def join(self) -> asyncio.Future[Row | None]:
+        # Each caller has a future of its own: one that is cancelled takes nothing from the others.
+        waiter: asyncio.Future[Row | None] = asyncio.get_running_loop().create_future()
+        self.waiters.append(waiter)
+        return waiter
+
+    @property
+    def abandoned(self) -> bool:
+        return all(waiter.done() for waiter in self.waiters)
+
+    def answer(self, row: Row | None) -> None:
+        self.through = True
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_result(row)
+
+    def fail(self, failure: Exception) -> None:
+        self.through = True
+        for waiter in self.waiters:
+            if not waiter.done():
+                # One instance raised in many tasks would gather all their tracebacks.
+                waiter.set_exception(type(failure)() if isinstance(failure, Unavailable) else failure)
+
+
+class Coalesced(ABC):
+    """One statement: the set that fills up, and the sets under way."""
+
+    def __init__(self, run: Run, *, max_set: int = MAX_SET, max_waiting: int = MAX_WAITING) -> None:
+        self._run = run
+        self._max_set = max_set
+        self._max_waiting = max_waiting
+        self._callers = 0
+        self._waiting: dict[Hashable, _Asked] = {}
+        self._under_way = 0
+        self._about_to_send = False
+        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
+
+    async def ask(self, *arguments: Any) -> Row | None:
+        """The row whose key is `arguments[0]`, or None when there is none.
+
+        Raises Busy when too many callers wait already, Unavailable when the connection is lost, and
+        whatever the server says of this very row.
+        """
+        if self._callers >= self._max_waiting:
+            raise Busy
+        self._callers += 1
+        try:
+            return await self._place(arguments)
+        finally:
+            self._callers -= 1
+
+    async def close(self) -> None:
+        """Wait until nothing is waiting or under way."""
+        while self._tasks or self._waiting:
+            await asyncio.wait(self._tasks) if self._tasks else await asyncio.sleep(0)
+
+    @abstractmethod
+    def _place(self, arguments: Sequence[Any]) -> asyncio.Future[Row | None]:
+        """Put one row where it may wait; the future is its caller's."""
+
+    @abstractmethod
+    def _missing(self, asked: _Asked) -> None:
+        """The statement came back without this row."""
+
+    @abstractmethod
+    def _leave(self, asked: _Asked) -> None:
+        """This row is through, or was dropped because nobody waits for it."""
+
+    def _plan(self) -> None:
+        if self._waiting and not self._about_to_send and self._under_way < UNDER_WAY:
+            self._about_to_send = True
+            asyncio.get_running_loop().call_soon(self._send)
+
+    def _send(self) -> None:
+        self._about_to_send = False
+        taken: list[_Asked] = []
+        while self._waiting and len(taken) < self._max_set:
+            asked = self._waiting.pop(next(iter(self._waiting)))
+            if asked.abandoned:
+                self._leave(asked)
+            else:
+                taken.append(asked)
+        if taken:
+            self._under_way += 1
+            self._start(self._carry(taken))
+        self._plan()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _carry(self, taken: list[_Asked]) -> None:
+        try:
+            await self._try_together(taken)
+        except Exception as failure:
+            self._fail(taken, failure)
+        except BaseException:  # the loop is being closed
+            self._fail(taken, Unavailable())
+            raise
+        finally:
+            self._under_way -= 1
+            self._plan()
+
+    async def _try_together(self, taken: list[_Asked]) -> None:
+        try:
+            rows = await self._run(list(zip(*(asked.arguments for asked in taken), strict=True)))
+        except Unavailable:
+            raise
+        except Exception as failure:
+            if len(taken) == 1:
+                return self._fail(taken, failure)
+            for asked in taken:
+                await self._try_together([asked])
+        else:
+            self._deliver(taken, {row[0]: row for row in rows})
+
+    def _deliver(self, taken: list[_Asked], rows: dict[Hashable, Row]) -> None:
+        for asked in taken:
+            row = rows.get(asked.key)
+            if row is None:
+                self._missing(asked)
+            else:
+                asked.answer(row)
+                self._leave(asked)
+
+    def _fail(self, taken: list[_Asked], failure: Exception) -> None:
+        for asked in taken:
+            if not asked.through:
+                asked.fail(failure)
+                self._leave(asked)
+
+
+class Reads(Coalesced):
+    """A statement that changes nothing: callers who want the same key share its row."""
+
+    def _place(self, arguments: Sequence[Any]) -> asyncio.Future[Row | None]:
+        asked = self._waiting.get(arguments[0])
+        if asked is None:
+            asked = self._waiting[arguments[0]] = _Asked(arguments)
+            self._plan()
+        return asked.join()
+
+    def _missing(self, asked: _Asked) -> None:
+        asked.answer(None)
+
+    def _leave(self, asked: _Asked) -> None:
+        pass
+
+
+class Changes(Coalesced):
+    """A statement that changes one row for each key. Rows that somebody else holds are left out and go alone."""
+
+    def __init__(
+        self, run: Run, run_alone: RunAlone, *, max_set: int = MAX_SET, max_waiting: int = MAX_WAITING
+    ) -> None:
+        super().__init__(run, max_set=max_set, max_waiting=max_waiting)
+        self._run_alone = run_alone
+        self._alone = asyncio.Semaphore(ALONE)
+        # Every key that waits or is under way, with the changes to it that came after.
+        self._behind: dict[Hashable, deque[_Asked]] = {}
+
+    def _place(self, arguments: Sequence[Any]) -> asyncio.Future[Row | None]:
+        asked = _Asked(arguments)
+        if asked.key in self._behind:
+            self._behind[asked.key].append(asked)
+        else:
+            self._behind[asked.key] = deque()
+            self._waiting[asked.key] = asked
+            self._plan()
+        return asked.join()
+
+    def _missing(self, asked: _Asked) -> None:
+        # Beside the lanes: a row that is locked for seconds must not hold up the sets behind it.
+        asked.through = True
+        self._start(self._go_alone(asked))
+
+    async def _go_alone(self, asked: _Asked) -> None:
+        try:
+            async with self._alone:
+                asked.answer(await self._run_alone(asked.arguments))
+        except Exception as failure:
+            asked.fail(failure)
+        except BaseException:
+            asked.fail(Unavailable())
+            raise
+        finally:
+            self._leave(asked)
+
+    def _leave(self, asked: _Asked) -> None:
+        behind = self._behind[asked.key]
+        if behind:
+            self._waiting[asked.key] = behind.popleft()
+            self._plan()
+        else:
+            del self._behind[asked.key]

@@ -1,0 +1,175 @@
+"""Runs the files of `sql/` by name, and says "unavailable" when PostgreSQL is.
+
+A statement is asked in one of three ways: `find` and `change` share it with everybody who asks at the same moment;
+`row` and `rows` run it alone. Which columns come back is written at the head of its file.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+import asyncpg
+import orjson
+
+from server.coalesce import Changes, Coalesced, Reads
+from server.errors import Unavailable
+from server.resources import statements
+
+if TYPE_CHECKING:
+    Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+
+log = logging.getLogger(__name__)
+
+POOL = 10  # connections a process; sets make few enough
+ACQUIRE_SECONDS = 5.0  # longest wait for a free connection
+COMMAND_SECONDS = 15.0  # longest wait for an answer
+CONNECT_SECONDS = 5.0
+DEADLOCK_TRIES = 5
+MIN_VERSION = 170_000
+
+SESSION = {
+    "application_name": "frontdesk",
+    "jit": "off",  # compiling costs more than any statement here
+    "timezone": "UTC",
+    "lock_timeout": "5s",
+    "statement_timeout": "15s",
+    "idle_in_transaction_session_timeout": "30s",
+}
+
+# SQLSTATEs that say "not now" instead of "not so": connection and resource classes, shutdown, a lock not had in time.
+_AWAY = ("08", "53", "57", "55P03", "25P03")
+
+
+def is_away(failure: BaseException) -> bool:
+    """Whether `failure` means that PostgreSQL cannot be asked now, as against its having said no."""
+    if isinstance(failure, asyncpg.PostgresError):
+        return (failure.sqlstate or "").startswith(_AWAY)
+    return isinstance(failure, OSError | asyncpg.InterfaceError | TimeoutError | asyncio.IncompleteReadError)
+
+
+class Asker:
+    """Runs statements on one connection."""
+
+    def __init__(self, connection: "Connection", sql: Mapping[str, str]) -> None:
+        self._connection = connection
+        self._sql = sql
+
+    async def rows(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Every row of the statement `name`."""
+        rows: list[asyncpg.Record] = await self._connection.fetch(self._sql[name], *arguments)
+        return rows
+
+    async def row(self, name: str, *arguments: Any) -> asyncpg.Record | None:
+        """The first row of the statement `name`, or None."""
+        return await self._connection.fetchrow(self._sql[name], *arguments)
+
+
+async def _keep(connection: "Connection") -> None:
+    """No reset at release: no statement here leaves session state behind, and the reset costs a round trip."""
+
+
+class Database:
+    """The pool, and the statements that callers share."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+        self._sql = statements()
+        self._reads: dict[str, Reads] = {}
+        self._changes: dict[str, Changes] = {}
+
+    @classmethod
+    async def connect(cls, url: str) -> Self:
+        """A database behind `url`. Raises Unavailable when it cannot be reached, RuntimeError when it is too old."""
+        pool = asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=POOL,
+            timeout=CONNECT_SECONDS,
+            command_timeout=COMMAND_SECONDS,
+            server_settings=SESSION,
+            reset=_keep,
+        )
+        try:
+            await pool
+        except Exception as failure:
+            if is_away(failure):
+                raise Unavailable from failure
+            raise
+        version = await pool.fetchval("select current_setting('server_version_num')::int")
+        if version < MIN_VERSION:
+            await pool.close()
+            raise RuntimeError(f"PostgreSQL 17 or newer is needed; this one is {version // 10_000}")
+        return cls(pool)
+
+    async def close(self) -> None:
+        """Let the sets under way come home, then close every connection."""
+        shared: list[Coalesced] = [*self._reads.values(), *self._changes.values()]
+        await asyncio.gather(*(statement.close() for statement in shared))
+        try:
+            await asyncio.wait_for(self._pool.close(), ACQUIRE_SECONDS)
+        except TimeoutError:
+            self._pool.terminate()
+
+    @asynccontextmanager
+    async def _connection(self) -> "AsyncIterator[Connection]":
+        try:
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+                yield connection
+        except Exception as failure:
+            if is_away(failure):
+                log.warning("database unavailable: %s: %s", type(failure).__name__, failure)
+                raise Unavailable from failure
+            raise
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Asker]:
+        """One transaction: committed when the block ends, rolled back when it raises."""
+        async with self._connection() as connection, connection.transaction():
+            yield Asker(connection, self._sql)
+
+    async def rows(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Every row of the statement `name`, asked alone. Raises Unavailable."""
+        for attempt in range(DEADLOCK_TRIES):
+            try:
+                async with self._connection() as connection:
+                    rows: list[asyncpg.Record] = await connection.fetch(self._sql[name], *arguments)
+                    return rows
+            except asyncpg.DeadlockDetectedError:
+                if attempt == DEADLOCK_TRIES - 1:
+                    raise
+                log.info("deadlock in %s, tried again", name)
+        raise AssertionError("unreachable")
+
+    async def row(self, name: str, *arguments: Any) -> asyncpg.Record | None:
+        """The first row of the statement `name`, asked alone, or None. Raises Unavailable."""
+        rows = await self.rows(name, *arguments)
+        return rows[0] if rows else None
+
+    async def find(self, name: str, key: Any, *more: Any) -> asyncpg.Record | None:
+        """The row of `key`, asked together with everybody who asks statement `name` now. Raises Unavailable, Busy."""
+        reads = self._reads.get(name)
+        if reads is None:
+            reads = self._reads[name] = Reads(lambda columns: self.rows(name, *columns))
+        return await reads.ask(key, *more)
+
+    async def change(self, name: str, key: Any, given: Mapping[str, Any]) -> asyncpg.Record | None:
+        """The row of `key` after the fields of `given` were changed; None when there is no such row.
+
+        Absent is not null: what `given` does not name stays as it is. Changes of one key keep their order, and each
+        is answered after its commit. Raises Unavailable, Busy, and what the database says of this row.
+        """
+        changes = self._changes.get(name)
+        if changes is None:
+            changes = self._changes[name] = Changes(
+                lambda columns: self.rows(name, *columns), lambda arguments: self._change_alone(name, arguments)
+            )
+        return await changes.ask(key, orjson.dumps(given).decode())
+
+    async def _change_alone(self, name: str, arguments: Sequence[Any]) -> asyncpg.Record | None:
+        """Wait for whoever holds the row (`lock_timeout` at most), then change it in the same transaction."""
+        async with self.transaction() as asker:
+            if await asker.row(f"{name.split('/')[0]}/lock", arguments[0]) is None:
+                return None
+            return await asker.row(name, *([argument] for argument in arguments))

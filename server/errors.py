@@ -1,0 +1,194 @@
+"""Every failure that a caller may see, declared once: status, text, headers. Raised anywhere, rendered in one middleware.
+
+Texts and codes are protocol (contract, sections 1.5 and 8): clients parse them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class Problem(Exception):
+    """A failure with an answer: `status`, a JSON `body` and extra `headers`."""
+
+    status = 500
+    text = "Internal server error."
+    code: str | None = None
+    headers: Mapping[str, str] = {}
+
+    def __init__(self, text: str | None = None) -> None:
+        super().__init__(text or self.text)
+        self.detail = text or self.text
+
+    @property
+    def body(self) -> Any:
+        """The answer as JSON-able data (contract 1.5)."""
+        return {"detail": self.detail, "code": self.code} if self.code else {"detail": self.detail}
+
+
+class BadRequest(Problem):
+    """The request cannot be read as HTTP."""
+
+    status = 400
+    text = "The request could not be read."
+
+
+class ParseError(Problem):
+    """The body is not what its content type promises (contract 1.2)."""
+
+    status = 400
+
+
+class FieldErrors(Problem):
+    """Texts by field; faults of the whole object stand under `non_field_errors`."""
+
+    status = 400
+
+    def __init__(self, fields: Mapping[str, Any], sound: Mapping[str, Any] | None = None) -> None:
+        super().__init__("The fields have faults.")
+        self.fields = dict(fields)
+        self.sound = dict(sound or {})  # the fields that have none
+
+    @property
+    def body(self) -> Any:
+        """The field errors as the contract writes them."""
+        return self.fields
+
+
+class NotAuthenticated(Problem):
+    """Nobody is signed in, and the door asks for somebody."""
+
+    status = 401
+    text = "Authentication credentials were not provided."
+    headers = {"WWW-Authenticate": 'Bearer realm="api"'}
+
+
+class BadCredentials(Problem):
+    """Credentials came and are no good (RFC 6750 §3.1)."""
+
+    status = 401
+    text = "Invalid token."
+    headers = {"WWW-Authenticate": 'Bearer realm="api", error="invalid_token"'}
+
+
+class BadAuthorizationHeader(BadCredentials):
+    """The Authorization header is not a keyword and one token."""
+
+    text = "Authorization header must contain two space-delimited values"
+    code = "bad_authorization_header"
+
+
+class UserNotFound(BadCredentials):
+    """The token is sound, its account is gone."""
+
+    text = "User not found"
+    code = "user_not_found"
+
+
+class UserInactive(BadCredentials):
+    """The token is sound, its account is deactivated."""
+
+    text = "User is inactive"
+    code = "user_inactive"
+
+
+class TokenNotValid(BadCredentials):
+    """A token that refresh, verify or blacklist does not take; the text says why."""
+
+    text = "Token is invalid"
+    code = "token_not_valid"
+
+
+class AccessTokenNotValid(TokenNotValid):
+    """An access token that a protected route does not take; the reason stands in `messages`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("Given token not valid for any token type")
+        self.reason = reason
+
+    @property
+    def body(self) -> Any:
+        """The answer with simplejwt's list of messages (contract 1.5)."""
+        message = {"token_class": "AccessToken", "token_type": "access", "message": self.reason}
+        return {**super().body, "messages": [message]}
+
+
+class NoActiveAccount(Problem):
+    """Sign-in failed; which part of it was wrong is nobody's business (trust 8)."""
+
+    status = 401
+    text = "No active account found with the given credentials"
+    headers = NotAuthenticated.headers
+
+
+class Forbidden(Problem):
+    """Signed in, and not allowed."""
+
+    status = 403
+    text = "You do not have permission to perform this action."
+
+
+class NotFound(Problem):
+    """No such path or thing, or none that the caller may know of."""
+
+    status = 404
+    text = "Not found."
+
+
+class MethodNotAllowed(Problem):
+    """The path does not know the method."""
+
+    status = 405
+
+    def __init__(self, method: str) -> None:
+        super().__init__(f'Method "{method}" not allowed.')
+
+
+class NotAcceptable(Problem):
+    """The caller takes no JSON."""
+
+    status = 406
+    text = "Could not satisfy the request Accept header."
+
+
+class RequestTimeout(Problem):
+    """The body did not arrive in time."""
+
+    status = 408
+    text = "The request body did not arrive in time."
+
+
+class Conflict(Problem):
+    """The thing is there already."""
+
+    status = 409
+    text = "It exists already."
+
+
+class TooLarge(Problem):
+    """The body is longer than the service reads."""
+
+    status = 413
+    text = "The request body is too large."
+
+
+class UnsupportedMediaType(Problem):
+    """The body is in a form that the service does not read."""
+
+    status = 415
+
+    def __init__(self, media_type: str) -> None:
+        super().__init__(f'Unsupported media type "{media_type}" in request.')
+
+
+class Unavailable(Problem):
+    """The database cannot be asked now; the outcome of a change that was under way is unknown."""
+
+    status = 503
+    text = "The service is temporarily unavailable."
+    headers = {"Retry-After": "2"}
+
+
+class Busy(Unavailable):
+    """A queue is full: this request was not begun."""
+
+    text = "The service is busy."

@@ -1,0 +1,22 @@
+"""Files that travel with the package: found installed, editable, from a wheel, and in a bare checkout."""
+
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+
+def resource(name: str) -> Traversable:
+    """The folder `name` ("sql", "migrations"): inside an installation, beside `server/` in a checkout."""
+    installed = files("server") / name
+    return installed if installed.is_dir() else Path(__file__).parent.parent / name
+
+
+def statements() -> dict[str, str]:
+    """The text of every file of `sql/`, by its path without the ending: `profiles/find`."""
+    return {
+        f"{folder.name}/{file.name.removesuffix('.sql')}": file.read_text()
+        for folder in resource("sql").iterdir()
+        if folder.is_dir()
+        for file in folder.iterdir()
+        if file.name.endswith(".sql")
+    }

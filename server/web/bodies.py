@@ -1,0 +1,158 @@
+"""Bodies in three media types, bounded and typed before anybody looks at them (contract 1.2)."""
+
+import asyncio
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, cast
+from urllib.parse import parse_qsl
+
+from aiohttp import hdrs, web
+from marshmallow import Schema, ValidationError
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+
+from server.errors import FieldErrors, ParseError, RequestTimeout, UnsupportedMediaType
+from server.web.endpoints import MEDIA_TYPES, declared
+from server.web.fields import Flag
+
+MAX_BYTES = 1024 * 1024
+MAX_FIELDS = 1000
+MAX_DIGITS = 64  # of a number in JSON: no field of ours wants more
+READ_SECONDS = 30.0
+
+JSON, URLENCODED, MULTIPART = MEDIA_TYPES
+
+
+async def body(request: web.Request, schema: type[Schema] | None = None) -> dict[str, Any]:
+    """The fields that came, in their types: those of `schema`, or of what the endpoint declares to read.
+
+    Raises FieldErrors, ParseError, UnsupportedMediaType, RequestTimeout; and aiohttp's error for more than 1 MiB.
+    """
+    wanted = (schema or declared(request.match_info.handler).reads)()  # type: ignore[misc]
+    raw = await _read(request)
+    media_type = _media_type(request) if raw else JSON
+    data = _parse(request, media_type, raw) if raw else {}
+    if data is None:
+        raise FieldErrors({"non_field_errors": ["No data provided"]})
+    if not isinstance(data, dict):
+        kind = type(data).__name__
+        raise FieldErrors({"non_field_errors": [f"Invalid data. Expected a dictionary, but got {kind}."]})
+    if raw and media_type != JSON and request.method in (hdrs.METH_PUT, hdrs.METH_POST):
+        # A form cannot show an unticked box: absent means false (contract 3.3).
+        data = {name: "false" for name, field in wanted.fields.items() if isinstance(field, Flag)} | data
+    fields = load(wanted, data)
+    if media_type == JSON:
+        _refuse_surrogates(raw, data)
+    return fields
+
+
+async def _read(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise RequestTimeout from None
+
+
+def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
+    """`data` in the types of `schema`. Raises FieldErrors, which also carries the fields that are sound."""
+    try:
+        fields: dict[str, Any] = schema.load(data)
+    except ValidationError as failure:
+        raise FieldErrors(failure.messages_dict, cast("dict[str, Any]", failure.valid_data)) from None
+    return fields
+
+
+def _media_type(request: web.Request) -> str:
+    given = request.headers.get(hdrs.CONTENT_TYPE, "")
+    media_type = given.partition(";")[0].strip().lower()
+    if media_type not in MEDIA_TYPES:
+        raise UnsupportedMediaType(given)
+    return media_type
+
+
+def _parse(request: web.Request, media_type: str, raw: bytes) -> Any:
+    if media_type == JSON:
+        return _json(raw)
+    if media_type == URLENCODED:
+        return _form(raw)
+    return _multipart(request.headers[hdrs.CONTENT_TYPE], raw)
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return _decoder.decode(raw.decode())
+    except RecursionError:
+        raise ParseError("JSON parse error - Too deeply nested") from None
+    except ValueError as failure:
+        raise ParseError(f"JSON parse error - {failure}") from None
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        raise ValueError("Duplicate keys in an object")
+    return table
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"Numbers have at most {MAX_DIGITS} digits")
+    return int(digits)
+
+
+def _fraction(digits: str) -> float:
+    number = float(digits) if len(digits) <= MAX_DIGITS else math.inf
+    if math.isinf(number):
+        raise ValueError("Number out of range")
+    return number
+
+
+def _constant(word: str) -> Any:
+    raise ValueError(f"Out of range float values are not JSON compliant: {word!r}")
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_pairs, parse_int=_whole, parse_float=_fraction, parse_constant=_constant)
+
+
+def _refuse_surrogates(raw: bytes, data: Any) -> None:
+    """A field of ours has said so itself, in its own words; this is for keys and fields that are not ours."""
+    if b"\\u" not in raw:
+        return
+    try:
+        json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ParseError("JSON parse error - Surrogate characters are not allowed") from None
+
+
+def _form(raw: bytes) -> dict[str, Any]:
+    try:
+        # The last of a repeated key counts (contract 1.2), as dict() has it.
+        return dict(parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS))
+    except ValueError as failure:
+        raise ParseError(f"Form parse error - {failure}") from None
+
+
+def _multipart(content_type: str, raw: bytes) -> dict[str, Any]:
+    _, options = parse_options_header(content_type)
+    boundary = options.get("boundary", "")
+    if not 1 <= len(boundary) <= 70:  # RFC 2046 §5.1.1
+        raise ParseError("Multipart form parse error - Invalid boundary")
+    fields: dict[str, Any] = {}
+    try:
+        with PushMultipartParser(boundary, max_segment_count=MAX_FIELDS, strict=True) as parser:
+            for event in parser.parse(raw):
+                if isinstance(event, MultipartSegment):
+                    segment, chunks = event, bytearray()
+                elif event is None:
+                    fields[segment.name] = _value(segment, bytes(chunks))
+                else:
+                    chunks += event
+    except (MultipartError, ValueError) as failure:
+        raise ParseError(f"Multipart form parse error - {failure}") from None
+    return fields
+
+
+def _value(segment: MultipartSegment, content: bytes) -> str | bytes:
+    # A file stays bytes, which no field takes for text.
+    return content if segment.filename is not None else content.decode()

@@ -1,0 +1,51 @@
+"""Pages of the origins that the operator names may call, with a bearer token; cookies are never part of it."""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+METHODS = "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"
+HEADERS = "Accept, Authorization, Content-Type, X-Request-ID"
+EXPOSED = "Link, Retry-After, WWW-Authenticate, X-Request-ID"
+PREFLIGHT_SECONDS = "3600"
+
+
+def cors(origins: tuple[str, ...]) -> Middleware:
+    """The middleware that answers preflights and names the allowed origin on every answer (Fetch standard, CORS)."""
+
+    @web.middleware
+    async def add_cors(request: web.Request, handler: Handler) -> web.StreamResponse:
+        origin = request.headers.get(hdrs.ORIGIN)
+        is_allowed = origin is not None and ("*" in origins or origin in origins)
+        response = _preflight() if _is_preflight(request) else await handler(request)
+        # Not only for allowed origins: a cache must not hand the answer of one to another.
+        vary = response.headers.get(hdrs.VARY)
+        response.headers[hdrs.VARY] = f"{vary}, Origin" if vary else "Origin"
+        if is_allowed and origin:
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = "*" if "*" in origins else origin
+            response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = EXPOSED
+        return response
+
+    return add_cors
+
+
+def _is_preflight(request: web.Request) -> bool:
+    return (
+        request.method == hdrs.METH_OPTIONS
+        and hdrs.ORIGIN in request.headers
+        and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
+    )
+
+
+def _preflight() -> web.Response:
+    return web.Response(
+        status=204,
+        headers={
+            hdrs.ACCESS_CONTROL_ALLOW_METHODS: METHODS,
+            hdrs.ACCESS_CONTROL_ALLOW_HEADERS: HEADERS,
+            hdrs.ACCESS_CONTROL_MAX_AGE: PREFLIGHT_SECONDS,
+        },
+    )

@@ -1,0 +1,164 @@
+"""How an endpoint is declared: one decorator says its path, who may enter, what it reads and what it answers.
+
+A door is closed unless it says otherwise: SIGNED_IN is what an endpoint gets that says nothing.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from aiohttp import hdrs, web
+from marshmallow import Schema
+
+from server.errors import MethodNotAllowed, Problem
+from server.web.answers import answer
+
+Handler = Callable[[web.Request], Awaitable[Any]]
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+MEDIA_TYPES = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
+
+
+class Access(Enum):
+    """Who may enter."""
+
+    SIGNED_IN = "somebody signed in"
+    PUBLIC = "anybody, but whoever shows credentials shows good ones (contract 1.6)"
+    ANONYMOUS = "anybody, credentials are not looked at"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """All that is said of one method of one path; the middleware and the document read it from the handler."""
+
+    method: str
+    path: str
+    function: Handler
+    access: Access
+    tag: str
+    reads: type[Schema] | None = None
+    answers: type[Schema] | None = None
+    many: bool = False
+    status: int = 200
+    raises: tuple[type[Problem], ...] = ()
+    is_json: bool = True
+
+
+@dataclass
+class Path:
+    """One path: its endpoints by method, and what it says of all the others."""
+
+    access: Access
+    endpoints: dict[str, Endpoint] = field(default_factory=dict)
+
+    @property
+    def allow(self) -> str:
+        """The Allow header, in the contract's order."""
+        methods = [method for method in METHODS if method in self.endpoints]
+        head = ["HEAD"] if "GET" in self.endpoints else []
+        return ", ".join([*methods, *head, "OPTIONS"])
+
+
+class Endpoints:
+    """A table of endpoints under one tag. `otherwise` is the access of methods that a path does not know."""
+
+    def __init__(self, tag: str, *, otherwise: Access = Access.SIGNED_IN) -> None:
+        self.tag = tag
+        self.otherwise = otherwise
+        self._table: list[Endpoint] = []
+
+    def __iter__(self) -> Iterator[Endpoint]:
+        return iter(self._table)
+
+    def _declare(self, method: str, path: str, access: Access = Access.SIGNED_IN, **says: Any) -> Callable[..., Any]:
+        def declared(function: Handler) -> Handler:
+            self._table.append(
+                Endpoint(method=method, path=path, function=function, access=access, tag=self.tag, **says)
+            )
+            return function
+
+        return declared
+
+    def get(self, path: str, **says: Any) -> Callable[[Handler], Handler]:
+        """Declare a GET (and HEAD); `says` are the fields of Endpoint."""
+        return self._declare("GET", path, **says)
+
+    def post(self, path: str, **says: Any) -> Callable[[Handler], Handler]:
+        """Declare a POST."""
+        return self._declare("POST", path, **says)
+
+    def put(self, path: str, **says: Any) -> Callable[[Handler], Handler]:
+        """Declare a PUT."""
+        return self._declare("PUT", path, **says)
+
+    def patch(self, path: str, **says: Any) -> Callable[[Handler], Handler]:
+        """Declare a PATCH."""
+        return self._declare("PATCH", path, **says)
+
+    def delete(self, path: str, **says: Any) -> Callable[[Handler], Handler]:
+        """Declare a DELETE."""
+        return self._declare("DELETE", path, **says)
+
+
+def install(app: web.Application, tables: Iterable[Endpoints]) -> list[Endpoint]:
+    """Add every endpoint to the router, each path with and without its last slash (contract 11.1): all of them."""
+    paths: dict[str, Path] = {}
+    for table in tables:
+        for endpoint in table:
+            paths.setdefault(endpoint.path, Path(table.otherwise)).endpoints[endpoint.method] = endpoint
+    for path, known in paths.items():
+        handlers = {method: _handler(endpoint, known) for method, endpoint in known.endpoints.items()}
+        if "GET" in handlers:
+            handlers["HEAD"] = handlers["GET"]
+        handlers[hdrs.METH_ANY] = _other_methods(path, known)
+        for spelling in {path, path.rstrip("/") or "/", path.rstrip("/") + "/"}:
+            resource = app.router.add_resource(spelling)
+            for method, handler in handlers.items():
+                resource.add_route(method, handler, expect_handler=_expect)
+    return [endpoint for known in paths.values() for endpoint in known.endpoints.values()]
+
+
+def declared(handler: Any) -> Endpoint:
+    """The endpoint that a routed handler belongs to."""
+    return handler.endpoint  # type: ignore[no-any-return]
+
+
+def _handler(endpoint: Endpoint, known: Path) -> Handler:
+    function, status, allow = endpoint.function, endpoint.status, known.allow
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        result = await function(request)
+        response = result if isinstance(result, web.Response) else answer(result, status)
+        response.headers["Allow"] = allow
+        return response
+
+    handle.endpoint = endpoint  # type: ignore[attr-defined]
+    handle.allow = allow  # type: ignore[attr-defined]
+    return handle
+
+
+def _other_methods(path: str, known: Path) -> Handler:
+    """OPTIONS tells what the path is; whatever else comes is 405, and only for those who may know (contract 1.1)."""
+
+    async def other(request: web.Request) -> Any:
+        if request.method != hdrs.METH_OPTIONS:
+            raise MethodNotAllowed(request.method)
+        first = next(iter(known.endpoints.values()))
+        name, _, description = (first.function.__doc__ or "").strip().partition("\n")
+        return {
+            "name": name.rstrip("."),
+            "description": " ".join(description.split()),
+            "renders": ["application/json"],
+            "parses": list(MEDIA_TYPES),
+        }
+
+    tag = next(iter(known.endpoints.values())).tag
+    return _handler(Endpoint(method="*", path=path, function=other, access=known.access, tag=tag), known)
+
+
+async def _expect(request: web.Request) -> web.StreamResponse | None:
+    if request.headers[hdrs.EXPECT].lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # what was written is no part of the answer
+        return None
+    return answer({"detail": "Only 100-continue can be expected."}, 417)

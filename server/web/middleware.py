@@ -1,0 +1,136 @@
+"""Around every handler: failures become answers in one place, and doors are closed unless declared open."""
+
+import logging
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from server.auth.sessions import Identity, identify
+from server.auth.tokens import ACCESS
+from server.errors import (
+    AccessTokenNotValid,
+    BadAuthorizationHeader,
+    BadCredentials,
+    BadRequest,
+    NotAcceptable,
+    NotAuthenticated,
+    NotFound,
+    ParseError,
+    Problem,
+    TokenNotValid,
+    TooLarge,
+)
+from server.logs import request_id
+from server.web.answers import refuse
+from server.web.endpoints import Access, declared
+from server.web.parts import DB, SETTINGS, TOKENS
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+IDENTITY = web.RequestKey("IDENTITY", Identity)
+_GOOD_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+
+
+@web.middleware
+async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request its id, and turn whatever is raised below into an answer."""
+    given = request.headers.get("X-Request-ID")
+    number = given if given and _GOOD_ID.fullmatch(given) else secrets.token_hex(8)
+    request_id.set(number)
+    began = time.perf_counter()
+    try:
+        response = await handler(request)
+    except Exception as failure:
+        response = refuse(_problem(request, failure))
+        allow = getattr(request.match_info.handler, "allow", None)
+        if allow:
+            response.headers[hdrs.ALLOW] = allow
+    response.headers["X-Request-ID"] = number
+    if request.app[SETTINGS].access_log:
+        spent = (time.perf_counter() - began) * 1000
+        log.info("%s %s %s %.1f ms", request.method, request.rel_url.raw_path, response.status, spent)
+    return response
+
+
+def _problem(request: web.Request, failure: Exception) -> Problem:
+    if isinstance(failure, Problem):
+        return failure
+    if isinstance(failure, web.HTTPRequestEntityTooLarge):
+        return TooLarge()
+    if isinstance(failure, ConnectionError | web.RequestPayloadError):
+        return ParseError("The request body was cut off.")
+    if isinstance(failure, HttpProcessingError):  # a compressed or chunked body that is none
+        return BadRequest("The request body could not be decoded.")
+    log.error("%s %s failed", request.method, request.rel_url.raw_path, exc_info=failure)
+    return Problem()
+
+
+@web.middleware
+async def access(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Close every door that was not declared open; find out who asks, before the body is read."""
+    if request.match_info.http_exception is not None:
+        raise NotFound
+    endpoint = declared(request.match_info.handler)
+    if endpoint.is_json and not _takes_json(request.headers.get(hdrs.ACCEPT)):
+        raise NotAcceptable
+    if endpoint.access is Access.ANONYMOUS:
+        return await handler(request)
+    identity = await _identity(request)
+    if identity is not None:
+        request[IDENTITY] = identity
+    elif endpoint.access is not Access.PUBLIC:
+        raise NotAuthenticated
+    return await handler(request)
+
+
+async def _identity(request: web.Request) -> Identity | None:
+    """Who the Authorization header speaks for, or None when it does not try (contract 1.6). Raises a 401."""
+    headers = request.headers.getall(hdrs.AUTHORIZATION, ())
+    if not headers:
+        return None
+    if len(headers) > 1:
+        raise BadAuthorizationHeader
+    keyword, *values = headers[0].split()[:3] or [""]
+    match keyword.lower():
+        case "bearer" | "jwt":
+            if len(values) != 1:
+                raise BadAuthorizationHeader
+            return await _bearer(request, values[0])
+        case "token":
+            raise _unknown_api_token(values)
+        case _:
+            return None
+
+
+async def _bearer(request: web.Request, token: str) -> Identity:
+    try:
+        return await identify(request.app[DB], request.app[TOKENS].read(token, ACCESS))
+    except TokenNotValid as failure:
+        raise AccessTokenNotValid(failure.detail) from None
+
+
+def _unknown_api_token(values: list[str]) -> BadCredentials:
+    if not values:
+        return BadCredentials("Invalid token header. No credentials provided.")
+    if len(values) > 1:
+        return BadCredentials("Invalid token header. Token string should not contain spaces.")
+    return BadCredentials("Invalid token.")
+
+
+def _takes_json(accept: str | None) -> bool:
+    """Whether an Accept header leaves room for JSON (RFC 9110 §12.5.1: the most specific range decides)."""
+    if not accept or accept == "*/*" or accept == "application/json":
+        return True
+    quality = {}
+    for part in accept.lower().split(","):
+        kind, *parameters = (piece.strip() for piece in part.split(";"))
+        quality[kind] = not any(re.fullmatch(r"q=0(\.0{0,3})?", parameter) for parameter in parameters)
+    for kind in ("application/json", "application/*", "*/*"):
+        if kind in quality:
+            return quality[kind]
+    return False

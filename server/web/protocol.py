@@ -1,0 +1,47 @@
+"""Bytes that are no HTTP are answered, too: in JSON, echoing nothing, with one line in the log."""
+
+import logging
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from server.errors import BadRequest, Problem
+from server.web.answers import refuse
+
+log = logging.getLogger(__name__)
+
+
+class Protocol(RequestHandler):
+    """Answers bytes that are no HTTP: no handler ever sees them, so the middleware cannot."""
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """A JSON 400 that echoes nothing, one line in the log, and the connection closed."""
+        if status >= 500:
+            log.error("unhandled failure outside of a handler", exc_info=exc)
+        else:
+            log.info("malformed request from %s: %s", request.remote, type(exc).__name__)
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun already")
+        response = refuse(BadRequest() if status < 500 else Problem())
+        response.force_close()
+        return response
+
+
+class Server(web.Server):
+    """aiohttp's server with our protocol."""
+
+    def __call__(self) -> RequestHandler:
+        """A protocol for one connection."""
+        return Protocol(self, loop=self._loop, **self._kwargs)
+
+
+class Runner(web.AppRunner):
+    """aiohttp's runner with our server."""
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        # aiohttp offers no seam here; the class differs in __call__ alone.
+        server.__class__ = Server
+        return server

@@ -1,0 +1,28 @@
+-- Change profiles, each only in the fields that are given: the changed rows. Rows that somebody else holds are left out.
+-- shape: profiles/find
+-- $1 ids, $2 the given fields of each, as JSON objects
+with held as (
+    select p.id
+    from profiles p
+    where p.id = any($1::bigint[])
+    order by p.id
+    for no key update skip locked
+)
+update profiles p
+set
+    description = case when v.given ? 'description' then v.given ->> 'description' else p.description end,
+    location = coalesce(v.given ->> 'location', p.location),
+    is_creator = coalesce((v.given ->> 'is_creator')::boolean, p.is_creator)
+from held
+join unnest($1::bigint[], $2::jsonb[]) as v (id, given) on v.id = held.id
+join users u on true
+where p.id = held.id and u.id = p.user_id
+returning
+    p.id,
+    p.user_id,
+    u.username as "user",
+    p.description,
+    p.location,
+    p.date_joined,
+    p.updated_on,
+    p.is_creator

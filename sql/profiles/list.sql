@@ -1,0 +1,17 @@
+-- A page of profiles by id.
+-- shape: profiles/find
+-- $1 id after which the page begins, $2 rows at most, $3 whether those of deactivated accounts are shown
+select
+    p.id,
+    p.user_id,
+    u.username as "user",
+    p.description,
+    p.location,
+    p.date_joined,
+    p.updated_on,
+    p.is_creator
+from profiles p
+join users u on u.id = p.user_id
+where p.id > $1 and (u.is_active or $3)
+order by p.id
+limit $2

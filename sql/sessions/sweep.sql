@@ -1,0 +1,12 @@
+-- Remove some expired sessions: their ids. Rows that somebody else holds wait for the next round.
+-- $1 rows at most
+delete from sessions
+where id in (
+    select id
+    from sessions
+    where expires_at <= now()
+    order by expires_at
+    limit $1
+    for update skip locked
+)
+returning id

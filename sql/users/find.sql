@@ -1,0 +1,5 @@
+-- The user object.
+-- $1 id
+select email, id, username
+from users
+where id = $1

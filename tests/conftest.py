@@ -1,0 +1,170 @@
+"""One cluster for a run, one database for each worker, one application for each test; people who speak in verbs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from psycopg import sql
+
+from server import migrate
+from server.app import create_app, runner
+from server.embedded import attach
+from server.settings import Settings
+
+KEY = "a signing key for tests, 32 bytes or more"
+PASSWORD = "correct horse battery"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make room for what a run leaves behind: all of it stays in the checkout."""
+    (config.rootpath / ".cache").mkdir(exist_ok=True)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Any]:
+    """A running PostgreSQL that all workers of this run share, and that ends with the last of them."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "cluster"
+    folder.mkdir(exist_ok=True)
+    running = attach(folder, durable=False, say=lambda text: None)
+    yield running
+    running.release()
+
+
+@pytest.fixture(scope="session")
+def make_database(cluster: Any, worker_id: str) -> Callable[[str], str]:
+    """Makes an empty database and gives its URL."""
+
+    def make(name: str) -> str:
+        name = f"{name}_{worker_id}"
+        with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+            connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        return cluster.url(name)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def database_url(make_database: Callable[[str], str]) -> str:
+    """This worker's database, migrated."""
+    url = make_database("test")
+    migrate.migrate(url)
+    return url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator["psycopg.Connection[Any]"]:
+    """A connection past the service: to look, and to do what psql would. Everything is deleted before the test."""
+    with psycopg.connect(database_url, autocommit=True, row_factory=psycopg.rows.dict_row) as connection:
+        connection.execute("delete from users")
+        yield connection
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    """The settings of the application under test. A module overrides this fixture to test others."""
+    return Settings(database_url=database_url, signing_key=KEY, bcrypt_rounds=4)
+
+
+class HouseServer(TestServer):
+    """aiohttp's test server with the service's own runner, so that malformed HTTP is answered as in service."""
+
+    async def _make_runner(self, **kwargs: Any) -> Any:
+        return runner(self.app)
+
+
+@pytest.fixture
+async def client(settings: Settings, database: Any) -> AsyncIterator[TestClient]:
+    """Somebody who is not signed in."""
+    async with TestClient(HouseServer(create_app(settings))) as visitor:
+        yield visitor
+
+
+@dataclass
+class Person:
+    """An account that is signed in. Its verbs give (status, json)."""
+
+    client: TestClient
+    username: str
+    id: int = 0
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def header(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.tokens['access']}"}
+
+    async def ask(self, method: str, path: str, **says: Any) -> tuple[int, Any]:
+        headers = self.header | says.pop("headers", {})
+        async with self.client.request(method, path, headers=headers, **says) as response:
+            return response.status, await response.json() if await response.read() else None
+
+    async def get(self, path: str, **says: Any) -> tuple[int, Any]:
+        return await self.ask("GET", path, **says)
+
+    async def post(self, path: str, json: Any = None, **says: Any) -> tuple[int, Any]:
+        return await self.ask("POST", path, json=json, **says)
+
+    async def put(self, path: str, json: Any = None, **says: Any) -> tuple[int, Any]:
+        return await self.ask("PUT", path, json=json, **says)
+
+    async def patch(self, path: str, json: Any = None, **says: Any) -> tuple[int, Any]:
+        return await self.ask("PATCH", path, json=json, **says)
+
+    async def delete(self, path: str, json: Any = None, **says: Any) -> tuple[int, Any]:
+        return await self.ask("DELETE", path, json=json, **says)
+
+    async def sign_in(self) -> "Person":
+        """Sign in once more: the same account in a session of its own."""
+        status, tokens = await post(self.client, "/auth/jwt/create/", username=self.username, password=PASSWORD)
+        assert status == 200, tokens
+        return Person(self.client, self.username, self.id, tokens)
+
+    async def profile(self) -> dict[str, Any]:
+        """The account's own profile."""
+        _, profiles = await self.get("/api/accounts/all-profiles?limit=1000")
+        return next(profile for profile in profiles if profile["user"] == self.username)
+
+
+async def post(client: TestClient, path: str, **fields: Any) -> tuple[int, Any]:
+    """Send `fields` as JSON without credentials: (status, json)."""
+    async with client.post(path, json=fields) as response:
+        return response.status, await response.json() if await response.read() else None
+
+
+@pytest.fixture
+def make_person(client: TestClient, database: "psycopg.Connection[Any]") -> Callable[..., Any]:
+    """Registers somebody and signs them in; `staff=True` makes them staff."""
+
+    async def make(username: str, *, email: str = "", staff: bool = False) -> Person:
+        status, user = await post(client, "/auth/users/", username=username, password=PASSWORD, email=email)
+        assert status == 201, user
+        if staff:
+            await asyncio.to_thread(database.execute, "update users set is_staff = true where id = %s", [user["id"]])
+        return await Person(client, username, user["id"]).sign_in()
+
+    return make
+
+
+@pytest.fixture
+async def anna(make_person: Callable[..., Any]) -> Person:
+    """Somebody who is signed in."""
+    return await make_person("anna", email="anna@example.com")
+
+
+@pytest.fixture
+async def boris(make_person: Callable[..., Any]) -> Person:
+    """Somebody else who is signed in."""
+    return await make_person("boris", email="boris@example.com")
+
+
+@pytest.fixture
+async def staff(make_person: Callable[..., Any]) -> Person:
+    """A member of staff who is signed in."""
+    return await make_person("sofia", staff=True)
+
+
