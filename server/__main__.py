@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import TypeAlias
 
 import asyncpg
 import psycopg
@@ -26,6 +27,9 @@ from server.errors import FieldErrors, Unavailable
 from server.logs import start_logging
 from server.settings import MIN_KEY_BYTES, Settings, SettingsError
 
+Revive: TypeAlias = Callable[[], bool]
+"""Starts the bundled database again if it died; blocks."""
+
 
 class CommandError(Exception):
     """The command cannot do its work; the text says why."""
@@ -36,15 +40,15 @@ def _say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def _database(settings: Settings) -> Iterator[Settings]:
-    """`settings` with a database behind them: the one they name, or the bundled one while the block lasts."""
+def _database(settings: Settings) -> Iterator[tuple[Settings, Revive | None]]:
+    """`settings` with a database behind them, the one they name or the bundled one, and what revives the latter."""
     if settings.database_url:
-        yield settings
+        yield settings, None
         return
     cluster = embedded.attach(settings.data_dir)
     try:
         key = settings.signing_key or kept_key(settings.data_dir)
-        yield dataclasses.replace(settings, database_url=cluster.url(), signing_key=key)
+        yield dataclasses.replace(settings, database_url=cluster.url(), signing_key=key), cluster.revive
     finally:
         cluster.release()
 
@@ -64,20 +68,20 @@ def _migrate(settings: Settings) -> None:
 
 def serve(settings: Settings, options: argparse.Namespace) -> None:
     """Serve until SIGINT or SIGTERM."""
-    with _database(settings) as ready:
+    with _database(settings) as (ready, revive):
         if ready.migrate_on_start:
             _migrate(ready)
         which = "PostgreSQL at DATABASE_URL" if settings.database_url else f"bundled PostgreSQL in {settings.data_dir}"
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-            loop.run(_serve(ready, which))
+            loop.run(_serve(ready, which, revive))
 
 
-async def _serve(settings: Settings, which: str) -> None:
+async def _serve(settings: Settings, which: str, revive: Revive | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    runner = app.runner(app.create_app(settings))
+    runner = app.runner(app.create_app(settings, revive))
     try:
         await runner.setup()
         address = await app.listen(runner)
@@ -92,7 +96,7 @@ async def _serve(settings: Settings, which: str) -> None:
 
 def run_migrate(settings: Settings, options: argparse.Namespace) -> None:
     """Bring the schema up to date."""
-    with _database(settings) as ready:
+    with _database(settings) as (ready, _):
         _migrate(ready)
         _say("The schema is up to date.")
 
@@ -158,7 +162,7 @@ def _ask(settings: Settings, work: Callable[[Database], Awaitable[None]]) -> Non
         finally:
             await db.close()
 
-    with _database(settings) as ready:
+    with _database(settings) as (ready, _):
         if ready.migrate_on_start:
             _migrate(ready)
         asyncio.run(ask(ready.database_url))

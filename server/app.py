@@ -2,19 +2,21 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from server import embedded
 from server.api import profiles, service, signin, users
 from server.auth.passwords import Passwords
 from server.auth.tokens import Tokens
 from server.db import Database
-from server.errors import Unavailable
+from server.errors import Problem
 from server.settings import Settings
 from server.web import bodies, docs
 from server.web.cors import cors
@@ -29,6 +31,7 @@ log = logging.getLogger(__name__)
 TABLES = (users.endpoints, signin.endpoints, profiles.endpoints, service.endpoints)
 
 SWEEP_SECONDS = 600
+REVIVE_SECONDS = 0.5  # between two looks at a database that may have died
 SWEEP_ROWS = 1000
 SHUTDOWN_SECONDS = 30.0
 BACKLOG = 1024
@@ -39,8 +42,11 @@ class CannotListen(Exception):
     """The port cannot be opened; the text says which and why."""
 
 
-def create_app(settings: Settings) -> web.Application:
-    """The whole service for `settings`, whose `database_url` and `signing_key` are set by now."""
+def create_app(settings: Settings, revive: Callable[[], bool] | None = None) -> web.Application:
+    """The whole service for `settings`, whose `database_url` and `signing_key` are set by now.
+
+    `revive` starts the bundled database again if it died; it blocks, and runs in a thread.
+    """
     middlewares: list[Middleware] = [errors, access]
     if settings.cors_origins:
         middlewares.insert(0, cors(settings.cors_origins))
@@ -52,7 +58,9 @@ def create_app(settings: Settings) -> web.Application:
         access_lifetime=settings.access_lifetime,
         refresh_lifetime=settings.refresh_lifetime,
     )
-    app.cleanup_ctx.extend([_database, _hashing, _sweeping])
+    app.cleanup_ctx.extend([_database, _hashing, _beside(_sweep)])
+    if revive is not None:
+        app.cleanup_ctx.append(_beside(functools.partial(_revive, revive)))
     install(app, [*TABLES, docs.endpoints])
     docs.describe(app)
     return app
@@ -96,12 +104,17 @@ async def _hashing(app: web.Application) -> AsyncIterator[None]:
     app[PASSWORDS].close()
 
 
-async def _sweeping(app: web.Application) -> AsyncIterator[None]:
-    task = asyncio.create_task(_sweep(app[DB]))
-    yield
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+def _beside(work: Callable[[Database], Coroutine[Any, Any, None]]) -> Callable[[web.Application], AsyncIterator[None]]:
+    """Run `work` beside the service for as long as it serves."""
+
+    async def context(app: web.Application) -> AsyncIterator[None]:
+        task = asyncio.create_task(work(app[DB]))
+        yield
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    return context
 
 
 async def _sweep(db: Database) -> None:
@@ -111,5 +124,18 @@ async def _sweep(db: Database) -> None:
         try:
             while len(await db.rows("sessions/sweep", SWEEP_ROWS)) == SWEEP_ROWS:
                 pass
-        except Unavailable:
+        except Problem:
             log.warning("expired sessions were not swept: the database is away")
+
+
+async def _revive(revive: Callable[[], bool], db: Database) -> None:
+    """Start the bundled database again as soon as a statement finds it gone."""
+    while True:
+        await db.lost.wait()
+        db.lost.clear()
+        try:
+            if await asyncio.to_thread(revive):
+                log.warning("the bundled database had died and was started again")
+        except embedded.EmbeddedError:
+            log.exception("the bundled database cannot be started")
+        await asyncio.sleep(REVIVE_SECONDS)

@@ -76,6 +76,7 @@ class Database:
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
         self._sql = statements()
+        self.lost = asyncio.Event()  # set whenever the database could not be asked
         self._reads: dict[str, Reads] = {}
         self._changes: dict[str, Changes] = {}
 
@@ -119,6 +120,7 @@ class Database:
                 yield connection
         except Exception as failure:
             if is_away(failure):
+                self.lost.set()
                 log.warning("database unavailable: %s: %s", type(failure).__name__, failure)
                 raise Unavailable from failure
             raise

@@ -1,4 +1,4 @@
-"""Every failure that a caller may see, declared once: status, text, headers. Raised anywhere, rendered in one middleware.
+"""Every failure that a caller may see, declared once: status, text, headers. One middleware renders them all.
 
 Texts and codes are protocol (contract, sections 1.5 and 8): clients parse them.
 """

@@ -4,7 +4,6 @@ from typing import NamedTuple
 from uuid import UUID
 
 from server.auth.passwords import Passwords
-
 from server.auth.tokens import Claims
 from server.db import Database
 from server.errors import NoActiveAccount, TokenNotValid, UserInactive, UserNotFound

@@ -1,4 +1,4 @@
-"""The fields of request bodies, in the contract's words (sections 1.3, 3, 8). All faults of all fields report together."""
+"""Fields of request bodies, in the contract's words (sections 1.3, 3, 8). All faults of all fields report together."""
 
 import ipaddress
 import re

@@ -1,0 +1,1 @@
+"""Proofs of identity. No HTTP in here."""

@@ -1,0 +1,79 @@
+"""Passwords are hashed off the event loop, in a bounded number of threads with a bounded queue before them.
+
+bcrypt reads 72 bytes; so that every character counts it is given the SHA-256 of the password (`bcrypt_sha256`,
+contract 5.1). Whoever has no password that could fit costs a hash, too: time tells nothing (trust 8).
+"""
+
+import asyncio
+import hashlib
+import os
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import bcrypt
+
+from server.errors import Busy
+
+Result = TypeVar("Result")
+
+WAITING = 64  # callers before the threads; at 12 rounds the last of them waits some ten seconds
+_PREFIX = "bcrypt_sha256$"
+_OURS = re.compile(r"bcrypt_sha256\$\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
+
+
+class Passwords:
+    """Hashes and checks passwords."""
+
+    def __init__(self, rounds: int, *, threads: int | None = None, waiting: int = WAITING) -> None:
+        threads = threads or os.cpu_count() or 1
+        self._rounds = rounds
+        self._limit = waiting
+        self._waiting = 0
+        self._lanes = asyncio.Semaphore(threads)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="hash")
+
+    async def hash(self, password: str) -> str:
+        """The stored form of a password: `bcrypt_sha256$$2b$…`. Raises Busy when the queue is full."""
+        return await self._run(self._hash, password)
+
+    async def check(self, password: str, stored: str | None) -> bool:
+        """Whether `password` fits `stored`; what can fit nothing costs one hash and is False. Raises Busy."""
+        return await self._run(self._check, password, stored)
+
+    def is_outdated(self, stored: str) -> bool:
+        """Whether a hash is weaker than today's or foreign, and is to be written anew at the next sign-in."""
+        ours = _OURS.fullmatch(stored)
+        return ours is None or int(ours[1]) < self._rounds
+
+    def close(self) -> None:
+        """Run what is under way to its end, and no more."""
+        self._threads.shutdown(cancel_futures=True)
+
+    async def _run(self, work: Callable[..., Result], *arguments: object) -> Result:
+        if self._waiting >= self._limit:
+            raise Busy
+        self._waiting += 1
+        try:
+            await self._lanes.acquire()  # who is cancelled here leaves the queue, and no hash is run
+        finally:
+            self._waiting -= 1
+        running = asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        # The lane is free when the thread is, not when the caller has left.
+        running.add_done_callback(lambda _: self._lanes.release())
+        return await asyncio.shield(running)
+
+    def _hash(self, password: str) -> str:
+        return _PREFIX + bcrypt.hashpw(_digest(password), bcrypt.gensalt(self._rounds)).decode()
+
+    def _check(self, password: str, stored: str | None) -> bool:
+        if stored is None or not _OURS.fullmatch(stored):
+            self._hash(password)
+            return False
+        return bcrypt.checkpw(_digest(password), stored.removeprefix(_PREFIX).encode())
+
+
+def _digest(password: str) -> bytes:
+    # Fields refuse lone surrogates; should one come here all the same, it must not raise with the password in its text.
+    return hashlib.sha256(password.encode("utf-8", "surrogatepass")).hexdigest().encode()

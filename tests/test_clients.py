@@ -1,0 +1,186 @@
+"""Real clients against a started process: aiohttp, requests and curl; four processes that behave as one."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import requests
+
+from tests.conftest import KEY, PASSWORD
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parent.parent
+START_SECONDS = 30
+
+
+class Started:
+    """A service in a process of its own."""
+
+    def __init__(self, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "server"],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], "PORT": "0", "BCRYPT_ROUNDS": "4", **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.said: list[str] = []
+        self.url = self._wait_for(r"listens on (\S+)/")
+
+    def _wait_for(self, pattern: str) -> str:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.said.append(line)
+            found = re.search(pattern, line)
+            if found:
+                return found[1]
+        self.stop(signal.SIGKILL)
+        raise AssertionError("".join(self.said))
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        self.process.communicate(timeout=START_SECONDS)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return self.process.returncode
+
+
+@pytest.fixture
+def start(database_url: str, database: Any) -> Iterator[Callable[..., Started]]:
+    """Starts a service on this worker's database; all are stopped at the end."""
+    running: list[Started] = []
+
+    def begin(**environment: str) -> Started:
+        running.append(Started(**{"DATABASE_URL": database_url, "SIGNING_KEY": KEY, **environment}))
+        return running[-1]
+
+    yield begin
+    for each in running:
+        if each.process.poll() is None:
+            each.stop()
+
+
+def header(tokens: dict[str, str]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {tokens['access']}"}
+
+
+def register(url: str, username: str) -> dict[str, str]:
+    """Register and sign in: the tokens."""
+    account = {"username": username, "password": PASSWORD}
+    assert requests.post(f"{url}/auth/users/", json=account, timeout=10).status_code == 201
+    return requests.post(f"{url}/auth/jwt/create/", data=account, timeout=10).json()
+
+
+def test_requests_takes_the_tour(start: Callable[..., Started]) -> None:
+    url = start().url
+    tokens = register(url, "anna")
+    assert requests.get(f"{url}/auth/users/me", headers=header(tokens), timeout=10).json()["username"] == "anna"
+    profile = requests.get(f"{url}/api/accounts/all-profiles", headers=header(tokens), timeout=10).json()[0]
+    answer = requests.put(
+        f"{url}/api/accounts/profile/{profile['id']}",
+        headers=header(tokens),
+        files={"location": (None, "Lisbon"), "is_creator": (None, "on")},
+        timeout=10,
+    )
+    assert answer.json() | {"updated_on": ""} == profile | {"location": "Lisbon", "is_creator": True, "updated_on": ""}
+
+
+async def test_aiohttp_takes_the_tour(start: Callable[..., Started]) -> None:
+    url = start().url
+    account = {"username": "anna", "password": PASSWORD}
+    async with aiohttp.ClientSession(url) as session:
+        assert (await session.post("/auth/users/", json=account)).status == 201
+        tokens = await (await session.post("/auth/jwt/create/", data=account)).json()
+        me = await session.get("/auth/users/me/", headers=header(tokens))
+        assert (me.status, (await me.json())["username"]) == (200, "anna")
+
+
+def test_curl_takes_the_tour_of_the_readme(start: Callable[..., Started]) -> None:
+    url = start().url
+    tour = re.search(r"Paste this.*?```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert tour
+    assert shutil.which("curl")
+    script = tour[1].replace("http://127.0.0.1:8080", url)
+    answers = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, timeout=30).stdout.splitlines()
+    kinds = [(re.findall(r'"(\w+)":', answer) or [""])[0] for answer in answers]
+    assert kinds == ["email", "email", "email", "id", "id", "access", "", "detail"], answers
+    assert '"location":"Lisbon","date_joined"' in answers[4]
+    assert "token_not_valid" in answers[7]
+
+
+def test_four_processes_on_one_database_behave_as_one(start: Callable[..., Started]) -> None:
+    first, second, third, fourth = (start().url for _ in range(4))
+    tokens = register(first, "anna")
+    assert requests.get(f"{second}/auth/users/me/", headers=header(tokens), timeout=10).status_code == 200
+    assert requests.post(f"{third}/auth/jwt/blacklist/", json=tokens, timeout=10).status_code == 200
+    for url in (first, second, third, fourth):
+        assert requests.get(f"{url}/auth/users/me/", headers=header(tokens), timeout=10).status_code == 401
+    again = {"username": "ANNA", "password": PASSWORD}
+    assert requests.post(f"{fourth}/auth/users/", json=again, timeout=10).status_code == 400
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_service_cleanly(start: Callable[..., Started], number: int) -> None:
+    assert start().stop(number) == 0
+
+
+def test_what_was_answered_before_a_kill_is_there_after_it(start: Callable[..., Started]) -> None:
+    service = start()
+    tokens = register(service.url, "anna")
+    service.stop(signal.SIGKILL)
+    assert requests.get(f"{start().url}/auth/users/me/", headers=header(tokens), timeout=10).status_code == 200
+
+
+def test_the_bundled_database_starts_and_keeps_its_key(tmp_path: Path) -> None:
+    where = {"DATA_DIR": str(tmp_path / "data")}
+    service = Started(**where)
+    tokens = register(service.url, "anna")
+    assert service.stop() == 0
+    assert (tmp_path / "data" / "signing_key").stat().st_mode & 0o777 == 0o600
+    service = Started(**where)
+    assert requests.get(f"{service.url}/auth/users/me/", headers=header(tokens), timeout=10).status_code == 200
+    assert service.stop() == 0
+
+
+def test_faulty_settings_stop_the_start_with_every_fault_named() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "server"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "PORT": "x", "BCRYPT_ROUNDS": "99", "DATABASE_URL": "postgresql://h/d"},
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+    )
+    assert ended.returncode == 2
+    assert [line.split()[0] for line in ended.stderr.splitlines()] == ["PORT", "BCRYPT_ROUNDS", "SIGNING_KEY"]
+
+
+def test_a_killed_database_is_503_and_comes_back_by_itself(tmp_path: Path) -> None:
+    service = Started(DATA_DIR=str(tmp_path / "data"))
+    tokens = register(service.url, "anna")
+    pid = int((tmp_path / "data" / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+    os.kill(pid, signal.SIGKILL)
+    answer = requests.get(f"{service.url}/auth/users/me/", headers=header(tokens), timeout=20)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+    assert requests.get(f"{service.url}/healthz", timeout=10).status_code == 200
+    wait_for(service.url, tokens, 200)
+    assert service.stop() == 0
+
+
+def wait_for(url: str, tokens: dict[str, str], status: int) -> None:
+    """Ask until the answer has `status`."""
+    ends = time.monotonic() + START_SECONDS
+    while requests.get(f"{url}/auth/users/me/", headers=header(tokens), timeout=20).status_code != status:
+        assert time.monotonic() < ends
+        time.sleep(0.05)
