@@ -84,6 +84,7 @@ async def _serve(settings: Settings, which: str, revive: Revive | None) -> None:
     runner = app.runner(app.create_app(settings, revive))
     try:
         await runner.setup()
+        app.settle()
         address = await app.listen(runner)
         _say(f"Frontdesk {__version__} listens on {address}")
         _say(f"  Swagger UI  {address}docs")

@@ -11,6 +11,11 @@ def resource(name: str) -> Traversable:
     return installed if installed.is_dir() else Path(__file__).parent.parent / name
 
 
+def package(name: str) -> Traversable:
+    """The folder of a Python package."""
+    return files(name)
+
+
 def statements() -> dict[str, str]:
     """The text of every file of `sql/`, by its path without the ending: `profiles/find`."""
     return {

@@ -29,7 +29,12 @@ def to_json(data: Any) -> bytes:
 
 def answer(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """`data` as JSON; with status 204 there is no body, and no content type."""
-    body, kept = (None, _BARE.copy()) if status == 204 else (to_json(data), _JSON.copy())
+    return answer_bytes(None if status == 204 else to_json(data), status, headers)
+
+
+def answer_bytes(body: bytes | None, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """JSON that is ready to go, or no body."""
+    kept = _BARE.copy() if body is None else _JSON.copy()
     if headers:
         kept.update(headers)
     return web.Response(body=body, status=status, headers=kept)

@@ -42,6 +42,7 @@ class Endpoint:
     status: int = 200
     raises: tuple[type[Problem], ...] = ()
     is_json: bool = True
+    is_listed: bool = True
 
 
 @dataclass
@@ -105,7 +106,7 @@ def install(app: web.Application, tables: Iterable[Endpoints]) -> list[Endpoint]
     paths: dict[str, Path] = {}
     for table in tables:
         for endpoint in table:
-            paths.setdefault(endpoint.path, Path(table.otherwise)).endpoints[endpoint.method] = endpoint
+            paths.setdefault(_with_digits(endpoint.path), Path(table.otherwise)).endpoints[endpoint.method] = endpoint
     for path, known in paths.items():
         handlers = {method: _handler(endpoint, known) for method, endpoint in known.endpoints.items()}
         if "GET" in handlers:
@@ -116,6 +117,11 @@ def install(app: web.Application, tables: Iterable[Endpoints]) -> list[Endpoint]
             for method, handler in handlers.items():
                 resource.add_route(method, handler, expect_handler=_expect)
     return [endpoint for known in paths.values() for endpoint in known.endpoints.values()]
+
+
+def _with_digits(path: str) -> str:
+    # Ids are digits, ASCII ones; a name that is none never falls through to them (contract 12).
+    return path.replace("{id}", "{id:[0-9]+}")
 
 
 def declared(handler: Any) -> Endpoint:
@@ -140,10 +146,11 @@ def _handler(endpoint: Endpoint, known: Path) -> Handler:
 def _other_methods(path: str, known: Path) -> Handler:
     """OPTIONS tells what the path is; whatever else comes is 405, and only for those who may know (contract 1.1)."""
 
+    first = next(iter(known.endpoints.values()))
+
     async def other(request: web.Request) -> Any:
         if request.method != hdrs.METH_OPTIONS:
             raise MethodNotAllowed(request.method)
-        first = next(iter(known.endpoints.values()))
         name, _, description = (first.function.__doc__ or "").strip().partition("\n")
         return {
             "name": name.rstrip("."),
@@ -152,8 +159,8 @@ def _other_methods(path: str, known: Path) -> Handler:
             "parses": list(MEDIA_TYPES),
         }
 
-    tag = next(iter(known.endpoints.values())).tag
-    return _handler(Endpoint(method="*", path=path, function=other, access=known.access, tag=tag), known)
+    all_others = Endpoint(method="*", path=path, function=other, access=known.access, tag=first.tag, is_listed=False)
+    return _handler(all_others, known)
 
 
 async def _expect(request: web.Request) -> web.StreamResponse | None:

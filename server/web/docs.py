@@ -1,0 +1,73 @@
+"""The document and Swagger UI, served by the service itself under a strict policy: nothing comes from elsewhere."""
+
+import hashlib
+import mimetypes
+from typing import Any
+
+from aiohttp import hdrs, web
+from marshmallow import Schema
+
+from server.errors import NotFound
+from server.resources import package
+from server.web.answers import GUARDED, answer_bytes, to_json
+from server.web.endpoints import Access, Endpoints
+from server.web.openapi import openapi
+
+endpoints = Endpoints("documentation", otherwise=Access.ANONYMOUS)
+
+DOCUMENT = web.AppKey("DOCUMENT", dict[str, Any])
+BYTES = web.AppKey("BYTES", bytes)
+
+# Swagger UI writes style attributes and inline SVG images; scripts come from files of ours alone.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+FILES = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png", "start.js")
+
+
+def describe(app: web.Application) -> None:
+    """Make the document of all endpoints of `app`, once."""
+    app[DOCUMENT] = openapi(app)
+    app[BYTES] = to_json(app[DOCUMENT])
+
+
+def document(app: web.Application) -> dict[str, Any]:
+    """The OpenAPI document of `app`."""
+    return app[DOCUMENT]
+
+
+@endpoints.get("/openapi.json", access=Access.ANONYMOUS, answers=Schema, is_listed=False)
+async def read_document(request: web.Request) -> web.Response:
+    """Read the OpenAPI document."""
+    return answer_bytes(request.app[BYTES])
+
+
+@endpoints.get("/docs", access=Access.ANONYMOUS, is_json=False, is_listed=False)
+async def read_docs(request: web.Request) -> web.Response:
+    """Explore the API in Swagger UI."""
+    return _file(request, "index.html")
+
+
+@endpoints.get(r"/docs/{file:[\w.-]+}", access=Access.ANONYMOUS, is_json=False, is_listed=False)
+async def read_file(request: web.Request) -> web.Response:
+    """Read a part of Swagger UI."""
+    name = request.match_info["file"]
+    if name not in FILES:
+        raise NotFound
+    return _file(request, name)
+
+
+def _file(request: web.Request, name: str) -> web.Response:
+    content = (package("server.web") / "swagger" / name).read_bytes()
+    headers = {
+        **GUARDED,
+        "Content-Security-Policy": POLICY,
+        "Cache-Control": "no-cache",  # asked for again each time, sent only when it changed
+        "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"',
+    }
+    if request.headers.get(hdrs.IF_NONE_MATCH) == headers["ETag"]:
+        return web.Response(status=304, headers=headers)
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    charset = "utf-8" if kind.startswith("text/") or kind.endswith("javascript") else None
+    return web.Response(body=content, content_type=kind, charset=charset, headers=headers)
