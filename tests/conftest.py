@@ -166,5 +166,3 @@ async def boris(make_person: Callable[..., Any]) -> Person:
 async def staff(make_person: Callable[..., Any]) -> Person:
     """A member of staff who is signed in."""
     return await make_person("sofia", staff=True)
-
-

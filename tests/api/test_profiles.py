@@ -1,0 +1,172 @@
+"""Profiles: everybody signed in reads them, each is its owner's to change (contract 2, 3.3, 3.4, 11.16–17)."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiohttp import FormData
+
+from tests.conftest import Person
+
+SHAPE = ["id", "user", "description", "location", "date_joined", "updated_on", "is_creator"]
+FORBIDDEN = (403, {"detail": "You do not have permission to perform this action."})
+MISSING = (404, {"detail": "No userProfile matches the given query."})
+
+
+async def path_of(person: Person) -> str:
+    return f"/api/accounts/profile/{(await person.profile())['id']}"
+
+
+async def test_a_profile_has_the_contracts_shape(anna: Person, boris: Person) -> None:
+    status, profile = await boris.get(await path_of(anna))
+    assert (status, list(profile), profile["user"]) == (200, SHAPE, "anna")
+    assert profile["date_joined"].endswith("Z")
+
+
+async def test_a_user_whom_psql_inserts_has_a_profile(anna: Person, database: Any) -> None:
+    database.execute("insert into users (username) values ('imported')")
+    _, profiles = await anna.get("/api/accounts/all-profiles")
+    assert [profile["user"] for profile in profiles] == ["anna", "imported"]
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+async def test_an_edit_changes_what_is_given_and_nothing_else(anna: Person, method: str) -> None:
+    path = await path_of(anna)
+    state: dict[str, Any] = {"description": None, "location": "", "is_creator": False}
+    for given in (
+        {"description": " trimmed "},
+        {"location": "Lisbon"},
+        {"is_creator": True},
+        {"description": None},
+        {"description": "", "location": ""},
+        {"id": 1, "user": "boris", "date_joined": "x", "user_id": 1, "nonsense": {}},
+        {},
+    ):
+        status, profile = await anna.ask(method, path, json=given)
+        state |= {
+            name: value.strip() if isinstance(value, str) else value for name, value in given.items() if name in state
+        }
+        assert (status, list(profile)) == (200, SHAPE)
+        assert profile.items() >= (state | {"user": "anna"}).items()
+
+
+@pytest.mark.parametrize(
+    ("given", "faults"),
+    [
+        ({"location": "x" * 31}, {"location": ["Ensure this field has no more than 30 characters."]}),
+        ({"location": None}, {"location": ["This field may not be null."]}),
+        ({"description": []}, {"description": ["Not a valid string."]}),
+        ({"description": "a\0b"}, {"description": ["Null characters are not allowed."]}),
+        ({"is_creator": "maybe"}, {"is_creator": ["Must be a valid boolean."]}),
+        ({"is_creator": None}, {"is_creator": ["This field may not be null."]}),
+        (
+            {"is_creator": [], "location": {}},
+            {"is_creator": ["Must be a valid boolean."], "location": ["Not a valid string."]},
+        ),
+    ],
+)
+async def test_a_faulty_edit_names_every_fault_and_changes_nothing(anna: Person, given: Any, faults: Any) -> None:
+    before = await anna.profile()
+    path = await path_of(anna)
+    for method in ("PUT", "PATCH"):
+        assert await anna.ask(method, path, json=given) == (400, faults)
+    assert await anna.profile() == before
+
+
+@pytest.mark.parametrize(
+    ("method", "flag"), [("PUT", False), ("PATCH", True)], ids=["put means false", "patch leaves it"]
+)
+@pytest.mark.parametrize("multipart", [False, True], ids=["form", "multipart"])
+async def test_a_form_without_the_flag(anna: Person, method: str, flag: bool, multipart: bool) -> None:
+    path = await path_of(anna)
+    await anna.patch(path, {"description": "kept", "is_creator": True})
+    form = FormData({"location": "Rome"}, default_to_multipart=multipart)
+    status, profile = await anna.ask(method, path, data=form)
+    assert (status, profile["is_creator"], profile["location"], profile["description"]) == (200, flag, "Rome", "kept")
+
+
+async def test_an_empty_text_in_a_form_is_stored(anna: Person) -> None:
+    path = await path_of(anna)
+    await anna.patch(path, {"location": "Rome"})
+    assert (await anna.ask("PATCH", path, data="location="))[0] == 415
+    _, profile = await anna.ask("PATCH", path, data={"location": "", "description": ""})
+    assert (profile["location"], profile["description"]) == ("", "")
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+async def test_only_the_owner_changes_a_profile_not_even_staff_may(
+    anna: Person, boris: Person, staff: Person, method: str
+) -> None:
+    path = await path_of(anna)
+    for stranger in (boris, staff):
+        assert await stranger.ask(method, path, data=b"{broken") == FORBIDDEN
+    assert (await boris.get(path))[0] == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
+async def test_a_profile_that_is_not_there_is_404_before_the_body_is_read(anna: Person, method: str) -> None:
+    assert await anna.ask(method, "/api/accounts/profile/999999999", data=b"{broken") == MISSING
+    assert (await anna.ask(method, f"/api/accounts/profile/{10**40}", data=b"{broken"))[0] == 404
+
+
+async def test_a_deleted_profile_can_be_made_anew_once(anna: Person) -> None:
+    path = await path_of(anna)
+    assert await anna.delete(path) == (204, None)
+    assert (await anna.get(path))[0] == 404
+    given = {"description": "new", "location": "Oslo", "is_creator": "yes"}
+    status, profile = await anna.post("/api/accounts/all-profiles", given)
+    assert (status, list(profile)) == (201, SHAPE)
+    assert profile.items() >= (given | {"is_creator": True, "user": "anna"}).items()
+    assert await anna.post("/api/accounts/all-profiles", given) == (409, {"detail": "You have a profile already."})
+
+
+async def test_many_profiles_made_at_once_are_one(anna: Person) -> None:
+    await anna.delete(await path_of(anna))
+    answers = await asyncio.gather(*(anna.post("/api/accounts/all-profiles", {}) for _ in range(20)))
+    assert sorted(status for status, _ in answers) == [201] + [409] * 19
+
+
+async def test_the_list_is_ordered_and_paged(anna: Person, database: Any) -> None:
+    database.execute("insert into users (username) select 'p' || n from generate_series(1, 250) n")
+    seen: list[dict[str, Any]] = []
+    path, pages = "/api/accounts/all-profiles", 0
+    while path:
+        response = await anna.client.get(path, headers=anna.header)
+        seen += await response.json()
+        path = str(response.links["next"]["url"].relative()) if "next" in response.links else ""
+        pages += 1
+    ids = [profile["id"] for profile in seen]
+    assert (pages, len(ids), ids) == (3, 251, sorted(set(ids)))
+    status, all_at_once = await anna.get("/api/accounts/all-profiles?limit=1000")
+    assert (status, all_at_once) == (200, seen)
+
+
+async def test_profiles_of_deactivated_accounts_are_listed_for_staff_alone(
+    anna: Person, boris: Person, staff: Person, database: Any
+) -> None:
+    database.execute("update users set is_active = false where id = %s", [boris.id])
+    names = {}
+    for person in (anna, staff):
+        _, profiles = await person.get("/api/accounts/all-profiles")
+        names[person.username] = [profile["user"] for profile in profiles]
+    assert names == {"anna": ["anna", "sofia"], "sofia": ["anna", "boris", "sofia"]}
+
+
+async def test_edits_of_different_fields_at_once_undo_nothing(anna: Person) -> None:
+    path = await path_of(anna)
+    givens = [{"description": "here"}, {"location": "Oslo"}, {"is_creator": True}]
+    await asyncio.gather(*(anna.patch(path, given) for given in givens * 10))
+    profile = await anna.profile()
+    assert (profile["description"], profile["location"], profile["is_creator"]) == ("here", "Oslo", True)
+
+
+async def test_what_is_read_after_an_edit_is_the_edit(anna: Person) -> None:
+    path = await path_of(anna)
+
+    async def edit_and_read(number: int) -> None:
+        _, edited = await anna.patch(path, {"description": str(number)})
+        _, read = await anna.get(path)
+        assert edited["description"] == str(number)
+        assert read["updated_on"] >= edited["updated_on"]
+
+    await asyncio.gather(*map(edit_and_read, range(50)))
