@@ -1,0 +1,193 @@
+"""Bodies: three media types, bounded; what is odd gets a clear 4xx and leaves nothing behind (contract 1.2, 1.3)."""
+
+import asyncio
+import gzip
+import io
+import json
+from typing import Any
+
+import pytest
+from aiohttp import FormData
+from aiohttp.test_utils import TestClient
+
+from tests.conftest import PASSWORD, Person
+
+JSON = {"Content-Type": "application/json"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+MULTIPART = {"Content-Type": "multipart/form-data; boundary=x"}
+
+
+async def send(
+    client: TestClient, data: Any, headers: dict[str, str], path: str = "/auth/jwt/create/"
+) -> tuple[int, Any]:
+    # As a file: aiohttp warns of large bodies that are bytes.
+    content = io.BytesIO(data) if isinstance(data, bytes) else data
+    async with client.post(path, data=content, headers=headers) as response:
+        return response.status, await response.json()
+
+
+@pytest.mark.parametrize(
+    ("data", "detail"),
+    [
+        (b"{", "JSON parse error - Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+        (b"nonsense", "JSON parse error - Expecting value: line 1 column 1 (char 0)"),
+        (b'{"a": NaN}', "JSON parse error - Out of range float values are not JSON compliant: 'NaN'"),
+        (b'{"a": -Infinity}', "JSON parse error - Out of range float values are not JSON compliant: '-Infinity'"),
+        (b'{"a": 1e400}', "JSON parse error - Number out of range"),
+        (b'{"a": 1' + b"0" * 5000 + b"}", "JSON parse error - Numbers have at most 64 digits"),
+        (b'{"a": 0.' + b"1" * 5000 + b"}", "JSON parse error - Number out of range"),
+        (b"[" * 100_000, "JSON parse error - Too deeply nested"),
+        (b'{"a":' * 100_000, "JSON parse error - Too deeply nested"),
+        (b'{"username": "a", "username": "b"}', "JSON parse error - Duplicate keys in an object"),
+        (b'{"x": {"a": 1, "a": 2}}', "JSON parse error - Duplicate keys in an object"),
+        (
+            b"\xef\xbb\xbf{}",
+            "JSON parse error - Expecting value: line 1 column 1 (char 0)",
+        ),
+    ],
+    ids=lambda value: value[:20].decode() if isinstance(value, bytes) else "",
+)
+async def test_broken_json_is_a_parse_error(client: TestClient, data: bytes, detail: str) -> None:
+    assert await send(client, data, JSON) == (400, {"detail": detail})
+
+
+@pytest.mark.parametrize("data", ['{"a": "é"}'.encode("latin-1"), '{"a": 1}'.encode("utf-16")])
+async def test_json_is_utf_8(client: TestClient, data: bytes) -> None:
+    status, fault = await send(client, data, JSON)
+    assert (status, fault["detail"][:36]) == (400, "JSON parse error - 'utf-8' codec can")
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        ("null", "No data provided"),
+        ("[]", "Invalid data. Expected a dictionary, but got list."),
+        ('"x"', "Invalid data. Expected a dictionary, but got str."),
+        ("1", "Invalid data. Expected a dictionary, but got int."),
+        ("1.5", "Invalid data. Expected a dictionary, but got float."),
+        ("true", "Invalid data. Expected a dictionary, but got bool."),
+    ],
+)
+async def test_json_that_is_no_object_is_told_so(client: TestClient, data: str, fault: str) -> None:
+    assert await send(client, data, JSON) == (400, {"non_field_errors": [fault]})
+
+
+@pytest.mark.parametrize("where", ['{"x": "\\ud800"}', '{"\\udfff": 1}', '{"x": [{"y": "\\ud800z"}]}'])
+async def test_lone_surrogates_are_refused_wherever_they_stand(anna: Person, where: str) -> None:
+    status, fault = await anna.patch("/auth/users/me/", data=where, headers=JSON)
+    assert (status, fault) == (400, {"detail": "JSON parse error - Surrogate characters are not allowed"})
+
+
+async def test_escaped_pairs_of_surrogates_are_ordinary_characters(anna: Person) -> None:
+    path = f"/api/accounts/profile/{(await anna.profile())['id']}"
+    status, profile = await anna.patch(path, data='{"description": "\\ud83d\\ude00"}', headers=JSON)
+    assert (status, profile["description"]) == (200, "😀")
+
+
+@pytest.mark.parametrize("headers", [{}, JSON, FORM, MULTIPART, {"Content-Type": "text/plain"}])
+async def test_an_empty_body_is_an_empty_object(client: TestClient, headers: dict[str, str]) -> None:
+    required = ["This field is required."]
+    assert await send(client, b"", headers) == (400, {"username": required, "password": required})
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "application/jsonx", "json", ""])
+async def test_other_media_types_are_415(client: TestClient, kind: str) -> None:
+    answer = 415, {"detail": f'Unsupported media type "{kind}" in request.'}
+    assert await send(client, b"{}", {"Content-Type": kind}) == answer
+
+
+async def test_a_media_type_is_known_whatever_its_case_and_parameters(anna: Person) -> None:
+    given = json.dumps({"username": "anna", "password": PASSWORD})
+    assert (await send(anna.client, given, {"Content-Type": "Application/JSON; charset=utf-8"}))[0] == 200
+
+
+async def test_the_last_of_a_repeated_form_key_counts(anna: Person) -> None:
+    twice = f"username=x&password=y&username=anna&password={PASSWORD.replace(' ', '+')}"
+    assert (await send(anna.client, twice, FORM))[0] == 200
+
+
+@pytest.mark.parametrize("data", [b"username=%ED%A0%80", b"username=%ff", b"\xff=1", b"&".join([b"a=1"] * 1001)])
+async def test_a_broken_form_is_a_parse_error(client: TestClient, data: bytes) -> None:
+    status, fault = await send(client, data, FORM)
+    assert (status, fault["detail"].startswith("Form parse error - ")) == (400, True)
+
+
+def part(name: str, value: bytes, more: str = "") -> bytes:
+    return f'--x\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n'.encode() + value + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"nonsense", "multipart/form-data; boundary=x"),
+        (b"--x\r\n\r\n", "multipart/form-data; boundary=x"),
+        (part("username", b"anna"), "multipart/form-data; boundary=x"),
+        (part("username", b"\xff") + b"--x--\r\n", "multipart/form-data; boundary=x"),
+        (part("a", b"1") * 1001 + b"--x--\r\n", "multipart/form-data; boundary=x"),
+        (part("username", b"anna") + b"--x--\r\n", "multipart/form-data"),
+        (part("username", b"anna") + b"--x--\r\n", "multipart/form-data; boundary=" + "x" * 71),
+        (b'--x\r\nContent-Disposition: attachment; name="a"\r\n\r\n1\r\n--x--\r\n', "multipart/form-data; boundary=x"),
+        (b"--x\r\nContent-Disposition: form-data\r\n\r\n1\r\n--x--\r\n", "multipart/form-data; boundary=x"),
+    ],
+)
+async def test_a_broken_multipart_is_a_parse_error(client: TestClient, data: bytes, kind: str) -> None:
+    status, fault = await send(client, data, {"Content-Type": kind})
+    assert (status, fault.get("detail", "")[:29]) == (400, "Multipart form parse error - "), fault
+
+
+async def test_a_file_is_no_text(client: TestClient) -> None:
+    form = FormData()
+    form.add_field("username", b"anna", filename="anna.txt")
+    form.add_field("password", PASSWORD)
+    assert await send(client, form, {}) == (400, {"username": ["Not a valid string."]})
+
+
+async def test_a_multipart_delete_is_read(anna: Person) -> None:
+    form = FormData({"current_password": PASSWORD}, default_to_multipart=True)
+    assert await anna.delete("/auth/users/me/", data=form) == (204, None)
+
+
+async def test_a_mebibyte_is_read_and_more_is_not(anna: Person) -> None:
+    def padded(size: int) -> bytes:
+        body = json.dumps({"username": "anna", "password": PASSWORD, "x": ""})
+        return body.replace('"x": ""', '"x": "' + "x" * (size - len(body)) + '"').encode()
+
+    assert (await send(anna.client, padded(1024 * 1024), JSON))[0] == 200
+    too_large = 413, {"detail": "The request body is too large."}
+    assert await send(anna.client, padded(1024 * 1024 + 1), JSON) == too_large
+
+
+async def test_a_bomb_is_not_unpacked(client: TestClient) -> None:
+    bomb = gzip.compress(b" " * 200_000_000)
+    status, _ = await send(client, bomb, JSON | {"Content-Encoding": "gzip"})
+    assert status == 413
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_body_that_is_not_compressed_as_it_says_is_400(client: TestClient, encoding: str) -> None:
+    status, fault = await send(client, b"{nonsense}", JSON | {"Content-Encoding": encoding})
+    assert (status, list(fault)) == (400, ["detail"])
+
+
+async def test_a_chunked_body_is_read(anna: Person) -> None:
+    async def chunks() -> Any:
+        for byte in json.dumps({"username": "anna", "password": PASSWORD}).encode():
+            yield bytes([byte])
+
+    assert (await send(anna.client, chunks(), JSON))[0] == 200
+
+
+async def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(
+    client: TestClient, database: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = json.dumps({"username": "anna", "password": PASSWORD}).encode()
+    for sent in (0, 1, len(body) - 1):
+        _, writer = await asyncio.open_connection(client.host, client.port)
+        head = "POST /auth/users/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:sent])
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+    assert (await client.get("/readyz")).status == 200
+    assert database.execute("select * from users").fetchall() == []
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
