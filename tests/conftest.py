@@ -166,3 +166,20 @@ async def boris(make_person: Callable[..., Any]) -> Person:
 async def staff(make_person: Callable[..., Any]) -> Person:
     """A member of staff who is signed in."""
     return await make_person("sofia", staff=True)
+
+
+@pytest.fixture
+def start(database_url: str, database: Any) -> Iterator[Callable[..., Any]]:
+    """Starts a service in a process of its own on this worker's database; all are stopped at the end."""
+    from tests.processes import Started
+
+    running: list[Any] = []
+
+    def begin(**environment: str) -> Any:
+        running.append(Started(**{"DATABASE_URL": database_url, "SIGNING_KEY": KEY, **environment}))
+        return running[-1]
+
+    yield begin
+    for each in running:
+        if each.process.poll() is None:
+            each.stop()

@@ -7,79 +7,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 import requests
 
-from tests.conftest import KEY, PASSWORD
+from tests.conftest import PASSWORD
+from tests.processes import START_SECONDS, Started, header, register
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
-START_SECONDS = 30
-
-
-class Started:
-    """A service in a process of its own."""
-
-    def __init__(self, **environment: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "server"],
-            cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "PORT": "0", "BCRYPT_ROUNDS": "4", **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.said: list[str] = []
-        self.url = self._wait_for(r"listens on (\S+)/")
-
-    def _wait_for(self, pattern: str) -> str:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.said.append(line)
-            found = re.search(pattern, line)
-            if found:
-                return found[1]
-        self.stop(signal.SIGKILL)
-        raise AssertionError("".join(self.said))
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        self.process.communicate(timeout=START_SECONDS)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        return self.process.returncode
-
-
-@pytest.fixture
-def start(database_url: str, database: Any) -> Iterator[Callable[..., Started]]:
-    """Starts a service on this worker's database; all are stopped at the end."""
-    running: list[Started] = []
-
-    def begin(**environment: str) -> Started:
-        running.append(Started(**{"DATABASE_URL": database_url, "SIGNING_KEY": KEY, **environment}))
-        return running[-1]
-
-    yield begin
-    for each in running:
-        if each.process.poll() is None:
-            each.stop()
-
-
-def header(tokens: dict[str, str]) -> dict[str, str]:
-    return {"Authorization": f"Bearer {tokens['access']}"}
-
-
-def register(url: str, username: str) -> dict[str, str]:
-    """Register and sign in: the tokens."""
-    account = {"username": username, "password": PASSWORD}
-    assert requests.post(f"{url}/auth/users/", json=account, timeout=10).status_code == 201
-    return requests.post(f"{url}/auth/jwt/create/", data=account, timeout=10).json()
 
 
 def test_requests_takes_the_tour(start: Callable[..., Started]) -> None:

@@ -111,7 +111,7 @@ def install(app: web.Application, tables: Iterable[Endpoints]) -> list[Endpoint]
         handlers = {method: _handler(endpoint, known) for method, endpoint in known.endpoints.items()}
         if "GET" in handlers:
             handlers["HEAD"] = handlers["GET"]
-        handlers[hdrs.METH_ANY] = _other_methods(path, known)
+        handlers[hdrs.METH_ANY] = _other_methods(known)
         for spelling in {path, path.rstrip("/") or "/", path.rstrip("/") + "/"}:
             resource = app.router.add_resource(spelling)
             for method, handler in handlers.items():
@@ -143,7 +143,7 @@ def _handler(endpoint: Endpoint, known: Path) -> Handler:
     return handle
 
 
-def _other_methods(path: str, known: Path) -> Handler:
+def _other_methods(known: Path) -> Handler:
     """OPTIONS tells what the path is; whatever else comes is 405, and only for those who may know (contract 1.1)."""
 
     first = next(iter(known.endpoints.values()))
@@ -159,7 +159,9 @@ def _other_methods(path: str, known: Path) -> Handler:
             "parses": list(MEDIA_TYPES),
         }
 
-    all_others = Endpoint(method="*", path=path, function=other, access=known.access, tag=first.tag, is_listed=False)
+    all_others = Endpoint(
+        method="*", path=first.path, function=other, access=known.access, tag=first.tag, is_listed=False
+    )
     return _handler(all_others, known)
 
 

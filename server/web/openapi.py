@@ -66,8 +66,10 @@ _ALWAYS = {
     "X-Request-ID": {**_TEXT, "required": True, "description": "Stands in the log beside what happened."},
 }
 _HEADERS: dict[int, dict[str, Any]] = {
-    401: {"WWW-Authenticate": {**_TEXT, "required": True, "description": "RFC 6750, section 3."}},
-    503: {"Retry-After": {**_TEXT, "required": True, "description": "Seconds."}},
+    400: {},  # bytes that are no HTTP are answered before there is a path to allow anything, or an id
+    404: {"X-Request-ID": _ALWAYS["X-Request-ID"]},  # an id that is no number is no path of ours either
+    401: _ALWAYS | {"WWW-Authenticate": {**_TEXT, "required": True, "description": "RFC 6750, section 3."}},
+    503: _ALWAYS | {"Retry-After": {**_TEXT, "required": True, "description": "Seconds."}},
 }
 _LINK = {"Link": {**_TEXT, "description": 'The next page, `<…>; rel="next"`, where there is one.'}}
 
@@ -146,8 +148,7 @@ def _statuses(endpoint: Endpoint) -> Iterable[int]:
 
 def _fault(status: int) -> dict[str, Any]:
     description, schema = _FAULTS[status]
-    # Bytes that are no HTTP are answered 400 before there is a path, and with it an Allow header.
-    headers = {} if status == 400 else _ALWAYS | _HEADERS.get(status, {})
+    headers = _HEADERS.get(status, _ALWAYS)
     return {"description": description, "headers": headers, "content": {"application/json": {"schema": schema}}}
 
 

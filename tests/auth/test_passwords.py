@@ -1,0 +1,142 @@
+"""Passwords are hashed off the loop, in bounded lanes; whoever has none costs a hash, too."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import bcrypt
+import pytest
+
+from server.auth.passwords import Passwords
+from server.errors import Busy
+
+SAMPLE = "bcrypt_sha256$$2b$04$abcdefghijklmnopqrstuuIvyWZlBcE3WoQXKqRnwrLYJ6nenE0Bq"  # contract 5.1
+
+
+@pytest.fixture
+def passwords() -> Iterator[Passwords]:
+    made = Passwords(4, threads=1, waiting=2)
+    yield made
+    made.close()
+
+
+class Counting:
+    """Stands before bcrypt: counts what is run, and where, and holds it up while `gate` is shut."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.threads: list[str] = []
+        for name in ("hashpw", "checkpw"):
+            monkeypatch.setattr(bcrypt, name, self._around(getattr(bcrypt, name)))
+
+    def _around(self, function: Any) -> Any:
+        def counted(*arguments: Any) -> Any:
+            self.threads.append(threading.current_thread().name)
+            self.gate.wait(10)
+            return function(*arguments)
+
+        return counted
+
+
+@pytest.fixture
+def hashes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counting]:
+    counting = Counting(monkeypatch)
+    yield counting
+    counting.gate.set()
+
+
+async def test_a_password_fits_its_own_hash_alone(passwords: Passwords) -> None:
+    stored = await passwords.hash("correct horse")
+    assert stored.startswith("bcrypt_sha256$$2b$04$")
+    assert await passwords.check("correct horse", stored)
+    assert not await passwords.check("correct hors", stored)
+
+
+async def test_the_contracts_sample_is_read(passwords: Passwords) -> None:
+    assert await passwords.check("correct horse", SAMPLE)
+
+
+async def test_every_character_counts_not_only_the_first_72_bytes(passwords: Passwords) -> None:
+    stored = await passwords.hash("x" * 128)
+    assert await passwords.check("x" * 128, stored)
+    assert not await passwords.check("x" * 72, stored)
+
+
+@pytest.mark.parametrize("password", ["", "\0", "\ud800", "é" * 2048])
+async def test_no_text_is_a_failure(passwords: Passwords, password: str) -> None:
+    assert await passwords.check(password, await passwords.hash(password))
+
+
+@pytest.mark.parametrize("stored", [None, "", "!", "!unusable", "md5$salt$hex", SAMPLE[:-1], SAMPLE + "x"])
+async def test_what_no_password_fits_costs_one_hash(passwords: Passwords, hashes: Counting, stored: str | None) -> None:
+    assert not await passwords.check("correct horse", stored)
+    assert len(hashes.threads) == 1
+
+
+async def test_hashing_leaves_the_event_loop_free(passwords: Passwords, hashes: Counting) -> None:
+    hashes.gate.clear()
+    hashing = asyncio.create_task(passwords.hash("x"))
+    for _ in range(1000):
+        await asyncio.sleep(0)
+    assert not hashing.done()
+    hashes.gate.set()
+    await hashing
+    assert threading.current_thread().name not in hashes.threads
+
+
+async def test_with_the_queue_full_the_next_is_told_at_once(passwords: Passwords, hashes: Counting) -> None:
+    hashes.gate.clear()
+    running = [asyncio.create_task(passwords.hash("x")) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(Busy):
+        await passwords.check("x", None)
+    hashes.gate.set()
+    await asyncio.gather(*running)
+    assert len(hashes.threads) == 3
+    assert await passwords.hash("x")
+
+
+async def test_who_leaves_the_queue_is_not_hashed_and_frees_their_place(passwords: Passwords, hashes: Counting) -> None:
+    hashes.gate.clear()
+    first, leaves, third = [asyncio.create_task(passwords.hash("x")) for _ in range(3)]
+    await asyncio.sleep(0)
+    leaves.cancel()
+    await asyncio.gather(leaves, return_exceptions=True)
+    fourth = asyncio.create_task(passwords.hash("x"))
+    await asyncio.sleep(0)
+    hashes.gate.set()
+    await asyncio.gather(first, third, fourth)
+    assert len(hashes.threads) == 3
+
+
+async def test_who_leaves_while_hashed_frees_the_lane_only_when_it_is_free(
+    passwords: Passwords, hashes: Counting
+) -> None:
+    hashes.gate.clear()
+    leaves = asyncio.create_task(passwords.hash("x"))
+    await asyncio.sleep(0)
+    leaves.cancel()
+    await asyncio.gather(leaves, return_exceptions=True)
+    second = asyncio.create_task(passwords.hash("x"))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert len(hashes.threads) == 1
+    hashes.gate.set()
+    await second
+
+
+@pytest.mark.parametrize(
+    ("stored", "outdated"),
+    [
+        (SAMPLE, True),
+        (SAMPLE.replace("$04$", "$05$"), False),
+        (SAMPLE.replace("$04$", "$12$"), False),
+        ("md5$a$b", True),
+    ],
+)
+def test_a_weaker_or_foreign_hash_is_outdated(stored: str, outdated: bool) -> None:
+    passwords = Passwords(5, threads=1)
+    assert passwords.is_outdated(stored) is outdated
+    passwords.close()

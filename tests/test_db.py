@@ -1,0 +1,175 @@
+"""Statements on a real PostgreSQL: shared edits undo nothing, a locked row holds up nobody, a lost connection heals."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import psycopg
+import pytest
+
+from server import db as module
+from server.db import Database, is_away
+from server.errors import Unavailable
+
+
+@pytest.fixture
+async def db(database_url: str, database: Any) -> AsyncIterator[Database]:
+    connected = await Database.connect(database_url)
+    yield connected
+    await connected.close()
+
+
+@pytest.fixture
+def ids(database: Any) -> list[int]:
+    """Ten profiles."""
+    database.execute("insert into users (username) select 'p' || n from generate_series(1, 10) n")
+    return [row["id"] for row in database.execute("select id from profiles order by id").fetchall()]
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the statements that are sent."""
+    names: list[str] = []
+    rows = Database.rows
+
+    async def noted(self: Database, name: str, *arguments: Any) -> Any:
+        names.append(name)
+        return await rows(self, name, *arguments)
+
+    monkeypatch.setattr(Database, "rows", noted)
+    return names
+
+
+async def test_whoever_asks_at_once_shares_a_statement(db: Database, ids: list[int], sent: list[str]) -> None:
+    rows = await asyncio.gather(*(db.find("profiles/find", each) for each in ids * 10))
+    assert [row and row["id"] for row in rows] == ids * 10
+    assert sent == ["profiles/find"]
+    assert await db.find("profiles/find", 0) is None
+
+
+async def test_edits_of_one_row_keep_their_order_and_undo_nothing(db: Database, ids: list[int]) -> None:
+    edits = [db.change("profiles/edit", ids[0], {"description": str(number)}) for number in range(100)]
+    others = [db.change("profiles/edit", ids[0], {"location": str(number)}) for number in range(100)]
+    rows = await asyncio.gather(*edits, *others)
+    assert [row and row["description"] for row in rows[:100]] == [str(number) for number in range(100)]
+    assert (rows[-1]["description"], rows[-1]["location"]) == ("99", "99")  # type: ignore[index]
+
+
+async def test_absent_is_not_null(db: Database, ids: list[int]) -> None:
+    await db.change("profiles/edit", ids[0], {"description": "here", "is_creator": True})
+    row = await db.change("profiles/edit", ids[0], {})
+    assert row is not None
+    assert (row["description"], row["is_creator"]) == ("here", True)
+    row = await db.change("profiles/edit", ids[0], {"description": None})
+    assert row is not None
+    assert row["description"] is None
+    assert await db.change("profiles/edit", 0, {"description": "nobody's"}) is None
+
+
+async def test_a_row_the_database_refuses_fails_its_owner_alone(db: Database, ids: list[int]) -> None:
+    good = [db.change("profiles/edit", each, {"location": "Rome"}) for each in ids[1:]]
+    bad = db.change("profiles/edit", ids[0], {"location": "x" * 31})
+    *rows, failure = await asyncio.gather(*good, bad, return_exceptions=True)
+    assert [row["location"] for row in rows] == ["Rome"] * 9  # type: ignore[index]
+    assert isinstance(failure, asyncpg.CheckViolationError)
+
+
+async def test_a_locked_row_goes_alone_and_holds_up_nobody(db: Database, ids: list[int], database_url: str) -> None:
+    with psycopg.connect(database_url) as holder:
+        holder.execute("select from profiles where id = %s for update", [ids[0]])
+        waiting = asyncio.create_task(db.change("profiles/edit", ids[0], {"location": "later"}))
+        rows = await asyncio.gather(*(db.change("profiles/edit", each, {"location": "now"}) for each in ids[1:]))
+        assert [row and row["location"] for row in rows] == ["now"] * 9
+        assert not waiting.done()
+        holder.rollback()
+        row = await waiting
+    assert row is not None
+    assert row["location"] == "later"
+
+
+async def test_a_row_that_stays_locked_is_unavailable(
+    monkeypatch: pytest.MonkeyPatch, database_url: str, ids: list[int]
+) -> None:
+    monkeypatch.setitem(module.SESSION, "lock_timeout", "20ms")
+    impatient = await Database.connect(database_url)
+    with psycopg.connect(database_url) as holder:
+        holder.execute("select from profiles where id = %s for update", [ids[0]])
+        with pytest.raises(Unavailable):
+            await impatient.change("profiles/edit", ids[0], {"location": "never"})
+    await impatient.close()
+
+
+async def test_a_deadlock_is_tried_again(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = [asyncpg.DeadlockDetectedError("once"), asyncpg.DeadlockDetectedError("twice")]
+    fetch = asyncpg.Connection.fetch
+
+    async def unlucky(self: Any, *arguments: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await fetch(self, *arguments)
+
+    monkeypatch.setattr(asyncpg.Connection, "fetch", unlucky)
+    assert await db.rows("users/list", 0, 10) == []
+    assert failures == []
+
+
+async def test_a_lost_connection_is_unavailable_and_heals_by_itself(
+    db: Database, ids: list[int], database: Any, database_url: str
+) -> None:
+    with psycopg.connect(database_url) as holder:
+        holder.execute("lock table profiles")
+        asked = [asyncio.create_task(db.find("profiles/find", each)) for each in ids]
+        while not database.execute(
+            "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        ).fetchall():
+            await asyncio.sleep(0)
+        database.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'frontdesk'")
+        failures = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(failure) for failure in failures] == [Unavailable] * 10
+    assert db.lost.is_set()
+    assert (await db.find("profiles/find", ids[0]))["id"] == ids[0]  # type: ignore[index]
+
+
+async def test_a_transaction_is_whole_or_not_at_all(db: Database, database: Any) -> None:
+    async def half() -> None:
+        async with db.transaction() as asker:
+            await asker.row("users/register", "anna", "", "!", False)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await half()
+    assert database.execute("select * from users").fetchall() == []
+
+
+async def test_a_server_that_is_too_old_stops_the_start(monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:
+    monkeypatch.setattr(module, "MIN_VERSION", 990_000)
+    with pytest.raises(RuntimeError, match="PostgreSQL 17 or newer is needed"):
+        await Database.connect(database_url)
+
+
+async def test_a_server_that_is_not_there_is_unavailable() -> None:
+    with pytest.raises(Unavailable):
+        await Database.connect("postgresql://127.0.0.1:1/nothing")
+
+
+@pytest.mark.parametrize(
+    ("failure", "away"),
+    [
+        (OSError(), True),
+        (TimeoutError(), True),
+        (asyncpg.ConnectionDoesNotExistError(), True),
+        (asyncpg.AdminShutdownError(), True),
+        (asyncpg.CannotConnectNowError(), True),
+        (asyncpg.TooManyConnectionsError(), True),
+        (asyncpg.LockNotAvailableError(), True),
+        (asyncpg.QueryCanceledError(), True),
+        (asyncpg.InterfaceError("connection is closed"), True),
+        (asyncpg.UniqueViolationError(), False),
+        (asyncpg.UndefinedTableError(), False),
+        (asyncpg.DeadlockDetectedError(), False),
+        (ValueError(), False),
+    ],
+)
+def test_away_is_not_the_same_as_no(failure: Exception, away: bool) -> None:
+    assert is_away(failure) is away

@@ -1,0 +1,71 @@
+"""Settings: all faults at once, secrets hidden, defaults as documented."""
+
+from pathlib import Path
+
+import pytest
+
+from server.settings import Settings, SettingsError
+
+KEY = "k" * 32
+
+
+def faults(**environment: str) -> list[str]:
+    with pytest.raises(SettingsError) as raised:
+        Settings.read(environment)
+    return [fault.split()[0] for fault in raised.value.faults]
+
+
+def test_without_an_environment_the_defaults_hold() -> None:
+    settings = Settings.read({})
+    assert (settings.host, settings.port, settings.database_url) == ("127.0.0.1", 8080, "")
+    assert (settings.data_dir, settings.signing_key) == (Path("data"), "")
+    assert (settings.access_lifetime, settings.refresh_lifetime, settings.bcrypt_rounds) == (300, 86400, 12)
+    assert (settings.unique_email, settings.cors_origins, settings.migrate_on_start) == (True, (), True)
+    assert (settings.log_format, settings.access_log) == ("text", False)
+
+
+def test_what_is_set_is_read() -> None:
+    settings = Settings.read(
+        {
+            "PORT": "0",
+            "UNIQUE_EMAIL": "no",
+            "CORS_ORIGINS": "https://a.example, http://b.example:3000",
+            "LOG_FORMAT": "json",
+        }
+    )
+    assert (settings.port, settings.unique_email, settings.log_format) == (0, False, "json")
+    assert settings.cors_origins == ("https://a.example", "http://b.example:3000")
+
+
+def test_an_empty_variable_counts_as_absent() -> None:
+    assert Settings.read({"PORT": "", "DATABASE_URL": "", "SIGNING_KEY": ""}) == Settings()
+
+
+def test_every_fault_is_named_at_once() -> None:
+    environment = {
+        "PORT": "70000",
+        "DATABASE_URL": "mysql://x",
+        "ACCESS_LIFETIME": "-1",
+        "BCRYPT_ROUNDS": "３",
+        "UNIQUE_EMAIL": "perhaps",
+        "CORS_ORIGINS": "https://a.example/path",
+        "LOG_FORMAT": "xml",
+    }
+    assert faults(**environment) == [*environment, "SIGNING_KEY"]
+
+
+@pytest.mark.parametrize("key", ["short", "k" * 31])
+def test_a_short_signing_key_stops_the_start(key: str) -> None:
+    assert faults(SIGNING_KEY=key) == ["SIGNING_KEY"]
+
+
+def test_a_database_of_ones_own_needs_a_signing_key() -> None:
+    assert faults(DATABASE_URL="postgresql://h/d") == ["SIGNING_KEY"]
+    assert Settings.read({"DATABASE_URL": "postgresql://h/d", "SIGNING_KEY": KEY}).signing_key == KEY
+
+
+def test_secrets_are_not_shown() -> None:
+    settings = Settings.read({"DATABASE_URL": "postgresql://u:secret@h/d", "SIGNING_KEY": KEY})
+    for text in (repr(settings), str(settings.shown())):
+        assert "secret" not in text
+        assert KEY not in text

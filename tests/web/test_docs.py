@@ -1,0 +1,118 @@
+"""The document is true and valid; Swagger UI comes from the service alone."""
+
+import re
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+from openapi_spec_validator import validate
+
+from server.app import create_app, document
+from server.settings import Settings
+from server.web.docs import FILES
+
+METHODS = {"get", "put", "post", "delete", "patch"}
+
+
+@pytest.fixture
+def described(settings: Settings) -> dict[str, Any]:
+    return document(create_app(settings))
+
+
+def operations(described: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(path, method): each for path, item in described["paths"].items() for method, each in item.items()}
+
+
+def test_the_document_is_valid(described: dict[str, Any]) -> None:
+    assert described["openapi"] == "3.1.0"
+    validate(described)
+
+
+def test_a_second_application_has_the_same_document(described: dict[str, Any], settings: Settings) -> None:
+    assert document(create_app(settings)) == described
+
+
+def test_every_operation_has_a_name_of_its_own_a_summary_and_a_tag(described: dict[str, Any]) -> None:
+    names = [each["operationId"] for each in operations(described).values()]
+    assert len(names) == len(set(names)) == 23
+    for operation in operations(described).values():
+        assert operation["summary"]
+        assert operation["tags"]
+
+
+def test_every_path_stands_once_with_its_own_methods(described: dict[str, Any]) -> None:
+    assert len({path.rstrip("/") for path in described["paths"]}) == len(described["paths"])
+    assert {method for _, method in operations(described)} <= METHODS
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "statuses"),
+    [
+        ("/auth/users/", "post", {201, 400, 401, 406, 408, 413, 415, 503}),
+        ("/auth/users/{id}/", "delete", {204, 400, 401, 404, 406, 408, 413, 415, 503}),
+        ("/auth/jwt/create/", "post", {200, 400, 401, 406, 408, 413, 415, 503}),
+        ("/api/accounts/all-profiles", "post", {201, 400, 401, 406, 408, 409, 413, 415, 503}),
+        ("/api/accounts/profile/{id}", "put", {200, 400, 401, 403, 404, 406, 408, 413, 415, 503}),
+        ("/healthz", "get", {200, 400, 406}),
+    ],
+)
+def test_every_status_is_named(described: dict[str, Any], path: str, method: str, statuses: set[int]) -> None:
+    assert {int(status) for status in operations(described)[path, method]["responses"]} == statuses
+
+
+def test_bodies_come_in_three_media_types_with_examples(described: dict[str, Any]) -> None:
+    content = operations(described)["/auth/users/", "post"]["requestBody"]["content"]
+    assert list(content) == ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
+    fields = described["components"]["schemas"]["Registration"]["properties"]
+    assert fields["username"].items() >= {"type": "string", "maxLength": 150, "minLength": 1, "example": "anna"}.items()
+    assert fields["password"]["writeOnly"] is True
+    assert described["components"]["schemas"]["ProfileEdit"]["properties"]["description"]["type"] == ["string", "null"]
+
+
+def test_only_public_operations_need_no_token(described: dict[str, Any]) -> None:
+    public = {path for (path, _), each in operations(described).items() if each["security"] == []}
+    signin = {f"/auth/jwt/{name}/" for name in ("create", "refresh", "verify", "blacklist")}
+    assert public == {"/auth/", "/auth/users/", "/healthz", "/readyz"} | signin
+    assert described["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+
+
+async def test_the_document_is_served_as_json(client: TestClient, described: dict[str, Any]) -> None:
+    response = await client.get("/openapi.json")
+    assert (response.status, response.content_type, await response.json()) == (200, "application/json", described)
+
+
+async def test_the_page_runs_scripts_of_ours_alone(client: TestClient) -> None:
+    response = await client.get("/docs?url=https://evil.example&configUrl=https://evil.example")
+    page = await response.text()
+    policy = response.headers["Content-Security-Policy"]
+    assert (response.status, response.content_type) == (200, "text/html")
+    assert "script-src 'self';" in policy
+    assert "default-src 'none'" in policy
+    assert re.findall(r"<script(?! src=\"/docs/[\w.-]+\"></script>)", page) == []
+    assert "evil" not in page
+    assert re.findall(r"https?:", page) == []
+
+
+@pytest.mark.parametrize("name", FILES)
+async def test_its_parts_are_sent_once_and_then_only_when_they_changed(client: TestClient, name: str) -> None:
+    response = await client.get(f"/docs/{name}")
+    assert response.status == 200
+    assert response.content_type in ("text/javascript", "application/javascript", "text/css", "image/png")
+    again = await client.get(f"/docs/{name}", headers={"If-None-Match": response.headers["ETag"]})
+    assert (again.status, await again.read()) == (304, b"")
+
+
+@pytest.mark.parametrize("name", ["index.html", "__init__.py", "..%2fdocs.py", "nothing.js", "LICENSE"])
+async def test_no_other_file_is_sent(client: TestClient, name: str) -> None:
+    assert (await client.get(f"/docs/{name}")).status == 404
+
+
+async def test_swagger_looks_at_no_query_and_remembers_nothing(client: TestClient) -> None:
+    start = await (await client.get("/docs/start.js")).text()
+    for setting in (
+        'url: "/openapi.json"',
+        "queryConfigEnabled: false",
+        "persistAuthorization: false",
+        "validatorUrl: null",
+    ):
+        assert setting in start
