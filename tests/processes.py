@@ -5,14 +5,22 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import requests
 
+from server.settings import Settings
 from tests.conftest import PASSWORD
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 30
+
+
+def surroundings(**environment: str) -> dict[str, str]:
+    """The environment of this process, but for the settings of the service, which are `environment` alone."""
+    settings = {each.name.upper() for each in fields(Settings)}
+    return {name: value for name, value in os.environ.items() if name not in settings} | environment
 
 
 class Started:
@@ -22,7 +30,7 @@ class Started:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "server"],
             cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "PORT": "0", "BCRYPT_ROUNDS": "4", **environment},
+            env=surroundings(PORT="0", BCRYPT_ROUNDS="4", **environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

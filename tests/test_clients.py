@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from tests.conftest import PASSWORD
-from tests.processes import START_SECONDS, Started, header, register
+from tests.processes import START_SECONDS, Started, header, register, surroundings
 
 pytestmark = pytest.mark.slow
 
@@ -97,7 +97,7 @@ def test_faulty_settings_stop_the_start_with_every_fault_named() -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "server"],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "PORT": "x", "BCRYPT_ROUNDS": "99", "DATABASE_URL": "postgresql://h/d"},
+        env=surroundings(PORT="x", BCRYPT_ROUNDS="99", DATABASE_URL="postgresql://h/d"),
         capture_output=True,
         text=True,
         timeout=START_SECONDS,

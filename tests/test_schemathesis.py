@@ -19,7 +19,7 @@ CHECKS = [
     "response_headers_conformance",
     "response_schema_conformance",
 ]
-EXAMPLES = 20
+EXAMPLES = 10
 SECONDS = 300
 
 

@@ -1,5 +1,6 @@
 """The document and Swagger UI, served by the service itself under a strict policy: nothing comes from elsewhere."""
 
+import functools
 import hashlib
 import mimetypes
 from typing import Any
@@ -15,8 +16,25 @@ from server.web.openapi import openapi
 
 endpoints = Endpoints("documentation", otherwise=Access.ANONYMOUS)
 
-DOCUMENT = web.AppKey("DOCUMENT", dict[str, Any])
-BYTES = web.AppKey("BYTES", bytes)
+
+class Document:
+    """The document of one application, made when it is first asked for: a start need not wait for it."""
+
+    def __init__(self, app: web.Application) -> None:
+        self._app = app
+
+    @functools.cached_property
+    def content(self) -> dict[str, Any]:
+        """The document as data."""
+        return openapi(self._app)
+
+    @functools.cached_property
+    def body(self) -> bytes:
+        """The document as JSON."""
+        return to_json(self.content)
+
+
+DOCUMENT = web.AppKey("DOCUMENT", Document)
 
 # Swagger UI writes style attributes and inline SVG images; scripts come from files of ours alone.
 POLICY = (
@@ -27,20 +45,19 @@ FILES = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png", "start.j
 
 
 def describe(app: web.Application) -> None:
-    """Make the document of all endpoints of `app`, once."""
-    app[DOCUMENT] = openapi(app)
-    app[BYTES] = to_json(app[DOCUMENT])
+    """Let `app` tell what its endpoints are."""
+    app[DOCUMENT] = Document(app)
 
 
 def document(app: web.Application) -> dict[str, Any]:
     """The OpenAPI document of `app`."""
-    return app[DOCUMENT]
+    return app[DOCUMENT].content
 
 
 @endpoints.get("/openapi.json", access=Access.ANONYMOUS, answers=Schema, is_listed=False)
 async def read_document(request: web.Request) -> web.Response:
     """Read the OpenAPI document."""
-    return answer_bytes(request.app[BYTES])
+    return answer_bytes(request.app[DOCUMENT].body)
 
 
 @endpoints.get("/docs", access=Access.ANONYMOUS, is_json=False, is_listed=False)

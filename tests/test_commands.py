@@ -1,0 +1,97 @@
+"""The commands: each does one thing, says so, and ends with 0, 1 or 2."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server import __version__
+from server.__main__ import COMMANDS
+from tests.conftest import KEY, PASSWORD, Person, post
+from tests.processes import surroundings
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def run(database_url: str, database: Any) -> Any:
+    """Runs a command on this worker's database: (status, standard output, standard error)."""
+
+    def command(*arguments: str, typed: str = "", **environment: str) -> tuple[int, str, str]:
+        given = {"DATABASE_URL": database_url, "SIGNING_KEY": KEY, "BCRYPT_ROUNDS": "4"} | environment
+        ran = subprocess.run(
+            [sys.executable, "-m", "server", *arguments],
+            cwd=ROOT,
+            env=surroundings(**given),
+            input=typed,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return ran.returncode, ran.stdout, ran.stderr
+
+    return command
+
+
+async def test_an_admin_is_made_with_a_password_from_standard_input(run: Any, client: Any, database: Any) -> None:
+    made = run("create-admin", "Sofia", "--email", "sofia@EXAMPLE.com", typed=PASSWORD + "\n")
+    assert made == (0, "Staff account Sofia made.\n", "")
+    assert (await post(client, "/auth/jwt/create/", username="sofia", password=PASSWORD))[0] == 200
+    row = database.execute("select is_staff, email from users").fetchone()
+    assert row == {"is_staff": True, "email": "sofia@example.com"}
+    again = run("create-admin", "SOFIA", typed=PASSWORD + "\n")
+    assert again == (1, "", "An account with that name exists already.\n")
+    other = run("create-admin", "other", "--email", "Sofia@example.com", typed=PASSWORD + "\n")
+    assert other == (1, "", "An account with that e-mail address exists already.\n")
+
+
+def test_an_admin_is_held_to_the_rules_of_registration(run: Any) -> None:
+    status, said, faults = run("create-admin", "so fia", "--email", "x", typed="12345\n")
+    assert (status, said) == (1, "")
+    assert [line.partition(":")[0] for line in faults.splitlines()] == ["username", "email"]
+    status, _, faults = run("create-admin", "sofia", typed="12345\n")
+    assert "password: This password is too common." in faults
+
+
+async def test_an_account_is_deactivated_and_activated_by_any_spelling(run: Any, anna: Person) -> None:
+    assert run("deactivate", "ANNA") == (0, "Account ANNA is deactivated.\n", "")
+    assert (await anna.get("/auth/users/me/"))[1]["code"] == "user_inactive"
+    assert run("activate", "anna") == (0, "Account anna is active.\n", "")
+    assert (await anna.get("/auth/users/me/"))[1]["code"] == "token_not_valid"
+    assert run("activate", "nobody") == (1, "", "There is no account named nobody.\n")
+
+
+def test_settings_are_printed_without_secrets(run: Any) -> None:
+    status, said, _ = run("settings", PORT="1234")
+    assert status == 0
+    assert "PORT=1234\n" in said
+    assert "SIGNING_KEY=••••••\n" in said
+    assert KEY not in said
+
+
+def test_the_document_is_printed_without_a_database(run: Any) -> None:
+    status, said, _ = run("openapi", DATABASE_URL="", SIGNING_KEY="")
+    assert (status, json.loads(said)["info"]["version"]) == (0, __version__)
+
+
+def test_the_schema_is_brought_up_to_date(run: Any) -> None:
+    assert run("migrate") == (0, "The schema is up to date.\n", "")
+
+
+def test_a_database_that_is_not_there_ends_with_one_sentence(run: Any) -> None:
+    for arguments in (["serve"], ["deactivate", "anna"]):
+        for migrate in ("true", "false"):
+            status, _, faults = run(*arguments, DATABASE_URL="postgresql://127.0.0.1:1/x", MIGRATE_ON_START=migrate)
+            assert status == 1
+            assert "Traceback" not in faults
+            assert faults.startswith("The database ")
+
+
+def test_readme_names_every_command() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in COMMANDS if f"`{name}" not in readme] == []
