@@ -6,7 +6,7 @@ window.addEventListener("load", () => {
     queryConfigEnabled: false,
     persistAuthorization: false,
     validatorUrl: null,
-    deepLinking: true,
+    deepLinking: false,
     tryItOutEnabled: true,
     defaultModelsExpandDepth: 0,
     presets: [SwaggerUIBundle.presets.apis],
