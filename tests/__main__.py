@@ -18,7 +18,7 @@ CHECKS = {
     "lint": ["ruff", "check", "--quiet", "."],
     "types": ["mypy"],
     "import arrows": ["lint-imports", "--no-cache"],
-    "tests": ["python", "-m", "pytest", "-n", str(os.cpu_count() or 2), "--dist", "worksteal", "--cov", "--cov-report=term"],
+    "tests": ["python", "-m", "pytest", f"-n{os.cpu_count() or 2}", "--dist=worksteal", "--cov", "--cov-report=term"],
 }
 
 

@@ -181,5 +181,4 @@ def start(database_url: str, database: Any) -> Iterator[Callable[..., Any]]:
 
     yield begin
     for each in running:
-        if each.process.poll() is None:
-            each.stop()
+        each.stop()

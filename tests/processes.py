@@ -49,7 +49,8 @@ class Started:
         raise AssertionError("".join(self.said))
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
+        if self.process.poll() is None:
+            self.process.send_signal(number)
         self.process.communicate(timeout=START_SECONDS)
         assert self.process.stdout is not None
         self.process.stdout.close()
