@@ -124,7 +124,10 @@ async def test_a_lost_connection_is_unavailable_and_heals_by_itself(
             "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
         ).fetchall():
             await asyncio.sleep(0)
-        database.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'frontdesk'")
+        database.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where application_name = 'frontdesk' and datname = current_database()"
+        )
         failures = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(failure) for failure in failures] == [Unavailable] * 10
     assert db.lost.is_set()
