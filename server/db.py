@@ -6,11 +6,12 @@ A statement is asked in one of three ways: `find` and `change` share it with eve
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import asyncpg
+import asyncpg.pgproto.pgproto
 import orjson
 
 from server.coalesce import Changes, Coalesced, Reads
@@ -19,6 +20,8 @@ from server.resources import statements
 
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+
+UUID = asyncpg.pgproto.pgproto.UUID  # the standard library's, but compared and hashed in C: it keys the hottest set
 
 log = logging.getLogger(__name__)
 
@@ -119,11 +122,15 @@ class Database:
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
                 yield connection
         except Exception as failure:
-            if is_away(failure):
-                self.lost.set()
-                log.warning("database unavailable: %s: %s", type(failure).__name__, failure)
-                raise Unavailable from failure
+            self._tell(failure)
             raise
+
+    def _tell(self, failure: Exception) -> None:
+        """Raises Unavailable if that is what `failure` means."""
+        if is_away(failure):
+            self.lost.set()
+            log.warning("database unavailable: %s: %s", type(failure).__name__, failure)
+            raise Unavailable from failure
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Asker]:
@@ -135,13 +142,16 @@ class Database:
         """Every row of the statement `name`, asked alone. Raises Unavailable."""
         for attempt in range(DEADLOCK_TRIES):
             try:
-                async with self._connection() as connection:
+                async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
                     rows: list[asyncpg.Record] = await connection.fetch(self._sql[name], *arguments)
                     return rows
             except asyncpg.DeadlockDetectedError:
                 if attempt == DEADLOCK_TRIES - 1:
                     raise
                 log.info("deadlock in %s, tried again", name)
+            except Exception as failure:
+                self._tell(failure)
+                raise
         raise AssertionError("unreachable")
 
     async def row(self, name: str, *arguments: Any) -> asyncpg.Record | None:
@@ -149,14 +159,14 @@ class Database:
         rows = await self.rows(name, *arguments)
         return rows[0] if rows else None
 
-    async def find(self, name: str, key: Any, *more: Any) -> asyncpg.Record | None:
+    def find(self, name: str, key: Any, *more: Any) -> Awaitable[asyncpg.Record | None]:
         """The row of `key`, asked together with everybody who asks statement `name` now. Raises Unavailable, Busy."""
         reads = self._reads.get(name)
         if reads is None:
             reads = self._reads[name] = Reads(lambda columns: self.rows(name, *columns))
-        return await reads.ask(key, *more)
+        return reads.ask(key, *more)
 
-    async def change(self, name: str, key: Any, given: Mapping[str, Any]) -> asyncpg.Record | None:
+    def change(self, name: str, key: Any, given: Mapping[str, Any]) -> Awaitable[asyncpg.Record | None]:
         """The row of `key` after the fields of `given` were changed; None when there is no such row.
 
         Absent is not null: what `given` does not name stays as it is. Changes of one key keep their order, and each
@@ -167,7 +177,7 @@ class Database:
             changes = self._changes[name] = Changes(
                 lambda columns: self.rows(name, *columns), lambda arguments: self._change_alone(name, arguments)
             )
-        return await changes.ask(key, orjson.dumps(given).decode())
+        return changes.ask(key, orjson.dumps(given).decode())
 
     async def _change_alone(self, name: str, arguments: Sequence[Any]) -> asyncpg.Record | None:
         """Wait for whoever holds the row (`lock_timeout` at most), then change it in the same transaction."""

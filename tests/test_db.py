@@ -78,7 +78,7 @@ async def test_a_row_the_database_refuses_fails_its_owner_alone(db: Database, id
 async def test_a_locked_row_goes_alone_and_holds_up_nobody(db: Database, ids: list[int], database_url: str) -> None:
     with psycopg.connect(database_url) as holder:
         holder.execute("select from profiles where id = %s for update", [ids[0]])
-        waiting = asyncio.create_task(db.change("profiles/edit", ids[0], {"location": "later"}))
+        waiting = asyncio.ensure_future(db.change("profiles/edit", ids[0], {"location": "later"}))
         rows = await asyncio.gather(*(db.change("profiles/edit", each, {"location": "now"}) for each in ids[1:]))
         assert [row and row["location"] for row in rows] == ["now"] * 9
         assert not waiting.done()
@@ -119,7 +119,7 @@ async def test_a_lost_connection_is_unavailable_and_heals_by_itself(
 ) -> None:
     with psycopg.connect(database_url) as holder:
         holder.execute("lock table profiles")
-        asked = [asyncio.create_task(db.find("profiles/find", each)) for each in ids]
+        asked = [asyncio.ensure_future(db.find("profiles/find", each)) for each in ids]
         while not database.execute(
             "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
         ).fetchall():

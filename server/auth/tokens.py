@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jwt
 
+from server.db import UUID
 from server.errors import TokenNotValid
 from server.settings import MIN_KEY_BYTES
 
@@ -109,7 +110,7 @@ def _user_id(claim: Any) -> int:
 def _session_id(claim: Any) -> uuid.UUID:
     if not isinstance(claim, str) or not re.fullmatch("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", claim):
         raise TokenNotValid
-    return uuid.UUID(claim)
+    return UUID(claim)  # type: ignore[no-any-return]
 
 
 def kept_key(folder: Path) -> str:
