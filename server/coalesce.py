@@ -31,7 +31,7 @@ RunAlone: TypeAlias = Callable[[Sequence[Any]], Awaitable[Row | None]]
 
 MAX_SET = 256  # rows in one statement: beyond this the first would wait too long for the last
 MAX_WAITING = 20_000  # callers of one statement: beyond this a 503 is kinder than an answer the client gave up on
-UNDER_WAY = 2  # sets on their way at once: one is answered while the next is asked
+UNDER_WAY = 1  # sets on their way at once: a second one halves the sets and doubles their cost, and gained nothing
 ALONE = 4  # rows waiting for a lock at once: they must not use up the pool
 
 
@@ -71,10 +71,13 @@ class _Asked:
 class Coalesced(ABC):
     """One statement: the set that fills up, and the sets under way."""
 
-    def __init__(self, run: Run, *, max_set: int = MAX_SET, max_waiting: int = MAX_WAITING) -> None:
+    def __init__(
+        self, run: Run, *, max_set: int = MAX_SET, max_waiting: int = MAX_WAITING, under_way: int = UNDER_WAY
+    ) -> None:
         self._run = run
         self._max_set = max_set
         self._max_waiting = max_waiting
+        self._lanes = under_way
         self._callers = 0
         self._waiting: dict[Hashable, _Asked] = {}
         self._under_way = 0
@@ -113,7 +116,7 @@ class Coalesced(ABC):
         self._callers -= len(asked.waiters)
 
     def _plan(self) -> None:
-        if self._waiting and not self._about_to_send and self._under_way < UNDER_WAY:
+        if self._waiting and not self._about_to_send and self._under_way < self._lanes:
             self._about_to_send = True
             asyncio.get_running_loop().call_soon(self._send)
 
@@ -196,10 +199,8 @@ class Reads(Coalesced):
 class Changes(Coalesced):
     """A statement that changes one row for each key. Rows that somebody else holds are left out and go alone."""
 
-    def __init__(
-        self, run: Run, run_alone: RunAlone, *, max_set: int = MAX_SET, max_waiting: int = MAX_WAITING
-    ) -> None:
-        super().__init__(run, max_set=max_set, max_waiting=max_waiting)
+    def __init__(self, run: Run, run_alone: RunAlone, **limits: int) -> None:
+        super().__init__(run, **limits)
         self._run_alone = run_alone
         self._alone = asyncio.Semaphore(ALONE)
         # Every key that waits or is under way, with the changes to it that came after.

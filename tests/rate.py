@@ -1,4 +1,4 @@
-"""`python -m tests.rate [ROUNDS]`: how fast `/auth/users/me/` is beside a handler of the same process without a database.
+"""`python -m tests.rate [ROUNDS]`: the rate of `/auth/users/me/` beside that of a handler that asks no database.
 
 Both pass the same middleware and read the token; 10,000 accounts with a session and a token each; 64 keep-alive
 connections from wrk; the two in turn, so that a machine that slows down slows both. It prints, and asserts nothing.

@@ -87,7 +87,7 @@ async def test_callers_of_one_key_share_its_row(sent: Statement) -> None:
 
 
 async def test_a_call_never_joins_a_statement_already_sent(sent: Statement) -> None:
-    reads = Reads(sent.run)
+    reads = Reads(sent.run, under_way=2)
     (early,) = asking(reads, 1)
     await sent.arrived(1)
     (late,) = asking(reads, 1)
@@ -98,25 +98,26 @@ async def test_a_call_never_joins_a_statement_already_sent(sent: Statement) -> N
     assert await early == (1, "1@1")
 
 
-async def test_while_sets_are_under_way_the_next_fills_up(sent: Statement) -> None:
-    reads = Reads(sent.run)
-    for number in range(UNDER_WAY):
+@pytest.mark.parametrize("lanes", [1, 2])
+async def test_while_sets_are_under_way_the_next_fills_up(sent: Statement, lanes: int) -> None:
+    reads = Reads(sent.run, under_way=lanes)
+    for number in range(lanes):
         asking(reads, number)
         await sent.arrived(number + 1)
     asking(reads, 10)
     await turns()
     asking(reads, 11, 12)
     await turns()
-    assert len(sent.sent) == UNDER_WAY
+    assert len(sent.sent) == lanes
     sent.answer(1)
-    assert await sent.arrived(UNDER_WAY + 1) == [10, 11, 12]
-    for number in range(2, UNDER_WAY + 2):
+    assert await sent.arrived(lanes + 1) == [10, 11, 12]
+    for number in range(2, lanes + 2):
         sent.answer(number)
     await reads.close()
 
 
 async def test_a_set_has_a_maximum_size(sent: Statement) -> None:
-    reads = Reads(sent.run, max_set=2)
+    reads = Reads(sent.run, max_set=2, under_way=2)
     callers = asking(reads, 1, 2, 3)
     assert await sent.arrived(2) == [3]
     assert sent.sent[0][0] == [1, 2]
@@ -334,7 +335,7 @@ async def test_whatever_comes_every_caller_gets_an_answer_to_its_own_question(se
         await asyncio.sleep(0)
         return await settle(arguments)
 
-    changes = Changes(run, run_alone, max_set=5)
+    changes = Changes(run, run_alone, max_set=5, under_way=seed % 2 + 1)
     callers: dict[int, asyncio.Task[Any]] = {}
     keys: dict[int, int] = {}
     for number in range(1, 300):
