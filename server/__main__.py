@@ -92,7 +92,7 @@ async def _serve(settings: Settings, which: str, revive: Revive | None) -> None:
         await stop.wait()
         _say("Frontdesk stops: it finishes what is under way.")
     finally:
-        await runner.cleanup()
+        await app.stop(runner)
 
 
 def run_migrate(settings: Settings, options: argparse.Namespace) -> None:

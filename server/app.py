@@ -6,6 +6,7 @@ import functools
 import gc
 import logging
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -23,7 +24,7 @@ from server.web import bodies, docs
 from server.web.cors import cors
 from server.web.endpoints import install
 from server.web.middleware import access, errors
-from server.web.parts import DB, PASSWORDS, SETTINGS, TOKENS
+from server.web.parts import DB, PASSWORDS, SETTINGS, STOPPING, TOKENS
 from server.web.protocol import Runner
 from server.web.schemas import Registration
 
@@ -35,6 +36,7 @@ SWEEP_SECONDS = 600
 REVIVE_SECONDS = 0.5  # between two looks at a database that may have died
 SWEEP_ROWS = 1000
 SHUTDOWN_SECONDS = 30.0
+LEAVE_SECONDS = 1.0  # for connections to be used once more, and told that it was the last time
 BACKLOG = 1024
 KEEPALIVE_SECONDS = 75.0  # also the longest that the headers of a first request may take
 
@@ -53,6 +55,7 @@ def create_app(settings: Settings, revive: Callable[[], bool] | None = None) -> 
         middlewares.insert(0, cors(settings.cors_origins))
     app = web.Application(middlewares=middlewares, client_max_size=bodies.MAX_BYTES)
     app[SETTINGS] = settings
+    app[STOPPING] = asyncio.Event()
     app[PASSWORDS] = Passwords(settings.bcrypt_rounds)
     app[TOKENS] = Tokens(
         settings.signing_key,
@@ -114,6 +117,17 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
 async def _hashing(app: web.Application) -> AsyncIterator[None]:
     yield
     app[PASSWORDS].close()
+
+
+async def stop(running: Runner) -> None:
+    """Stop so that no request is cut: accept nobody new, tell who is connected to leave, finish what is under way."""
+    for site in list(running.sites):
+        await site.stop()
+    running.app[STOPPING].set()
+    ends = time.monotonic() + LEAVE_SECONDS
+    while running.server and running.server.connections and time.monotonic() < ends:  # noqa: ASYNC110  aiohttp tells nobody
+        await asyncio.sleep(0.01)
+    await running.cleanup()
 
 
 def _beside(work: Callable[[Database], Coroutine[Any, Any, None]]) -> Callable[[web.Application], AsyncIterator[None]]:

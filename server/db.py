@@ -6,6 +6,8 @@ A statement is asked in one of three ways: `find` and `change` share it with eve
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
@@ -79,6 +81,7 @@ class Database:
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
         self._sql = statements()
+        self._told = -math.inf
         self.lost = asyncio.Event()  # set whenever the database could not be asked
         self._reads: dict[str, Reads] = {}
         self._changes: dict[str, Changes] = {}
@@ -129,7 +132,9 @@ class Database:
         """Raises Unavailable if that is what `failure` means."""
         if is_away(failure):
             self.lost.set()
-            log.warning("database unavailable: %s: %s", type(failure).__name__, failure)
+            if time.monotonic() - self._told >= 1.0:  # not a line for each of thousands of requests
+                self._told = time.monotonic()
+                log.warning("database unavailable: %s: %s", type(failure).__name__, failure)
             raise Unavailable from failure
 
     @asynccontextmanager

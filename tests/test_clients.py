@@ -1,5 +1,7 @@
 """Real clients against a started process: aiohttp, requests and curl; four processes that behave as one."""
 
+import asyncio
+import contextlib
 import os
 import re
 import shutil
@@ -73,6 +75,26 @@ def test_four_processes_on_one_database_behave_as_one(start: Callable[..., Start
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_service_cleanly(start: Callable[..., Started], number: int) -> None:
     assert start().stop(number) == 0
+
+
+async def test_no_request_is_cut_when_the_service_is_told_to_stop(start: Callable[..., Started]) -> None:
+    service = start()
+    headers = header(await asyncio.to_thread(register, service.url, "anna"))
+    answered = []
+
+    async def keep_asking(session: aiohttp.ClientSession) -> None:
+        with contextlib.suppress(aiohttp.ClientConnectorError):  # the door is shut: that is no cut
+            while True:
+                async with session.get("/auth/users/me/", headers=headers) as response:
+                    answered.append((response.status, len(await response.read())))
+
+    async with aiohttp.ClientSession(service.url) as session:
+        asking = [asyncio.create_task(keep_asking(session)) for _ in range(30)]
+        while len(answered) < 300:
+            await asyncio.sleep(0.01)
+        assert await asyncio.to_thread(service.stop) == 0
+        await asyncio.gather(*asking)
+    assert {status for status, _ in answered} == {200}
 
 
 def test_what_was_answered_before_a_kill_is_there_after_it(start: Callable[..., Started]) -> None:

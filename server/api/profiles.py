@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import asyncpg
 from aiohttp import web
 
-from server.errors import Conflict, Forbidden, NotFound
+from server.errors import Conflict, Forbidden, NotFound, UserNotFound
 from server.web.bodies import body
 from server.web.endpoints import Endpoints
 from server.web.guards import me, only_owner, path_id
@@ -33,9 +34,11 @@ async def list_profiles(request: web.Request) -> Any:
 async def create_profile(request: web.Request) -> Any:
     """Make your profile anew, if you deleted it."""
     given = await body(request)
-    row = await request.app[DB].row(
-        "profiles/create", me(request).id, given.get("description"), given.get("location"), given.get("is_creator")
-    )
+    fields = [given.get(name) for name in ("description", "location", "is_creator")]
+    try:
+        row = await request.app[DB].row("profiles/create", me(request).id, *fields)
+    except asyncpg.ForeignKeyViolationError:  # the account was deleted while this was under way
+        raise UserNotFound from None
     if row is None:
         raise Conflict("You have a profile already.")
     return _shown(row)

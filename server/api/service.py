@@ -1,12 +1,13 @@
 """What operators and explorers ask: is it alive, is it ready, where does it begin."""
 
+import re
 from typing import Any
 
 import asyncpg
 from aiohttp import web
 
 from server import migrate
-from server.errors import Unavailable
+from server.errors import BadRequest, Unavailable
 from server.web.endpoints import Access, Endpoints
 from server.web.parts import DB
 from server.web.schemas import Health, Root
@@ -14,10 +15,16 @@ from server.web.schemas import Health, Root
 endpoints = Endpoints("service", otherwise=Access.ANONYMOUS)
 
 
+_HOST = re.compile(r"([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?", re.ASCII)
+
+
 @endpoints.get("/auth/", access=Access.PUBLIC, answers=Root)
 async def root(request: web.Request) -> Any:
     """Show where the accounts are."""
-    return {"users": str(request.url.origin() / "auth/users/")}
+    host = request.headers.get("Host") or "{}:{}".format(*request.get_extra_info("sockname")[:2])
+    if not _HOST.fullmatch(host):
+        raise BadRequest("The Host header is not valid.")
+    return {"users": f"{request.scheme}://{host}/auth/users/"}
 
 
 @endpoints.get("/healthz", access=Access.ANONYMOUS, answers=Health)

@@ -28,7 +28,7 @@ from server.errors import (
 from server.logs import request_id
 from server.web.answers import refuse
 from server.web.endpoints import Access, declared
-from server.web.parts import DB, SETTINGS, TOKENS
+from server.web.parts import DB, SETTINGS, STOPPING, TOKENS
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,8 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         if allow:
             response.headers[hdrs.ALLOW] = allow
     response.headers["X-Request-ID"] = number
+    if request.app[STOPPING].is_set():
+        response.force_close()
     if request.app[SETTINGS].access_log:
         spent = (time.perf_counter() - began) * 1000
         log.info("%s %s %s %.1f ms", request.method, request.rel_url.raw_path, response.status, spent)

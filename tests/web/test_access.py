@@ -262,3 +262,16 @@ async def test_registration_by_somebody_signed_in_is_let_in(anna: Person) -> Non
     assert (await post(anna.client, "/auth/users/", username="boris", password="a phrase of words"))[0] == 201
     given = {"username": "clara", "password": "a phrase of words"}
     assert (await anna.post("/auth/users/", given))[0] == 201
+
+
+@pytest.mark.parametrize("host", [b"x:99999999", b"\xff", b"@@@:::", b"[::1", b"a b", b"a/b?c", b"%00"])
+async def test_a_host_that_is_none_is_a_400(client: TestClient, host: bytes) -> None:
+    head, body = await raw(client, b"GET /auth/ HTTP/1.1\r\nConnection: close\r\nHost: " + host + b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(body) == {"detail": "The Host header is not valid."}
+
+
+async def test_without_a_host_the_address_stands_for_it(client: TestClient) -> None:
+    head, body = await raw(client, b"GET /auth/ HTTP/1.0\r\n\r\n")
+    assert head.startswith(b"HTTP/1.0 200 ")
+    assert json.loads(body) == {"users": f"http://127.0.0.1:{client.port}/auth/users/"}
