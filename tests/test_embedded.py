@@ -335,7 +335,9 @@ def test_a_server_that_was_started_by_hand_is_not_disturbed(data: Path, temp: Pa
     account = account_for(data / "postgres", data)
     place = account.own(temp / "by-hand")
     fd = os.open(data / "postgres", os.O_RDONLY)
-    command = [programs.find_programs(None).folder / "postgres", "-D", f"/proc/self/fd/{fd}", "-k", place]
+    found = programs.find_programs(None)
+    usable = found if found.run_for(account) else found.moved_to(temp / "programs")
+    command = [usable.folder / "postgres", "-D", f"/proc/self/fd/{fd}", "-k", place]
     options = account.options | {"stderr": subprocess.DEVNULL, "pass_fds": (fd,)}
     with subprocess.Popen([*command, "-c", "listen_addresses="], **options) as by_hand:
         os.close(fd)
@@ -346,6 +348,7 @@ def test_a_server_that_was_started_by_hand_is_not_disturbed(data: Path, temp: Pa
         assert ask(url, "select 1") == 1
         by_hand.send_signal(signal.SIGINT)
     shutil.rmtree(place)
+    shutil.rmtree(temp / "programs", ignore_errors=True)
 
 
 def test_a_kill_during_initdb_leaves_nothing_half_made(tmp_path: Path, users: Callable[..., Process]) -> None:
