@@ -1,0 +1,250 @@
+"""Signing in: four doors that look at no header; every failure looks alike and costs one hash (contract 2, 4)."""
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import bcrypt
+import jwt
+import pytest
+from aiohttp.test_utils import TestClient
+
+from server.settings import Settings
+from tests.conftest import PASSWORD, Person, post
+
+CREATE, REFRESH, VERIFY, BLACKLIST = (f"/auth/jwt/{name}/" for name in ("create", "refresh", "verify", "blacklist"))
+DOORS = {CREATE: ["username", "password"], REFRESH: ["refresh"], VERIFY: ["token"], BLACKLIST: ["refresh"]}
+NO_ACCOUNT = (401, {"detail": "No active account found with the given credentials"})
+ENDED = (401, {"detail": "Token is blacklisted", "code": "token_not_valid"})
+
+TOO_MUCH = ["Ensure this field has no more than 4096 bytes."]
+SURROGATE = ["Surrogate characters are not allowed: U+D800."]
+
+
+def claims_of(token: str) -> dict[str, str]:
+    claims: dict[str, str] = jwt.decode(token, options={"verify_signature": False})
+    return claims
+
+
+def sid(token: str) -> str:
+    return claims_of(token)["sid"]
+
+
+def sessions(database: Any) -> int:
+    return len(database.execute("select from sessions").fetchall())
+
+
+@pytest.fixture
+def hashes(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often bcrypt was run."""
+    counted: Counter[str] = Counter()
+
+    def count(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def counting(*arguments: Any) -> Any:
+            counted["run"] += 1
+            return function(*arguments)
+
+        return counting
+
+    for name in ("hashpw", "checkpw"):
+        monkeypatch.setattr(bcrypt, name, count(name, getattr(bcrypt, name)))
+    return counted
+
+
+@pytest.mark.parametrize("path", [CREATE, CREATE.rstrip("/")])
+async def test_signing_in_answers_a_pair_of_tokens_and_opens_a_session(anna: Person, database: Any, path: str) -> None:
+    response = await anna.client.post(path, json={"username": "anna", "password": PASSWORD, "unknown": []})
+    pair = await response.json()
+    assert (response.status, list(pair), sessions(database)) == (200, ["refresh", "access"], 2)
+    assert response.headers["Cache-Control"] == "no-store"
+    assert sid(pair["access"]) == sid(pair["refresh"]) != sid(anna.tokens["access"])
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        pytest.param(None, "This field may not be null.", id="null"),
+        pytest.param("", "This field may not be blank.", id="blank"),
+        pytest.param(True, "Not a valid string.", id="boolean"),
+        pytest.param([], "Not a valid string.", id="list"),
+        pytest.param({}, "Not a valid string.", id="object"),
+        pytest.param("a\0", "Null characters are not allowed.", id="NUL"),
+        pytest.param("\ud800", SURROGATE[0], id="lone surrogate"),
+    ],
+)
+@pytest.mark.parametrize("path", DOORS)
+async def test_a_field_that_cannot_be_is_a_field_error(client: TestClient, path: str, value: Any, fault: str) -> None:
+    given = dict.fromkeys(DOORS[path], value)
+    assert await post(client, path, **given) == (400, {name: [fault] for name in DOORS[path]})
+
+
+@pytest.mark.parametrize("path", DOORS)
+async def test_a_field_that_is_absent_is_required(client: TestClient, path: str) -> None:
+    assert await post(client, path) == (400, {name: ["This field is required."] for name in DOORS[path]})
+
+
+@pytest.mark.parametrize("path", DOORS)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE"])
+async def test_another_method_is_405_to_anybody(client: TestClient, path: str, method: str) -> None:
+    for headers in ({}, {"Authorization": "Bearer nonsense"}):
+        response = await client.request(method, path, headers=headers)
+        assert (response.status, response.headers["Allow"]) == (405, "POST, OPTIONS")
+        assert method == "HEAD" or await response.json() == {"detail": f'Method "{method}" not allowed.'}
+
+
+@pytest.mark.parametrize("header", ["Bearer", "Bearer nonsense", "Token x", "Basic x"])
+async def test_no_header_is_looked_at(anna: Person, header: str) -> None:
+    given = {"username": "anna", "password": PASSWORD}
+    for twice in (1, 2):
+        response = await anna.client.post(CREATE, json=given, headers=[("Authorization", header)] * twice)
+        assert response.status == 200
+
+
+async def test_every_sign_in_that_fails_looks_the_same_and_opens_no_session(
+    anna: Person, boris: Person, database: Any
+) -> None:
+    database.execute("update users set is_active = false where id = %s", [boris.id])
+    database.execute("insert into users (username) values ('unusable')")
+    database.execute("insert into users (username, password) values ('damaged', 'bcrypt_sha256$$2b$04$')")
+    for name, password in (
+        ("anna", "wrong"),
+        ("anna", f"{PASSWORD} "),
+        ("anna", f" {PASSWORD}"),
+        ("anna", PASSWORD.upper()),
+        ("nobody", PASSWORD),
+        ("anna@example.com", PASSWORD),
+        ("no name at all!", PASSWORD),
+        ("boris", PASSWORD),
+        ("unusable", "!"),
+        ("damaged", PASSWORD),
+    ):
+        response = await anna.client.post(CREATE, json={"username": name, "password": password})
+        assert (response.status, await response.json()) == NO_ACCOUNT, name
+        assert response.headers["WWW-Authenticate"] == 'Bearer realm="api"'
+    assert sessions(database) == 1
+
+
+@pytest.mark.parametrize("name", ["anna", "nobody", "boris", "unusable"])
+async def test_every_sign_in_costs_one_hash(
+    anna: Person, boris: Person, database: Any, hashes: Counter[str], name: str
+) -> None:
+    database.execute("update users set is_active = false where id = %s", [boris.id])
+    database.execute("insert into users (username) values ('unusable')")
+    await post(anna.client, CREATE, username=name, password=PASSWORD)
+    assert hashes["run"] == 1
+
+
+@pytest.mark.parametrize(
+    ("password", "faults"),
+    [
+        pytest.param("x" * 4097, TOO_MUCH, id="too many characters"),
+        pytest.param("é" * 2049, TOO_MUCH, id="too many bytes"),
+        pytest.param("x" * 1_000_000, TOO_MUCH, id="a million"),
+        pytest.param("\ud800", SURROGATE, id="lone surrogate"),
+        pytest.param("a\0", ["Null characters are not allowed."], id="NUL"),
+    ],
+)
+async def test_a_password_that_cannot_be_costs_no_hash(
+    anna: Person, hashes: Counter[str], password: str, faults: list[str]
+) -> None:
+    assert await post(anna.client, CREATE, username="anna", password=password) == (400, {"password": faults})
+    assert await post(anna.client, "/auth/users/", username="x", password=password) == (400, {"password": faults})
+    status, answer = await anna.delete("/auth/users/me/", {"current_password": password})
+    assert (status, answer) == (400, {"current_password": faults})
+    assert hashes["run"] == 0
+
+
+async def test_a_password_of_the_longest_length_signs_in(client: TestClient) -> None:
+    password = "é" * 2048
+    assert (await post(client, "/auth/users/", username="anna", password=password))[0] == 201
+    assert (await post(client, CREATE, username="anna", password=password))[0] == 200
+
+
+async def test_a_name_registered_in_one_form_signs_in_in_every_other(client: TestClient) -> None:
+    assert (await post(client, "/auth/users/", username="ｗｉｄｅ", password=PASSWORD))[1]["username"] == "wide"
+    for spelling in ("wide", "WIDE", "ＷＩＤＥ", "Ｗide", " wide\n"):
+        assert (await post(client, CREATE, username=spelling, password=PASSWORD))[0] == 200, spelling
+
+
+@pytest.mark.parametrize("path", [REFRESH, REFRESH.rstrip("/")])
+async def test_refresh_gives_a_new_access_token_of_the_same_session(anna: Person, database: Any, path: str) -> None:
+    status, answer = await post(anna.client, path, refresh=f" {anna.tokens['refresh']} ")
+    assert (status, list(answer), sessions(database)) == (200, ["access"], 1)
+    assert sid(answer["access"]) == sid(anna.tokens["access"])
+    anna.tokens["access"] = answer["access"]
+    assert (await anna.get("/auth/users/me/"))[0] == 200
+
+
+async def test_many_refreshes_at_once_are_all_answered_and_make_no_rows(anna: Person, database: Any) -> None:
+    answers = await asyncio.gather(*(post(anna.client, REFRESH, refresh=anna.tokens["refresh"]) for _ in range(20)))
+    assert {status for status, _ in answers} == {200}
+    assert {sid(answer["access"]) for _, answer in answers} == {sid(anna.tokens["access"])}
+    assert sessions(database) == 1
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param("update users set is_active = false", id="inactive"),
+        pytest.param("delete from users", id="gone"),
+        pytest.param("delete from sessions", id="ended"),
+        pytest.param("update sessions set expires_at = now()", id="expired"),
+    ],
+)
+async def test_refresh_and_verify_tell_nobody_why_a_session_is_over(anna: Person, database: Any, end: str) -> None:
+    database.execute(end)
+    assert await post(anna.client, REFRESH, refresh=anna.tokens["refresh"]) == ENDED
+    assert await post(anna.client, BLACKLIST, refresh=anna.tokens["refresh"]) == ENDED
+    for token in anna.tokens.values():
+        assert await post(anna.client, VERIFY, token=token) == ENDED
+
+
+async def test_verify_takes_what_a_route_or_refresh_would_take(anna: Person) -> None:
+    for token in anna.tokens.values():
+        for path in (VERIFY, VERIFY.rstrip("/")):
+            assert await post(anna.client, path, token=token) == (200, {})
+
+
+async def test_a_refused_token_is_challenged_as_bad(client: TestClient) -> None:
+    for path, name in ((REFRESH, "refresh"), (VERIFY, "token"), (BLACKLIST, "refresh")):
+        response = await client.post(path, json={name: "nonsense"})
+        assert (response.status, list(await response.json())) == (401, ["detail", "code"])
+        assert response.headers["WWW-Authenticate"] == 'Bearer realm="api", error="invalid_token"'
+
+
+async def test_of_many_who_sign_out_at_once_one_has_ended_the_session(anna: Person) -> None:
+    answers = await asyncio.gather(*(post(anna.client, BLACKLIST, refresh=anna.tokens["refresh"]) for _ in range(20)))
+    assert sorted(status for status, _ in answers) == [200] + [401] * 19
+
+
+async def test_nothing_in_the_database_signs_anybody_in(anna: Person, database: Any) -> None:
+    dump = str([database.execute(f"select * from {table}").fetchall() for table in ("users", "profiles", "sessions")])
+    for token in anna.tokens.values():
+        assert token not in dump
+        assert claims_of(token)["jti"] not in dump
+
+
+def stored_at(rounds: int) -> str:
+    digest = hashlib.sha256(PASSWORD.encode()).hexdigest().encode()
+    return "bcrypt_sha256$" + bcrypt.hashpw(digest, bcrypt.gensalt(rounds)).decode()
+
+
+class TestAtFiveRounds:
+    """The cost of hashes was raised."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return replace(settings, bcrypt_rounds=5)
+
+    @pytest.mark.parametrize(("rounds", "kept"), [(4, False), (5, True), (6, True)])
+    async def test_only_a_weaker_hash_is_rewritten_at_the_next_sign_in(
+        self, anna: Person, database: Any, rounds: int, kept: bool
+    ) -> None:
+        stored = stored_at(rounds)
+        database.execute("update users set password = %s", [stored])
+        assert (await (await anna.sign_in()).get("/auth/users/me/"))[0] == 200
+        assert (database.execute("select password from users").fetchone()["password"] == stored) is kept
+        assert (await (await anna.sign_in()).get("/auth/users/me/"))[0] == 200
