@@ -1,6 +1,7 @@
 """Profiles: everybody signed in reads them, each is its owner's to change (contract 2, 3.3, 3.4, 11.16–17)."""
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -85,6 +86,26 @@ async def test_a_form_without_the_flag(anna: Person, method: str, flag: bool, mu
     assert (status, profile["is_creator"], profile["location"], profile["description"]) == (200, flag, "Rome", "kept")
 
 
+async def test_a_form_that_makes_a_profile_may_leave_everything_out(anna: Person) -> None:
+    await anna.delete(await path_of(anna))
+    status, profile = await anna.ask("POST", "/api/accounts/all-profiles", data={"description": ""})
+    assert (status, profile["description"], profile["location"], profile["is_creator"]) == (201, "", "", False)
+
+
+async def test_the_dates_are_utc_and_only_an_edit_moves_the_second(anna: Person) -> None:
+    before = await anna.profile()
+    edited = (await anna.put(await path_of(anna), {"location": "Oslo"}))[1]
+    assert edited["date_joined"] == before["date_joined"]
+    assert edited["updated_on"] > before["updated_on"]
+    for written in (before["date_joined"], edited["updated_on"]):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", written)
+
+
+async def test_a_moment_without_a_fraction_is_written_without_one(anna: Person, database: Any) -> None:
+    database.execute("update profiles set date_joined = '2026-01-02 03:04:05+01'")
+    assert (await anna.profile())["date_joined"] == "2026-01-02T02:04:05Z"
+
+
 async def test_an_empty_text_in_a_form_is_stored(anna: Person) -> None:
     path = await path_of(anna)
     await anna.patch(path, {"location": "Rome"})
@@ -126,19 +147,65 @@ async def test_many_profiles_made_at_once_are_one(anna: Person) -> None:
     assert sorted(status for status, _ in answers) == [201] + [409] * 19
 
 
-async def test_the_list_is_ordered_and_paged(anna: Person, database: Any) -> None:
-    database.execute("insert into users (username) select 'p' || n from generate_series(1, 250) n")
-    seen: list[dict[str, Any]] = []
-    path, pages = "/api/accounts/all-profiles", 0
-    while path:
-        response = await anna.client.get(path, headers=anna.header)
-        seen += await response.json()
-        path = str(response.links["next"]["url"].relative()) if "next" in response.links else ""
-        pages += 1
-    ids = [profile["id"] for profile in seen]
-    assert (pages, len(ids), ids) == (3, 251, sorted(set(ids)))
-    status, all_at_once = await anna.get("/api/accounts/all-profiles?limit=1000")
-    assert (status, all_at_once) == (200, seen)
+LISTS = ["/auth/users/", "/auth/users", "/api/accounts/all-profiles", "/api/accounts/all-profiles/"]
+
+
+async def read_pages(person: Person, path: str) -> list[list[dict[str, Any]]]:
+    """Every page from `path` on, each found by the link of the one before."""
+    response = await person.client.get(path, headers=person.header)
+    assert response.status == 200
+    following = response.links.get("next")
+    return [await response.json(), *(await read_pages(person, str(following["url"].relative())) if following else [])]
+
+
+@pytest.mark.parametrize("path", LISTS)
+async def test_lists_are_ordered_and_paged(staff: Person, database: Any, path: str) -> None:
+    database.execute("insert into users (username) select 'p' || n from generate_series(1, 249) n")
+    pages = await read_pages(staff, path)
+    rows = [row for page in pages for row in page]
+    ids = [row["id"] for row in rows]
+    assert ([len(page) for page in pages], ids) == ([100, 100, 50], sorted(set(ids)))
+    for query, lengths in (("limit=1000", [250]), ("limit=125", [125, 125]), (f"after={ids[149]}", [100])):
+        found = await read_pages(staff, f"{path}?{query}")
+        assert ([len(page) for page in found], [row for page in found for row in page]) == (
+            lengths,
+            rows[-sum(lengths) :],
+        )
+
+
+@pytest.mark.parametrize("path", LISTS)
+async def test_the_link_leads_on_from_where_the_page_ends(staff: Person, anna: Person, path: str) -> None:
+    for query, kept in (("limit=1", "limit=1&"), ("after=0&limit=1&format=xml", "limit=1&")):
+        response = await staff.client.get(f"{path}?{query}", headers=staff.header)
+        last = (await response.json())[-1]["id"]
+        assert response.headers["Link"] == f'<{path}?{kept}after={last}>; rel="next"'
+    response = await staff.client.get(f"{path}?limit=2", headers=staff.header)
+    assert (len(await response.json()), response.headers.get("Link")) == (2, None)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("limit=0", "limit=1001", "limit=-1", "limit=x", "limit=", "limit=1.0", "limit=%2B1", "limit=%20", "limit=٣"),
+        *("after=-1", "after=", "after=x", "after=9223372036854775808", "after=" + "9" * 5000, "after=%00", "after=²"),
+    ],
+)
+async def test_a_page_that_cannot_be_is_a_field_error(anna: Person, query: str) -> None:
+    for path in LISTS:
+        status, faults = await anna.get(f"{path}?{query}")
+        assert (status, list(faults)) == (400, [query.partition("=")[0]])
+
+
+async def test_both_faults_of_a_page_are_told(anna: Person) -> None:
+    for path in LISTS:
+        status, faults = await anna.get(f"{path}?limit=x&after=y")
+        assert (status, set(faults)) == (400, {"limit", "after"})
+
+
+@pytest.mark.parametrize("query", ["format=xml", "format=json", "LIMIT=x", "page=%ff", "a=b&&=", "limit=1&limit=x"])
+async def test_other_query_parameters_are_ignored(anna: Person, query: str) -> None:
+    for path in LISTS:
+        assert (await anna.get(f"{path}?{query}"))[0] == 200
 
 
 async def test_profiles_of_deactivated_accounts_are_listed_for_staff_alone(

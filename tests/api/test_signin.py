@@ -157,6 +157,19 @@ async def test_a_password_that_cannot_be_costs_no_hash(
     assert hashes["run"] == 0
 
 
+@pytest.mark.parametrize("password", ["  spaces around it  ", "correct horse battery staple" * 4, "ß" * 128])
+async def test_a_password_is_taken_as_it_comes(client: TestClient, password: str) -> None:
+    assert (await post(client, "/auth/users/", username="anna", password=password))[0] == 201
+    assert (await post(client, "/auth/jwt/create/", username="anna", password=password))[0] == 200
+    for other in (password.strip() + "x", password[:-1], password.encode()[:72].decode()):
+        if other != password:
+            assert (await post(client, "/auth/jwt/create/", username="anna", password=other))[0] == 401
+
+
+async def test_a_password_is_stored_as_bcrypt_over_sha256(anna: Person, database: Any) -> None:
+    assert database.execute("select password from users").fetchone()["password"].startswith("bcrypt_sha256$$2b$04$")
+
+
 async def test_a_password_of_the_longest_length_signs_in(client: TestClient) -> None:
     password = "é" * 2048
     assert (await post(client, "/auth/users/", username="anna", password=password))[0] == 201
