@@ -129,12 +129,21 @@ def _is_literal(domain: str) -> bool:
 
 
 class Email(Text):
-    """An e-mail address, kept as it is written."""
+    """An e-mail address, kept as it is written, or with its domain in lower case (contract 3.2)."""
 
     default_error_messages = {"invalid": NOT_EMAIL}
 
-    def __init__(self, **says: Any) -> None:
+    def __init__(self, *, lower_domain: bool = False, **says: Any) -> None:
         super().__init__(validate=[_is_email, longest(EMAIL_LENGTH)], **says)
+        self.lower_domain = lower_domain
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if not self.lower_domain:
+            return text
+        # Before the length is judged: lower case can be longer.
+        local, at, domain = text.rpartition("@")
+        return local + at + domain.lower()
 
 
 def _is_bounded(password: str) -> None:

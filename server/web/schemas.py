@@ -13,7 +13,7 @@ class Registration(Body):
 
     username = Username(required=True, metadata={"example": "anna"})
     password = Password(required=True, metadata={"example": "correct horse battery"})
-    email = Email(blank=True, metadata={"example": "anna@example.com"})
+    email = Email(blank=True, lower_domain=True, metadata={"example": "anna@example.com"})
 
     @validates_schema
     def _is_strong(self, data: dict[str, Any], **kwargs: Any) -> None:
@@ -23,9 +23,8 @@ class Registration(Body):
             raise ValidationError(faults, "password")
 
     @post_load
-    def _lower_domain(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        local, at, domain = data.get("email", "").rpartition("@")
-        return data | {"email": local + at + domain.lower()}
+    def _without_address(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return {"email": ""} | data
 
 
 class UserEdit(Body):

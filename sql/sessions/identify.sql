@@ -1,8 +1,9 @@
--- Who holds each session: one row for each that is asked for, the session's id first.
+-- Who holds each session: one row for each that is asked for, the session's id first, then the user id asked about.
 -- Account and session are joined loosely, because an account that is gone took its sessions with it and both must be told apart.
 -- $1 session ids, $2 the user id that each token names
 select
     asked.session_id,
+    asked.user_id,
     u.id,
     u.username,
     u.email,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
-from tests.conftest import Person
+from tests.conftest import Person, post
 
 SIGNED_IN = [
     "/auth/users/",
@@ -21,6 +21,26 @@ async def test_the_root_tells_where_the_accounts_are(client: TestClient) -> None
     for path in ("/auth/", "/auth"):
         response = await client.get(path)
         assert (response.status, await response.json()) == (200, {"users": str(client.make_url("/auth/users/"))})
+
+
+@pytest.mark.parametrize(
+    ("host", "users"),
+    [
+        ("accounts.example", "http://accounts.example/auth/users/"),
+        ("accounts.example:8443", "http://accounts.example:8443/auth/users/"),
+        ("[::1]:80", "http://[::1]:80/auth/users/"),
+    ],
+)
+async def test_the_root_names_the_host_that_was_asked(client: TestClient, host: str, users: str) -> None:
+    response = await client.get("/auth/", headers={"Host": host})
+    assert (response.status, await response.json()) == (200, {"users": users})
+
+
+@pytest.mark.parametrize("host", ["a b", "[::1", "a@b", "a/b?c#d", "x:port", "<script>", "é", "a:1:2"])
+async def test_a_host_that_is_none_is_400_and_not_echoed(client: TestClient, host: str) -> None:
+    response = await client.get("/auth/", headers={"Host": host})
+    assert (response.status, list(await response.json())) == (400, ["detail"])
+    assert host not in await response.text()
 
 
 async def test_health_and_readiness_are_public(client: TestClient) -> None:
@@ -70,7 +90,22 @@ async def test_every_answer_tells_the_methods(anna: Person, path: str, allow: st
             assert response.headers["Allow"] == allow
 
 
-@pytest.mark.parametrize("path", ["/auth/users/me/", "/auth/users/", "/api/accounts/all-profiles"])
+@pytest.mark.parametrize("path", [*SIGNED_IN, *NO_HEADER, "/auth/", "/healthz", "/readyz"])
+async def test_every_path_answers_the_same_with_and_without_its_last_slash(anna: Person, path: str) -> None:
+    for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+        for headers in ({}, anna.header):
+            seen = []
+            for spelling in (path.rstrip("/"), path.rstrip("/") + "/"):
+                async with anna.client.request(
+                    method, spelling, headers=headers, data=b"{broken", allow_redirects=False
+                ) as response:
+                    seen.append((response.status, response.headers["Allow"], await response.text()))
+            assert seen[0] == seen[1], (method, path)
+
+
+@pytest.mark.parametrize(
+    "path", ["/auth/", "/healthz", "/auth/users/me/", "/auth/users/", "/api/accounts/all-profiles"]
+)
 async def test_head_is_get_without_its_body(anna: Person, path: str) -> None:
     head = await anna.client.head(path, headers=anna.header)
     get = await anna.client.get(path, headers=anna.header)
@@ -78,18 +113,55 @@ async def test_head_is_get_without_its_body(anna: Person, path: str) -> None:
     assert head.headers["Content-Length"] == get.headers["Content-Length"]
 
 
-async def test_options_describe_the_path(anna: Person) -> None:
-    status, told = await anna.ask("OPTIONS", "/auth/users/me/")
+@pytest.mark.parametrize("path", [*SIGNED_IN, *NO_HEADER])
+async def test_options_describe_the_path(anna: Person, path: str) -> None:
+    status, told = await anna.ask("OPTIONS", path)
     assert (status, list(told)) == (200, ["name", "description", "renders", "parses"])
     assert told["renders"] == ["application/json"]
-    assert (await anna.client.options("/auth/users/me/")).status == 401
-    assert (await anna.client.options("/auth/jwt/create/")).status == 200
+    assert told["parses"] == ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
+    assert (await anna.client.options(path)).status == (401 if path in SIGNED_IN else 200)
+
+
+async def test_head_of_what_is_refused_has_no_body_either(client: TestClient) -> None:
+    for path, status in (("/auth/users/", 401), ("/nope", 404), ("/auth/jwt/create/", 405)):
+        response = await client.head(path)
+        assert (response.status, await response.read()) == (status, b"")
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/nope", "/auth/jwt/createXYZ", "/auth/jwt/create/any/thing", "/auth/users.json"]
+    "path",
+    [
+        *("/", "/nope", "/auth//users/", "/auth/users//", "/auth/jwt/", "/auth/jwt/createXYZ", "/auth/jwt/create/any"),
+        *("/auth/users.json", "/auth/users/me.json", "/auth/users/1.json", "/AUTH/users/", "/auth/users/me/x"),
+        *("/api/accounts/profile/", "/api/accounts/profile/x", "/api/accounts/profile/-1", "/api/accounts/profile/²"),
+        *("/api/accounts/profile/%00", "/api/accounts/profile/%ff", "/api/accounts/profile/1%2F"),
+    ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 async def test_an_unknown_path_is_a_json_404(anna: Person, method: str, path: str) -> None:
     assert await anna.ask(method, path) == (404, {"detail": "Not found."})
     assert (await anna.client.request(method, path)).status == 404
+
+
+async def test_a_204_has_no_content_type(anna: Person) -> None:
+    response = await anna.client.delete(f"/api/accounts/profile/{(await anna.profile())['id']}", headers=anna.header)
+    assert (response.status, await response.read(), response.headers.get("Content-Type")) == (204, b"", None)
+
+
+async def test_registration_by_somebody_signed_in_is_let_in(anna: Person) -> None:
+    assert (await post(anna.client, "/auth/users/", username="boris", password="a phrase of words"))[0] == 201
+    given = {"username": "clara", "password": "a phrase of words"}
+    assert (await anna.post("/auth/users/", given))[0] == 201
+
+
+@pytest.mark.parametrize("host", [b"x:99999999", b"\xff", b"@@@:::", b"[::1", b"a b", b"a/b?c", b"%00"])
+async def test_a_host_that_is_none_is_a_400(client: TestClient, host: bytes) -> None:
+    head, body = await raw(client, b"GET /auth/ HTTP/1.1\r\nConnection: close\r\nHost: " + host + b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(body) == {"detail": "The Host header is not valid."}
+
+
+async def test_without_a_host_the_address_stands_for_it(client: TestClient) -> None:
+    head, body = await raw(client, b"GET /auth/ HTTP/1.0\r\n\r\n")
+    assert head.startswith(b"HTTP/1.0 200 ")
+    assert json.loads(body) == {"users": f"http://127.0.0.1:{client.port}/auth/users/"}
