@@ -21,7 +21,7 @@ from server.db import Database
 from server.errors import Problem
 from server.settings import Settings
 from server.web import bodies, docs
-from server.web.cors import cors
+from server.web.cors import cors, preflight
 from server.web.endpoints import install
 from server.web.middleware import access, errors
 from server.web.parts import DB, PASSWORDS, SETTINGS, STOPPING, TOKENS
@@ -52,7 +52,7 @@ def create_app(settings: Settings, revive: Callable[[], bool] | None = None) -> 
     """
     middlewares: list[Middleware] = [errors, access]
     if settings.cors_origins:
-        middlewares.insert(0, cors(settings.cors_origins))
+        middlewares = [cors(settings.cors_origins), errors, preflight, access]
     app = web.Application(middlewares=middlewares, client_max_size=bodies.MAX_BYTES)
     app[SETTINGS] = settings
     app[STOPPING] = asyncio.Event()

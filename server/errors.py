@@ -177,7 +177,9 @@ class UnsupportedMediaType(Problem):
     status = 415
 
     def __init__(self, media_type: str) -> None:
-        super().__init__(f'Unsupported media type "{media_type}" in request.')
+        # Bytes that are no text come out of a header as lone surrogates, which JSON cannot hold.
+        shown = media_type.encode(errors="replace").decode()
+        super().__init__(f'Unsupported media type "{shown}" in request.')
 
 
 class Unavailable(Problem):

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
+from server.web.answers import answer
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 METHODS = "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"
@@ -14,13 +16,13 @@ PREFLIGHT_SECONDS = "3600"
 
 
 def cors(origins: tuple[str, ...]) -> Middleware:
-    """The middleware that answers preflights and names the allowed origin on every answer (Fetch standard, CORS)."""
+    """The middleware that names the allowed origin on every answer, errors included (Fetch standard, CORS)."""
 
     @web.middleware
     async def add_cors(request: web.Request, handler: Handler) -> web.StreamResponse:
         origin = request.headers.get(hdrs.ORIGIN)
         is_allowed = origin is not None and ("*" in origins or origin in origins)
-        response = _preflight() if _is_preflight(request) else await handler(request)
+        response = await handler(request)
         # Not only for allowed origins: a cache must not hand the answer of one to another.
         vary = response.headers.get(hdrs.VARY)
         response.headers[hdrs.VARY] = f"{vary}, Origin" if vary else "Origin"
@@ -32,6 +34,12 @@ def cors(origins: tuple[str, ...]) -> Middleware:
     return add_cors
 
 
+@web.middleware
+async def preflight(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer a browser that asks beforehand: it shows no credentials, so it must not get as far as access."""
+    return _allowed() if _is_preflight(request) else await handler(request)
+
+
 def _is_preflight(request: web.Request) -> bool:
     return (
         request.method == hdrs.METH_OPTIONS
@@ -40,12 +48,10 @@ def _is_preflight(request: web.Request) -> bool:
     )
 
 
-def _preflight() -> web.Response:
-    return web.Response(
-        status=204,
-        headers={
-            hdrs.ACCESS_CONTROL_ALLOW_METHODS: METHODS,
-            hdrs.ACCESS_CONTROL_ALLOW_HEADERS: HEADERS,
-            hdrs.ACCESS_CONTROL_MAX_AGE: PREFLIGHT_SECONDS,
-        },
-    )
+def _allowed() -> web.Response:
+    headers: dict[str, str] = {
+        hdrs.ACCESS_CONTROL_ALLOW_METHODS: METHODS,
+        hdrs.ACCESS_CONTROL_ALLOW_HEADERS: HEADERS,
+        hdrs.ACCESS_CONTROL_MAX_AGE: PREFLIGHT_SECONDS,
+    }
+    return answer(None, 204, headers)

@@ -115,7 +115,7 @@ def install(app: web.Application, tables: Iterable[Endpoints]) -> list[Endpoint]
         for spelling in {path, path.rstrip("/") or "/", path.rstrip("/") + "/"}:
             resource = app.router.add_resource(spelling)
             for method, handler in handlers.items():
-                resource.add_route(method, handler, expect_handler=_expect)
+                resource.add_route(method, handler)
     return [endpoint for known in paths.values() for endpoint in known.endpoints.values()]
 
 
@@ -163,11 +163,3 @@ def _other_methods(known: Path) -> Handler:
         method="*", path=first.path, function=other, access=known.access, tag=first.tag, is_listed=False
     )
     return _handler(all_others, known)
-
-
-async def _expect(request: web.Request) -> web.StreamResponse | None:
-    if request.headers[hdrs.EXPECT].lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # what was written is no part of the answer
-        return None
-    return answer({"detail": "Only 100-continue can be expected."}, 417)

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 
+import asyncpg
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
@@ -76,6 +77,8 @@ def _problem(request: web.Request, failure: Exception) -> Problem:
         return ParseError("The request body was cut off.")
     if isinstance(failure, HttpProcessingError):  # a compressed or chunked body that is none
         return BadRequest("The request body could not be decoded.")
+    if isinstance(failure, asyncpg.PostgresError):
+        failure.detail = None  # it shows whole rows, password hashes included
     log.error("%s %s failed", request.method, request.rel_url.raw_path, exc_info=failure)
     return Problem()
 
@@ -86,7 +89,7 @@ async def access(request: web.Request, handler: Handler) -> web.StreamResponse:
     if request.match_info.http_exception is not None:
         raise NotFound
     endpoint = declared(request.match_info.handler)
-    if endpoint.is_json and not _takes_json(request.headers.get(hdrs.ACCEPT)):
+    if endpoint.is_json and not _takes_json(", ".join(request.headers.getall(hdrs.ACCEPT, ()))):
         raise NotAcceptable
     if endpoint.access is Access.ANONYMOUS:
         return await handler(request)
@@ -132,7 +135,7 @@ def _unknown_api_token(values: list[str]) -> BadCredentials:
     return BadCredentials("Invalid token.")
 
 
-def _takes_json(accept: str | None) -> bool:
+def _takes_json(accept: str) -> bool:
     """Whether an Accept header leaves room for JSON (RFC 9110 §12.5.1: the most specific range decides)."""
     if not accept or accept == "*/*" or accept == "application/json":
         return True

@@ -6,7 +6,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from server.errors import BadRequest, Problem
-from server.web.answers import refuse
+from server.web.answers import answer, refuse
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,15 @@ class Protocol(RequestHandler):
         response = refuse(BadRequest() if status < 500 else Problem())
         response.force_close()
         return response
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """What aiohttp itself refuses before any middleware (an Expect header it cannot meet) is JSON, too."""
+        if isinstance(resp, web.HTTPException):
+            log.info("refused before any handler from %s: %s", request.remote, resp.reason)
+            resp = answer({"detail": f"{resp.reason}."}, resp.status)
+        return await super().finish_response(request, resp, start_time)
 
 
 class Server(web.Server):
