@@ -202,6 +202,12 @@ async def test_both_faults_of_a_page_are_told(anna: Person) -> None:
         assert (status, set(faults)) == (400, {"limit", "after"})
 
 
+async def test_ones_own_account_is_a_list_that_is_paged_as_any_other(anna: Person) -> None:
+    own = (await anna.get("/auth/users/me/"))[1]
+    for after, rows in ((0, [own]), (anna.id - 1, [own]), (anna.id, [])):
+        assert await anna.get(f"/auth/users/?after={after}") == (200, rows)
+
+
 @pytest.mark.parametrize("query", ["format=xml", "format=json", "LIMIT=x", "page=%ff", "a=b&&=", "limit=1&limit=x"])
 async def test_other_query_parameters_are_ignored(anna: Person, query: str) -> None:
     for path in LISTS:

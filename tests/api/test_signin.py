@@ -138,6 +138,29 @@ async def test_every_sign_in_costs_one_hash(
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param("update users set is_active = false", id="deactivated"),
+        pytest.param("update users set password = '!'", id="another password"),
+        pytest.param("delete from users", id="deleted"),
+    ],
+)
+async def test_an_account_that_changes_while_its_password_is_checked_is_not_signed_in(
+    anna: Person, database: Any, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    check = bcrypt.checkpw
+
+    def change_meanwhile(*arguments: Any) -> bool:
+        database.execute(change)
+        return check(*arguments)
+
+    monkeypatch.setattr(bcrypt, "checkpw", change_meanwhile)
+    before = sessions(database)
+    assert await post(anna.client, CREATE, username="anna", password=PASSWORD) == NO_ACCOUNT
+    assert sessions(database) <= before
+
+
+@pytest.mark.parametrize(
     ("password", "faults"),
     [
         pytest.param("x" * 4097, TOO_MUCH, id="too many characters"),

@@ -5,7 +5,20 @@ from typing import Any
 import pytest
 from marshmallow import ValidationError
 
-from server.web.fields import NOT_EMAIL, NOT_FLAG, NOT_USERNAME, Email, Flag, Text, Username
+from server.web.fields import (
+    BLANK,
+    NOT_EMAIL,
+    NOT_FLAG,
+    NOT_TEXT,
+    NOT_USERNAME,
+    NULL,
+    Email,
+    Flag,
+    Login,
+    Password,
+    Text,
+    Username,
+)
 
 GOOD_EMAILS = [
     "",
@@ -20,6 +33,21 @@ GOOD_EMAILS = [
     "a@bücher.example",
     "a@example.xn--p1ai",
     "a@" + "x" * 63 + ".com",
+    '""@b.co',
+    '"a@b"@c.de',
+    "a@b.co.uk",
+    "a@B.CO",
+    "a'b@c.de",
+    "a@sub.localhost",
+    "a@[::ffff:1.2.3.4]",
+    "a@[::FFFF]",
+    "a@b.c-d",
+    "a@b.c--d",
+    "a@b.xn--a",
+    "a@xn--bcher-kva.example",
+    "a@b.рф",
+    "a@b." + "c" * 63,
+    "x" * 249 + "@b.co",
 ]
 BAD_EMAILS = [
     "a",
@@ -41,7 +69,31 @@ BAD_EMAILS = [
     "a@" + "x" * 64 + ".com",
     "a@b.co\nx",
     "a@b.c0",
+    "a@b@c.de",
+    "<a@b.co>",
+    "a,b@c.de",
+    "a@b.co,c@d.co",
+    '"a b"@c.de',
+    '"a"b"@c.de',
+    'a"b@c.de',
+    "a\\@b.co",
+    "a@ b.co",
+    "a@b_c.de",
+    "a@1.2",
+    "a@b.123",
+    "a@ü.ü",
+    "a@💩.la",
+    "a@b.xn--",
+    "a@b.-co",
+    "a@b.co-",
+    "a@.co",
+    "a@[]",
+    "a@[1.2.3]",
+    "a@[IPv6:::1]",
+    "a@b." + "c" * 64,
+    "a\u200b@b.co",
 ]
+TOO_LONG_EMAIL = "Ensure this field has no more than 254 characters."
 
 
 def faults(field: Any, value: Any) -> Any:
@@ -61,12 +113,51 @@ def test_what_is_no_address_is_refused(address: str) -> None:
     assert faults(Email(), address) == [NOT_EMAIL]
 
 
-@pytest.mark.parametrize("name", ["a", "Mario", "ma.rio@x+y-z_1", "мария", "マリオ", "١٢٣", "x" * 150])
+def test_a_well_formed_address_that_is_too_long_is_only_that() -> None:
+    domain = ("b" * 60 + ".") * 4 + "com"
+    assert faults(Email(), f"aaaaaa@{domain}") == f"aaaaaa@{domain}"  # 254 characters
+    assert faults(Email(), f"aaaaaaa@{domain}") == [TOO_LONG_EMAIL]
+
+
+@pytest.mark.parametrize("address", ["x" * 300, "x" * 100_000, "a@" + "b" * 250 + ".com"])
+def test_what_is_no_address_and_too_long_is_both(address: str) -> None:
+    assert sorted(faults(Email(), address)) == sorted([TOO_LONG_EMAIL, NOT_EMAIL])
+
+
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [
+        ("a\0@b.co", {"Null characters are not allowed.", NOT_EMAIL}),
+        ("\ud800@b.co", {"Surrogate characters are not allowed: U+D800.", NOT_EMAIL}),
+        ("a@\udfff.co", {"Surrogate characters are not allowed: U+DFFF."}),
+    ],
+)
+def test_odd_characters_of_an_address_are_named(address: str, found: set[str]) -> None:
+    assert set(faults(Email(), address)) >= found
+
+
+@pytest.mark.parametrize("value", [True, False, [], {}, 12, 1.5])
+def test_what_is_no_text_is_no_address(value: Any) -> None:
+    assert faults(Email(), value) == [NOT_EMAIL]
+
+
+def test_an_address_may_be_blank_only_where_the_field_says_so() -> None:
+    for blank in ("", " ", "\t\n"):
+        assert faults(Email(blank=True), blank) == ""
+        assert faults(Email(), blank) == [BLANK]
+    assert faults(Email(blank=True), None) == [NULL]
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "Mario", "ma.rio@x+y-z_1", "мария", "マリオ", "١٢٣", "x" * 150, "я" * 150, "_", "@", "...", "a@b.co"]
+)
 def test_names_are_letters_digits_and_a_few_signs_of_any_script(name: str) -> None:
     assert faults(Username(), name) == name
 
 
-@pytest.mark.parametrize("name", ["a b", "a/b", "a\tb", "😀", "a\u200bb", "a\nb", "a!"])
+@pytest.mark.parametrize(
+    "name", ["a b", "a/b", "a\tb", "😀", "a\u200bb", "a\nb", "a!", "½", "\u0301", "a\xadb", "a:b", "é\u202e"]
+)
 def test_other_characters_are_refused_in_names(name: str) -> None:
     assert faults(Username(), name) == [NOT_USERNAME]
 
@@ -75,9 +166,40 @@ def test_names_are_normalised_before_they_are_judged() -> None:
     assert faults(Username(), " ｗｉｄｅ ") == "wide"
     assert faults(Username(), "ﷺ" * 20) == [NOT_USERNAME, "Ensure this field has no more than 150 characters."]
     assert faults(Username(), "e\u0301" * 150) == "é" * 150
+    assert faults(Username(), "ﬃ" * 50) == "ffi" * 50
+    assert faults(Username(), "ﬃ" * 51) == ["Ensure this field has no more than 150 characters."]
+    assert faults(Username(), "²") == "2"
 
 
-@pytest.mark.parametrize("word", [True, 1, 1.0, "t", "Y", "yes", "TRUE", "on", "1"])
+def test_all_faults_of_a_name_are_told_together() -> None:
+    assert faults(Username(), "a\0\ud800 !" + "x" * 150) == [
+        NOT_USERNAME,
+        "Ensure this field has no more than 150 characters.",
+        "Null characters are not allowed.",
+        "Surrogate characters are not allowed: U+D800.",
+    ]
+
+
+@pytest.mark.parametrize("value", [True, [], {}, ["a"]])
+@pytest.mark.parametrize("field", [Text(), Username(), Login(), Password()], ids=lambda field: type(field).__name__)
+def test_what_is_no_text_is_refused(field: Any, value: Any) -> None:
+    assert faults(field, value) == [NOT_TEXT]
+
+
+@pytest.mark.parametrize("field", [Text(), Username(), Login(), Password()], ids=lambda field: type(field).__name__)
+def test_what_is_null_or_blank_is_told_so(field: Any) -> None:
+    assert faults(field, None) == [NULL]
+    assert faults(field, "") == [BLANK]
+
+
+def test_a_password_is_not_trimmed_and_counted_in_bytes() -> None:
+    for password in (" ", "\tx\n", "x" * 4096, "é" * 2048, "a\u0301", "ｗ"):
+        assert faults(Password(), password) == password
+    for password in ("x" * 4097, "é" * 2049, "\U0001f600" * 1025):
+        assert faults(Password(), password) == ["Ensure this field has no more than 4096 bytes."]
+
+
+@pytest.mark.parametrize("word", [True, 1, 1.0, "t", "Y", "yes", "TRUE", "on", "oN", "1"])
 def test_words_for_true(word: Any) -> None:
     assert faults(Flag(), word) is True
 
@@ -87,11 +209,19 @@ def test_words_for_false(word: Any) -> None:
     assert faults(Flag(), word) is False
 
 
-@pytest.mark.parametrize("word", ["", "maybe", 2, -1, 0.5, [], {}, "yes please"])
+@pytest.mark.parametrize(
+    "word", ["", "maybe", 2, -1, 0.5, 10**60, [], {}, [True], "yes please", "null", "01", "1.0", "١"]
+)
 def test_other_words_are_no_flag(word: Any) -> None:
     assert faults(Flag(), word) == [NOT_FLAG]
 
 
-@pytest.mark.parametrize(("value", "text"), [(12, "12"), (1.5, "1.5"), ("  x  ", "x"), ("\u3000x", "x")])
+def test_no_flag_is_null() -> None:
+    assert faults(Flag(), None) == [NULL]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(12, "12"), (1.5, "1.5"), (-3, "-3"), ("  x  ", "x"), ("\u3000x\xa0\n", "x")]
+)
 def test_numbers_become_text_and_text_is_trimmed(value: Any, text: str) -> None:
     assert faults(Text(), value) == text
