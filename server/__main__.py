@@ -25,7 +25,8 @@ from server.auth.tokens import kept_key
 from server.db import Database
 from server.errors import FieldErrors, Unavailable
 from server.logs import start_logging
-from server.settings import MIN_KEY_BYTES, Settings, SettingsError
+from server.settings import Settings, SettingsError
+from server.values import MIN_KEY_BYTES
 
 Revive: TypeAlias = Callable[[], bool]
 """Starts the bundled database again if it died; blocks."""

@@ -15,16 +15,19 @@ from aiohttp.typedefs import Middleware
 
 from server import embedded
 from server.api import profiles, service, signin, users
+from server.auth.one_time import OneTime
 from server.auth.passwords import Passwords
 from server.auth.tokens import Tokens
 from server.db import Database
 from server.errors import Problem
+from server.mail.letters import Letters
 from server.settings import Settings
+from server.templates import Templates
 from server.web import bodies, docs
 from server.web.cors import cors, preflight
 from server.web.endpoints import install
 from server.web.middleware import access, errors
-from server.web.parts import DB, PASSWORDS, SETTINGS, STOPPING, TOKENS
+from server.web.parts import DB, LETTERS, ONE_TIME, PASSWORDS, SETTINGS, STOPPING, TEMPLATES, TOKENS
 from server.web.protocol import Runner
 from server.web.schemas import Registration
 
@@ -62,6 +65,9 @@ def create_app(settings: Settings, revive: Callable[[], bool] | None = None) -> 
         access_lifetime=settings.access_lifetime,
         refresh_lifetime=settings.refresh_lifetime,
     )
+    app[ONE_TIME] = OneTime(settings.signing_key, lifetime=settings.password_reset_timeout)
+    app[LETTERS] = Letters(app[ONE_TIME])
+    app[TEMPLATES] = Templates(settings.templates_dir)
     app.cleanup_ctx.extend([_database, _hashing, _beside(_sweep)])
     if revive is not None:
         app.cleanup_ctx.append(_beside(functools.partial(_revive, revive)))

@@ -17,7 +17,7 @@ import jwt
 
 from server.db import UUID
 from server.errors import TokenNotValid
-from server.settings import MIN_KEY_BYTES
+from server.values import MIN_KEY_BYTES
 
 ACCESS = "access"
 REFRESH = "refresh"
