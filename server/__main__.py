@@ -26,6 +26,7 @@ from server.db import Database
 from server.errors import FieldErrors, Unavailable
 from server.logs import start_logging
 from server.settings import Settings, SettingsError
+from server.templates import LANGUAGE
 from server.values import MIN_KEY_BYTES
 
 Revive: TypeAlias = Callable[[], bool]
@@ -115,7 +116,7 @@ def create_admin(settings: Settings, options: argparse.Namespace) -> None:
         passwords = Passwords(settings.bcrypt_rounds)
         try:
             stored = await passwords.hash(account["password"])
-            await db.row("users/register", account["username"], account["email"], stored, True)
+            await db.row("users/register", account["username"], account["email"], stored, True, False, LANGUAGE)
         except asyncpg.UniqueViolationError as failure:
             what = "name" if failure.constraint_name == "users_username_key" else "e-mail address"
             raise CommandError(f"An account with that {what} exists already.") from None

@@ -54,6 +54,23 @@ class FieldErrors(Problem):
         return self.fields
 
 
+class ListedError(Problem):
+    """A failure after validation, which the contract writes as a bare list (1.5)."""
+
+    status = 400
+
+    @property
+    def body(self) -> Any:
+        """The text in a list."""
+        return [self.detail]
+
+
+class EmailNotFound(ListedError):
+    """No account that may have the letter has the address; told only where the settings say so (contract 7.1)."""
+
+    text = "User with given email does not exist."
+
+
 class NotAuthenticated(Problem):
     """Nobody is signed in, and the door asks for somebody."""
 
@@ -125,6 +142,12 @@ class Forbidden(Problem):
 
     status = 403
     text = "You do not have permission to perform this action."
+
+
+class StaleToken(Forbidden):
+    """The account that a letter would activate is active already."""
+
+    text = "Stale token for given user."
 
 
 class NotFound(Problem):

@@ -7,31 +7,30 @@ from aiohttp import web
 from server.auth import sessions
 from server.auth.tokens import ACCESS, REFRESH
 from server.errors import NoActiveAccount, Problem, TokenNotValid
+from server.web import switches
 from server.web.bodies import body
 from server.web.endpoints import Access, Endpoints
 from server.web.parts import DB, PASSWORDS, SETTINGS, TOKENS
-from server.web.schemas import AccessToken, Nothing, Refresh, SignIn, TokenPair, Verify
+from server.web.schemas import AccessToken, Nothing, Refresh, TokenPair, Verify
 
 endpoints = Endpoints("sign-in", otherwise=Access.ANONYMOUS)
 
 
 @endpoints.post(
-    "/auth/jwt/create/", access=Access.ANONYMOUS, reads=SignIn, answers=TokenPair, raises=(NoActiveAccount,)
+    "/auth/jwt/create/", access=Access.ANONYMOUS, reads=switches.sign_in, answers=TokenPair, raises=(NoActiveAccount,)
 )
 async def sign_in(request: web.Request) -> Any:
     """Sign in: exchange a username and password for an access and a refresh token."""
+    settings, db = request.app[SETTINGS], request.app[DB]
     given = await body(request)
-    user_id, session_id = await sessions.sign_in(
-        request.app[DB],
-        request.app[PASSWORDS],
-        given["username"],
-        given["password"],
-        request.app[SETTINGS].refresh_lifetime,
-    )
+    password = given.pop("password")
+    (login,) = given.values()
+    credentials = await sessions.check_credentials(db, request.app[PASSWORDS], login, password, settings.login_field)
+    session_id = await sessions.sign_in(db, credentials, settings.refresh_lifetime)
     tokens = request.app[TOKENS]
     return {
-        "refresh": tokens.issue(REFRESH, user_id, session_id),
-        "access": tokens.issue(ACCESS, user_id, session_id),
+        "refresh": tokens.issue(REFRESH, credentials.user_id, session_id),
+        "access": tokens.issue(ACCESS, credentials.user_id, session_id),
     }
 
 
@@ -43,7 +42,7 @@ async def refresh(request: web.Request) -> Any:
     given = await body(request)
     claims = request.app[TOKENS].read(given["refresh"], REFRESH)
     identity = await _identify(request, claims)
-    return {"access": request.app[TOKENS].issue(ACCESS, identity.id, identity.session_id)}
+    return {"access": request.app[TOKENS].issue(ACCESS, identity.id, claims.session_id)}
 
 
 @endpoints.post("/auth/jwt/verify/", access=Access.ANONYMOUS, reads=Verify, answers=Nothing, raises=(TokenNotValid,))

@@ -12,9 +12,9 @@ ENDED = "Token is blacklisted"  # simplejwt's words for a token that was good on
 
 
 class Identity(NamedTuple):
-    """Who asks: the account as it is now, and the session it asks in."""
+    """Who asks: the account as it is now, and the session it asks in; none for an API token."""
 
-    session_id: UUID
+    session_id: UUID | None
     id: int
     username: str
     email: str
@@ -40,21 +40,39 @@ async def identify(db: Database, claims: Claims) -> Identity:
     return Identity(session_id, user_id, username, email, is_staff)
 
 
-async def sign_in(db: Database, passwords: Passwords, username: str, password: str, lifetime: int) -> tuple[int, UUID]:
-    """Open a session of `lifetime` seconds: its account's id and its own.
+class Credentials(NamedTuple):
+    """A password that was found to be right: whose it is, and the hash that it fits."""
 
-    Raises NoActiveAccount, whatever the reason, at the price of one hash (trust 8).
+    user_id: int
+    stored: str
+
+
+async def check_credentials(
+    db: Database, passwords: Passwords, login: str, password: str, login_field: str
+) -> Credentials:
+    """The account that `login` names and `password` opens; `login_field` is the setting LOGIN_FIELD.
+
+    Raises NoActiveAccount, whatever the reason, at the price of one hash (trust 8). Whether the account is active is
+    for the statement to say that opens something for it.
     """
-    account = await db.row("users/credentials", username)
+    account = None
+    if login_field != "username":  # an address before a name that looks like one (contract 12)
+        account = await db.row("users/credentials_by_email", login)
+    if account is None and login_field != "email":
+        account = await db.row("users/credentials", login)
     stored = account["password"] if account else None
     if not await passwords.check(password, stored) or account is None or stored is None:
         raise NoActiveAccount
-    stored = await renew_hash(db, passwords, account["id"], password, stored)
+    return Credentials(account["id"], await renew_hash(db, passwords, account["id"], password, stored))
+
+
+async def sign_in(db: Database, credentials: Credentials, lifetime: int) -> UUID:
+    """Open a session of `lifetime` seconds: its id. Raises NoActiveAccount."""
     # The account may have changed since it was read: the statement opens nothing for one that did.
-    session = await db.row("sessions/open", account["id"], stored, lifetime)
+    session = await db.row("sessions/open", *credentials, lifetime)
     if session is None:
         raise NoActiveAccount
-    return account["id"], session["id"]
+    return session["id"]  # type: ignore[no-any-return]
 
 
 async def renew_hash(db: Database, passwords: Passwords, user_id: int, password: str, stored: str) -> str:

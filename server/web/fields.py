@@ -19,6 +19,10 @@ NOT_USERNAME = "Enter a valid username. This value may contain only letters, num
 NOT_FLAG = "Must be a valid boolean."
 TAKEN_USERNAME = "A user with that username already exists."
 TAKEN_EMAIL = "A user with that email already exists."
+PASSWORD_MISMATCH = "The two password fields didn't match."  # noqa: S105  a text
+USERNAME_MISMATCH = "The two username fields didn't match."
+INVALID_UID = "Invalid user id or user doesn't exist."
+INVALID_TOKEN = "Invalid token for given user."  # noqa: S105  a text
 
 USERNAME_LENGTH = 150
 EMAIL_LENGTH = 254

@@ -45,6 +45,46 @@ class CurrentPassword(Body):
     current_password = Password(required=True, metadata={"example": "correct horse battery"})
 
 
+class Activation(Body):
+    """What an activation letter's link carries."""
+
+    uid = Text(required=True, metadata={"example": "NDI"})
+    token = Text(required=True, metadata={"description": "Works once."})
+
+
+class Address(Body):
+    """Where a letter is to go."""
+
+    email = Email(required=True, metadata={"example": "anna@example.com"})
+
+
+class SetPassword(CurrentPassword):
+    """A new password, and the present one."""
+
+    new_password = Password(required=True, metadata={"example": "staple gun theory"})
+
+
+class ResetPassword(Activation):
+    """A new password, and what a password reset letter's link carries."""
+
+    new_password = Password(required=True, metadata={"example": "staple gun theory"})
+
+
+class SetUsername(CurrentPassword):
+    """A new username, and the password."""
+
+    new_username = Username(required=True, metadata={"example": "anna.k"})
+
+
+class ResetUsername(Body):
+    """A new username, and what a username reset letter's link carries."""
+
+    new_username = Username(required=True, metadata={"example": "anna.k"})
+    # Not required: absent reads as a link that is no good (contract 2).
+    uid = Text(blank=True, load_default="", metadata={"example": "NDI"})
+    token = Text(blank=True, load_default="", metadata={"description": "Works once."})
+
+
 class ProfileEdit(Body):
     """What a profile's owner may change. Fields that do not come stay as they are."""
 
@@ -103,6 +143,12 @@ class AccessToken(Schema):
     """What refresh answers."""
 
     access = fields.String(required=True, metadata={"description": "Goes into `Authorization: Bearer …`."})
+
+
+class AuthToken(Schema):
+    """What token login answers."""
+
+    auth_token = fields.String(required=True, metadata={"description": "Goes into `Authorization: Token …`."})
 
 
 class Nothing(Schema):
