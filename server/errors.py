@@ -14,6 +14,7 @@ class Problem(Exception):
     text = "Internal server error."
     code: str | None = None
     headers: Mapping[str, str] = {}
+    has_body = True
 
     def __init__(self, text: str | None = None) -> None:
         super().__init__(text or self.text)
@@ -69,6 +70,13 @@ class EmailNotFound(ListedError):
     """No account that may have the letter has the address; told only where the settings say so (contract 7.1)."""
 
     text = "User with given email does not exist."
+
+
+class NothingWaits(Problem):
+    """Accounts need no activation here, so there is no letter to send again: the contract's 400 has no body."""
+
+    status = 400
+    has_body = False
 
 
 class NotAuthenticated(Problem):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -66,9 +67,32 @@ def database(database_url: str) -> Iterator["psycopg.Connection[Any]"]:
 
 
 @pytest.fixture
-def settings(database_url: str) -> Settings:
-    """The settings of the application under test. A module overrides this fixture to test others."""
-    return Settings(database_url=database_url, signing_key=KEY, bcrypt_rounds=4)
+def settings(database_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
+    """The settings of the application under test; `in_mode` below, or a module's own fixture, changes them."""
+    changed = getattr(request, "param", {})
+    return Settings(database_url=database_url, signing_key=KEY, bcrypt_rounds=4, data_dir=tmp_path, **changed)
+
+
+# The three modes in which the contract was measured: what a site switches on.
+MODES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "activation": {
+        "send_activation_email": True,
+        "send_confirmation_email": True,
+        "password_changed_email_confirmation": True,
+    },
+    "retype": {
+        "user_create_password_retype": True,
+        "set_password_retype": True,
+        "password_reset_confirm_retype": True,
+    },
+}
+
+
+def in_mode(*names: str, **changed: Any) -> pytest.MarkDecorator:
+    """Run a test in each of these modes, with these settings changed beside it; with no name in all three."""
+    modes = [MODES[name] | changed for name in names or MODES]
+    return pytest.mark.parametrize("settings", modes, indirect=True, ids=names or tuple(MODES))
 
 
 class HouseServer(TestServer):

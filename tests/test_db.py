@@ -110,7 +110,7 @@ async def test_a_deadlock_is_tried_again(db: Database, monkeypatch: pytest.Monke
         return await fetch(self, *arguments)
 
     monkeypatch.setattr(asyncpg.Connection, "fetch", unlucky)
-    assert await db.rows("users/list", 0, 10) == []
+    assert await db.rows("users/list", 0, 10, True) == []
     assert failures == []
 
 

@@ -114,6 +114,7 @@ async def test_what_an_endpoint_sends_is_what_its_schema_says(anna: Person, staf
     given: dict[tuple[str, str], dict[str, Any]] = {
         ("/auth/users/", "POST"): {"username": "clara", "password": PASSWORD},
         ("/auth/jwt/create/", "POST"): {"username": "anna", "password": PASSWORD},
+        ("/auth/token/login/", "POST"): {"username": "anna", "password": PASSWORD},
         ("/auth/jwt/refresh/", "POST"): {"refresh": anna.tokens["refresh"]},
         ("/auth/jwt/verify/", "POST"): {"token": anna.tokens["access"]},
         ("/auth/jwt/blacklist/", "POST"): {"refresh": (await anna.sign_in()).tokens["refresh"]},

@@ -1,15 +1,12 @@
 """An account, or an address, that waits is put in force by the link in a letter (contract 2, 11.13)."""
 
-from typing import Any
-
 import asyncpg
 from aiohttp import web
 
 from server.db import Asker
-from server.errors import FieldErrors, StaleToken
+from server.errors import FieldErrors, NothingWaits, StaleToken
 from server.mail import addresses
 from server.mail.letters import ACTIVATION, CONFIRMATION, EMAIL_CHANGE
-from server.web.answers import answer_bytes
 from server.web.bodies import body
 from server.web.endpoints import Access, Endpoints
 from server.web.fields import TAKEN_EMAIL
@@ -27,14 +24,15 @@ async def activate(request: web.Request) -> None:
     await _activate(request, given["uid"], given["token"])
 
 
-@endpoints.post("/auth/users/resend_activation/", access=Access.PUBLIC, reads=Address, status=204)
-async def resend_activation(request: web.Request) -> Any:
+@endpoints.post(
+    "/auth/users/resend_activation/", access=Access.PUBLIC, reads=Address, status=204, raises=(NothingWaits,)
+)
+async def resend_activation(request: web.Request) -> None:
     """Have the activation letter sent again; the answer tells nothing about the address."""
     given = await body(request)
     if not request.app[SETTINGS].send_activation_email:
-        return answer_bytes(None, 400)  # without a body: the contract's way to say that nothing waits here
+        raise NothingWaits
     await ask_for_link(request, ACTIVATION, given["email"])
-    return None
 
 
 async def _activate(request: web.Request, uid: str, token: str) -> None:

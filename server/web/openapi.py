@@ -24,6 +24,7 @@ ABOUT = """Accounts and sign-in for any front end, in the HTTP contract of djose
 Register at `POST /auth/users/`, sign in at `POST /auth/jwt/create/`, and send `Authorization: Bearer ACCESS`.
 Every path answers with and without its last slash. Bodies are JSON, form or multipart; answers are JSON."""
 
+_SIGNED_IN: list[dict[str, list[str]]] = [{"bearer": []}, {"token": []}]
 _TEXTS = {"type": "array", "items": {"type": "string"}}
 _COMPONENTS: dict[str, dict[str, Any]] = {
     "Detail": {
@@ -45,7 +46,7 @@ _COMPONENTS: dict[str, dict[str, Any]] = {
     },
 }
 _DETAIL = {"$ref": "#/components/schemas/Detail"}
-_FIELDS = {"anyOf": [{"$ref": "#/components/schemas/FieldErrors"}, _DETAIL]}
+_FIELDS = {"anyOf": [{"$ref": "#/components/schemas/FieldErrors"}, _DETAIL, _TEXTS]}
 
 _FAULTS: dict[int, tuple[str, dict[str, Any]]] = {
     400: ("The request is not what the endpoint reads.", _FIELDS),
@@ -116,8 +117,8 @@ def _note(handler: Any, endpoint: Endpoint) -> None:
         summary=summary.rstrip("."),
         description=" ".join(description.split()),
         parameters=copy.deepcopy(parameters),
-        security=[{"bearer": []}] if endpoint.access is Access.SIGNED_IN else [],
-        responses={str(status): _fault(status) for status in _statuses(endpoint)},
+        security=_SIGNED_IN if endpoint.access is Access.SIGNED_IN else [],
+        responses={str(status): _fault(status, endpoint) for status in _statuses(endpoint)},
     )(handler)
     if endpoint.reads:
         json_schema(endpoint.reads)(handler)
@@ -146,9 +147,11 @@ def _statuses(endpoint: Endpoint) -> Iterable[int]:
     return sorted(statuses)
 
 
-def _fault(status: int) -> dict[str, Any]:
+def _fault(status: int, endpoint: Endpoint) -> dict[str, Any]:
     description, schema = _FAULTS[status]
     headers = _HEADERS.get(status, _ALWAYS)
+    if any(problem.status == status and not problem.has_body for problem in endpoint.raises):
+        return {"description": f"{description} It may have no body.", "headers": headers}
     return {"description": description, "headers": headers, "content": {"application/json": {"schema": schema}}}
 
 
@@ -165,13 +168,22 @@ class _Spec(AiohttpApiSpec):  # type: ignore[misc]
             openapi_version="3.1.0",
             info={"description": ABOUT, "license": {"name": "MIT", "identifier": "MIT"}},
             servers=[{"url": "/"}],
-            security=[{"bearer": []}],
+            security=_SIGNED_IN,
             plugins=[self.plugin],
         )
         assert self.plugin.converter is not None
         self.plugin.converter.add_attribute_function(_facts)  # type: ignore[no-untyped-call]
         self.spec.components.security_scheme(
             "bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "An access token."}
+        )
+        self.spec.components.security_scheme(
+            "token",
+            {
+                "type": "apiKey",
+                "in": "header",
+                "name": "Authorization",
+                "description": "`Token ` and what token login answers.",
+            },
         )
         for name, schema in _COMPONENTS.items():
             self.spec.components.schema(name, schema)
