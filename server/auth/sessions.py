@@ -6,7 +6,7 @@ from uuid import UUID
 from server.auth.passwords import Passwords
 from server.auth.tokens import Claims
 from server.db import Database
-from server.errors import NoActiveAccount, TokenNotValid, UserInactive, UserNotFound
+from server.errors import NoActiveAccount, Problem, TokenNotValid, UserInactive, UserNotFound
 
 ENDED = "Token is blacklisted"  # simplejwt's words for a token that was good once
 
@@ -22,22 +22,21 @@ class Identity(NamedTuple):
 
 
 async def identify(db: Database, claims: Claims) -> Identity:
-    """The identity behind the claims of a sound token.
+    """The identity behind the claims of a sound token, asked together with everybody who asks now.
 
     Raises UserNotFound, UserInactive, or TokenNotValid when the session has ended (contract 12).
     """
-    row = await db.find("sessions/identify", claims.session_id, claims.user_id)
-    if row is not None and row["user_id"] != claims.user_id:
-        # Whoever asked of this session at the same moment named another account: only one of the two can be right.
-        row = await db.row("sessions/identify", [claims.session_id], [claims.user_id])
-    if row is None or row["id"] is None:
-        raise UserNotFound
-    session_id, user_id, _, username, email, is_staff, is_active, is_alive = row
-    if not is_active:
-        raise UserInactive
-    if not is_alive:
-        raise TokenNotValid(ENDED)
-    return Identity(session_id, user_id, username, email, is_staff)
+    row = await db.find("sessions/identify", claims.session_id)
+    if row is None or row[1] != claims.user_id:
+        raise await _why_nobody(db, claims.user_id)
+    return Identity(*row)
+
+
+async def _why_nobody(db: Database, user_id: int) -> Problem:
+    account = await db.find("sessions/explain", user_id)
+    if account is None:
+        return UserNotFound()
+    return TokenNotValid(ENDED) if account["is_active"] else UserInactive()
 
 
 class Credentials(NamedTuple):
