@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from server import embedded
-from server.api import profiles, service, signin, users
+from server.api import profiles, roles, service, signin, users
 from server.auth.one_time import OneTime
 from server.auth.passwords import Passwords
 from server.auth.tokens import Tokens
@@ -33,7 +33,7 @@ from server.web.schemas import Registration
 
 log = logging.getLogger(__name__)
 
-TABLES = (users.endpoints, signin.endpoints, profiles.endpoints, service.endpoints)
+TABLES = (users.endpoints, signin.endpoints, profiles.endpoints, roles.endpoints, service.endpoints)
 
 SWEEP_SECONDS = 600
 REVIVE_SECONDS = 0.5  # between two looks at a database that may have died

@@ -19,6 +19,7 @@ class Identity(NamedTuple):
     username: str
     email: str
     is_staff: bool
+    role: str | None
 
 
 async def identify(db: Database, claims: Claims) -> Identity:
@@ -32,16 +33,26 @@ async def identify(db: Database, claims: Claims) -> Identity:
         row = await db.row("sessions/identify", [claims.session_id], [claims.user_id])
     if row is None or row["id"] is None:
         raise UserNotFound
-    session_id, user_id, _, username, email, is_staff, is_active, is_alive = row
+    session_id, user_id, _, username, email, is_staff, is_active, role, is_alive = row
     if not is_active:
         raise UserInactive
     if not is_alive:
         raise TokenNotValid(ENDED)
-    return Identity(session_id, user_id, username, email, is_staff)
+    return Identity(session_id, user_id, username, email, is_staff, role)
 
 
-async def sign_in(db: Database, passwords: Passwords, username: str, password: str, lifetime: int) -> tuple[int, UUID]:
-    """Open a session of `lifetime` seconds: its account's id and its own.
+class SignedIn(NamedTuple):
+    """A session that was opened, its account, and the role of that."""
+
+    session_id: UUID
+    user_id: int
+    role: str | None
+
+
+async def sign_in(
+    db: Database, passwords: Passwords, username: str, password: str, lifetime: int, role: str | None = None
+) -> SignedIn:
+    """Open a session of `lifetime` seconds for an account, of `role` if that is given.
 
     Raises NoActiveAccount, whatever the reason, at the price of one hash (trust 8).
     """
@@ -51,10 +62,10 @@ async def sign_in(db: Database, passwords: Passwords, username: str, password: s
         raise NoActiveAccount
     stored = await renew_hash(db, passwords, account["id"], password, stored)
     # The account may have changed since it was read: the statement opens nothing for one that did.
-    session = await db.row("sessions/open", account["id"], stored, lifetime)
+    session = await db.row("sessions/open", account["id"], stored, lifetime, role)
     if session is None:
         raise NoActiveAccount
-    return account["id"], session["id"]
+    return SignedIn(session["id"], account["id"], session["role"])
 
 
 async def renew_hash(db: Database, passwords: Passwords, user_id: int, password: str, stored: str) -> str:

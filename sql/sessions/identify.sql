@@ -9,6 +9,7 @@ select
     u.email,
     u.is_staff,
     u.is_active,
+    u.role,
     s.id is not null as is_alive
 from unnest($1::uuid[], $2::bigint[]) as asked (session_id, user_id)
 left join users u on u.id = asked.user_id

@@ -6,4 +6,4 @@ set
     email = coalesce($2, email),
     is_active = coalesce($3, is_active)
 where id = $1
-returning email, id, username
+returning email, id, username, role
