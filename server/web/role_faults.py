@@ -178,7 +178,7 @@ def _formats() -> FormatChecker:
     day, clock = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)"
     checks: dict[str, tuple[str, Callable[[str], Any]]] = {
         "email": (".*", Email().deserialize),
-        "uri": (r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"\\^`{|}]+", str),
+        "uri": (r"[A-Za-z][A-Za-z0-9+.-]*:(//)?[^\s<>\"\\^`{|}/][^\s<>\"\\^`{|}]*", str),
         "date": (day, datetime.date.fromisoformat),
         "time": (clock, datetime.time.fromisoformat),
         "date-time": (f"{day}T{clock}", datetime.datetime.fromisoformat),

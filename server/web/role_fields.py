@@ -4,7 +4,7 @@ docs/decisions/roles.md
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from marshmallow import ValidationError, fields
@@ -102,7 +102,7 @@ class _Cleaning:
             no_odd_characters(text)
         except ValidationError as failure:
             texts = self._faults.setdefault(place, [])
-            texts += [each for each in failure.messages_dict["_schema"] if each not in texts]
+            texts += [each for each in cast("list[str]", failure.messages) if each not in texts]
         return text
 
     def _number(self, value: Any, place: Place) -> Any:
