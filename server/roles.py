@@ -42,7 +42,7 @@ class Roles:
     """The roles of a file, by name; none, and false, where a site has no such file."""
 
     path: str = ""
-    by_name: Mapping[str, Role] = field(default_factory=dict)
+    by_name: Mapping[str, Role] = field(default_factory=dict, repr=False)
 
     def __iter__(self) -> Iterator[Role]:
         return iter(self.by_name.values())

@@ -43,6 +43,10 @@ Role = Schema.from_dict(
 )
 
 
+class ProfileEditPartly(ProfileEdit):
+    """What PATCH changes of a profile."""
+
+
 def user(settings: Settings) -> type[Schema]:
     """The user object, with `role`."""
     return _with(settings.roles, User, _shown_role) if settings.roles else User
@@ -60,7 +64,7 @@ def profile_edit(settings: Settings) -> type[Schema]:
 
 def profile_edit_partly(settings: Settings) -> type[Schema]:
     """What a profile's owner may change, with `fields` one by one."""
-    return _with(settings.roles, ProfileEdit, _some_fields) if settings.roles else ProfileEdit
+    return _with(settings.roles, ProfileEditPartly, _some_fields) if settings.roles else ProfileEdit
 
 
 def registration(settings: Settings, schema: type[Schema] = Registration) -> type[Schema]:
