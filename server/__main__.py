@@ -116,7 +116,7 @@ def create_admin(settings: Settings, options: argparse.Namespace) -> None:
         passwords = Passwords(settings.bcrypt_rounds)
         try:
             stored = await passwords.hash(account["password"])
-            await db.row("users/register", account["username"], account["email"], stored, True, False, LANGUAGE)
+            await db.row("users/register", account["username"], account["email"], stored, True, None, False, LANGUAGE)
         except asyncpg.UniqueViolationError as failure:
             what = "name" if failure.constraint_name == "users_username_key" else "e-mail address"
             raise CommandError(f"An account with that {what} exists already.") from None

@@ -11,9 +11,10 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from psycopg import sql
 
-from server import migrate
+from server import migrate, roles
 from server.app import create_app, runner
 from server.embedded import attach
+from server.roles import Roles
 from server.settings import Settings
 
 KEY = "a signing key for tests, 32 bytes or more"
@@ -95,6 +96,12 @@ def in_mode(*names: str, **changed: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("settings", modes, indirect=True, ids=names or tuple(MODES))
 
 
+@pytest.fixture(scope="session")
+def school() -> Roles:
+    """The roles of a school: teachers and students register themselves, principals do not."""
+    return roles.read(str(Path(__file__).parent / "school.toml"))
+
+
 class HouseServer(TestServer):
     """aiohttp's test server with the service's own runner, so that malformed HTTP is answered as in service."""
 
@@ -162,10 +169,10 @@ async def post(client: TestClient, path: str, **fields: Any) -> tuple[int, Any]:
 
 @pytest.fixture
 def make_person(client: TestClient, database: "psycopg.Connection[Any]") -> Callable[..., Any]:
-    """Registers somebody and signs them in; `staff=True` makes them staff."""
+    """Registers somebody, with `more` fields, and signs them in; `staff=True` makes them staff."""
 
-    async def make(username: str, *, email: str = "", staff: bool = False) -> Person:
-        status, user = await post(client, "/auth/users/", username=username, password=PASSWORD, email=email)
+    async def make(username: str, *, email: str = "", staff: bool = False, **more: Any) -> Person:
+        status, user = await post(client, "/auth/users/", username=username, password=PASSWORD, email=email, **more)
         assert status == 201, user
         if staff:
             await asyncio.to_thread(database.execute, "update users set is_staff = true where id = %s", [user["id"]])

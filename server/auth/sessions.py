@@ -19,6 +19,7 @@ class Identity(NamedTuple):
     username: str
     email: str
     is_staff: bool
+    role: str | None
 
 
 async def identify(db: Database, claims: Claims) -> Identity:
@@ -65,13 +66,20 @@ async def check_credentials(
     return Credentials(account["id"], await renew_hash(db, passwords, account["id"], password, stored))
 
 
-async def sign_in(db: Database, credentials: Credentials, lifetime: int) -> UUID:
-    """Open a session of `lifetime` seconds: its id. Raises NoActiveAccount."""
+class SignedIn(NamedTuple):
+    """A session that was opened, and the role of its account."""
+
+    session_id: UUID
+    role: str | None
+
+
+async def sign_in(db: Database, credentials: Credentials, lifetime: int, role: str | None = None) -> SignedIn:
+    """Open a session of `lifetime` seconds for an account, of `role` if that is given. Raises NoActiveAccount."""
     # The account may have changed since it was read: the statement opens nothing for one that did.
-    session = await db.row("sessions/open", *credentials, lifetime)
+    session = await db.row("sessions/open", *credentials, lifetime, role)
     if session is None:
         raise NoActiveAccount
-    return session["id"]  # type: ignore[no-any-return]
+    return SignedIn(session["id"], session["role"])
 
 
 async def renew_hash(db: Database, passwords: Passwords, user_id: int, password: str, stored: str) -> str:

@@ -6,7 +6,8 @@ select
     s.user_id,
     u.username,
     u.email,
-    u.is_staff
+    u.is_staff,
+    u.role
 from sessions s
 join users u on u.id = s.user_id
 where s.id = any($1::uuid[]) and s.expires_at > now() and u.is_active
