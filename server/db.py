@@ -51,6 +51,8 @@ def is_away(failure: BaseException) -> bool:
     """Whether `failure` means that PostgreSQL cannot be asked now, as against its having said no."""
     if isinstance(failure, asyncpg.PostgresError):
         return (failure.sqlstate or "").startswith(_AWAY)
+    if isinstance(failure, ValueError):  # a value that no column takes: asyncpg calls that an interface error, too
+        return False
     return isinstance(failure, OSError | asyncpg.InterfaceError | TimeoutError | asyncio.IncompleteReadError)
 
 

@@ -4,6 +4,7 @@ import asyncio
 
 from aiohttp import web
 
+from server.auth.api_tokens import ApiTokens
 from server.auth.one_time import OneTime
 from server.auth.passwords import Passwords
 from server.auth.tokens import Tokens
@@ -13,6 +14,7 @@ from server.mail.worker import Worker
 from server.settings import Settings
 from server.templates import Templates
 
+API_TOKENS = web.AppKey("API_TOKENS", ApiTokens)
 STOPPING = web.AppKey("STOPPING", asyncio.Event)
 DB = web.AppKey("DB", Database)
 LETTERS = web.AppKey("LETTERS", Letters)
