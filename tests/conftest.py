@@ -16,6 +16,7 @@ from server.app import create_app, runner
 from server.embedded import attach
 from server.roles import Roles
 from server.settings import Settings
+from server.web.parts import DB, WORKER
 
 KEY = "a signing key for tests, 32 bytes or more"
 PASSWORD = "correct horse battery"
@@ -64,6 +65,7 @@ def database(database_url: str) -> Iterator["psycopg.Connection[Any]"]:
     """A connection past the service: to look, and to do what psql would. Everything is deleted before the test."""
     with psycopg.connect(database_url, autocommit=True, row_factory=psycopg.rows.dict_row) as connection:
         connection.execute("delete from users")
+        connection.execute("delete from letters")  # requests are nobody's
         yield connection
 
 
@@ -197,6 +199,18 @@ async def boris(make_person: Callable[..., Any]) -> Person:
 async def staff(make_person: Callable[..., Any]) -> Person:
     """A member of staff who is signed in."""
     return await make_person("sofia", staff=True)
+
+
+@pytest.fixture
+def letters(client: TestClient, settings: Settings) -> Callable[[], Any]:
+    """Sends what is queued, and gives the letters that left since it was last asked, the oldest first."""
+    from tests.mail.reading import collect
+
+    async def read() -> list[Any]:
+        await client.app[WORKER].drain(client.app[DB])
+        return collect(settings.letters_dir)
+
+    return read
 
 
 @pytest.fixture
