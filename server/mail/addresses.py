@@ -10,7 +10,8 @@ async def change(
     """Change an account's address in the caller's transaction: the user object, or None when the account is gone.
 
     `confirmed` says that a new address must be confirmed by its link first (contract 11.13); giving it up needs no
-    link, and an account that waits for its activation gets another letter for that (contract 6). Raises UniqueViolationError when the address is another's.
+    link, and an account that waits for its activation gets another letter for that (contract 6).
+    Raises UniqueViolationError when the address is another's.
     """
     if confirmed and address:
         return await _propose(asker, letters, user_id, address)
