@@ -38,16 +38,10 @@ STALE = (403, {"detail": "Stale token for given user."})
 DONE = (204, None)
 
 
-def carried(letter: Any) -> dict[str, str]:
-    """What a front end reads out of a letter's link and posts: uid and token."""
-    uid, token = letter.link.rsplit("/", 2)[1:]
-    return {"uid": uid, "token": token}
-
-
 async def link(letters: Any, to: str) -> dict[str, str]:
     """What the one letter with a link carries that went to `to` since the last look."""
     (letter,) = [each for each in await letters() if each.link and each.to == to]
-    return carried(letter)
+    return letter.uid_and_token
 
 
 async def confirm(client: TestClient, kind: str, given: dict[str, Any], **more: Any) -> tuple[int, Any]:

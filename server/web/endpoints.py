@@ -43,6 +43,7 @@ class Endpoint:
     reads: type[Schema] | None = None
     answers: type[Schema] | None = None
     many: bool = False
+    is_paged: bool = True  # of many
     status: int = 200
     raises: tuple[type[Problem], ...] = ()
     otherwise: Access | None = None  # of methods that the path does not know, where the table's is not its own

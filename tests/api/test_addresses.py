@@ -15,7 +15,6 @@ from tests.links import (
     PASSWORD_RESET,
     activated,
     asked_by,
-    carried,
     confirm,
     link,
     register,
@@ -58,7 +57,7 @@ async def test_a_new_address_waits_and_the_account_stays_usable(
     assert set(sent) == {OLD, NEW}
     assert sent[NEW].link
     assert not sent[OLD].link
-    assert carried(sent[NEW])["token"] not in sent[OLD].text + sent[OLD].html
+    assert sent[NEW].uid_and_token["token"] not in sent[OLD].text + sent[OLD].html
 
 
 @in_activation
@@ -179,7 +178,7 @@ async def test_an_address_that_staff_change_waits_as_well(anna: Person, database
     assert (await anna.get(ME))[0] == 200
     sent = {letter.to: letter for letter in await letters()}
     assert set(sent) == {OLD, NEW}
-    assert await confirm(anna.client, EMAIL_CHANGE, carried(sent[NEW])) == DONE
+    assert await confirm(anna.client, EMAIL_CHANGE, sent[NEW].uid_and_token) == DONE
     assert stored(database) == (NEW, None)
 
 

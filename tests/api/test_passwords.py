@@ -15,7 +15,6 @@ from tests.links import (
     INVALID_UID,
     NEW_PASSWORD,
     PASSWORD_RESET,
-    carried,
     confirm,
     link,
     register,
@@ -118,7 +117,7 @@ async def test_a_reset_puts_the_new_password_in_force_and_the_account_is_told(an
     assert (letter.to, letter.subject) == (ANNA, "Password reset on Frontdesk")
     assert "anna" in letter.text.replace(ANNA, "")
     assert letter.link in letter.text
-    assert await confirm(anna.client, PASSWORD_RESET, carried(letter)) == DONE
+    assert await confirm(anna.client, PASSWORD_RESET, letter.uid_and_token) == DONE
     assert not await signs_in(anna.client, PASSWORD)
     assert await signs_in(anna.client, NEW_PASSWORD)
     assert [(letter.to, letter.subject) for letter in await letters()] == [(ANNA, CHANGED)]

@@ -16,7 +16,6 @@ from tests.links import (
     INVALID_UID,
     NEW_NAME,
     USERNAME_RESET,
-    carried,
     confirm,
     link,
 )
@@ -155,7 +154,7 @@ async def test_a_reset_puts_the_new_name_in_force_and_ends_no_session(anna: Pers
     assert (letter.to, letter.subject) == (ANNA, "Username reset on Frontdesk")
     assert "anna" in letter.text.replace(ANNA, "")
     assert letter.link in letter.text
-    assert await confirm(anna.client, USERNAME_RESET, carried(letter)) == DONE
+    assert await confirm(anna.client, USERNAME_RESET, letter.uid_and_token) == DONE
     assert await signs_in(anna.client, NEW_NAME)
     assert (await anna.get("/auth/users/me/"))[1]["username"] == NEW_NAME
     assert [(letter.to, letter.subject) for letter in await letters()] == [(ANNA, CHANGED)]
