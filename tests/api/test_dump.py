@@ -105,7 +105,9 @@ async def test_nothing_that_is_stored_opens_anything(client: TestClient, letters
     anna, _ = await everything(client, letters)
     await queue_again(anna)
     uid = base64.urlsafe_b64encode(str(anna.id).encode()).decode()
-    assert await opens(client, uid, anna.tokens["access"]) == ["Bearer", "verify"], "the test would not notice what opens"
+    assert await opens(client, uid, anna.tokens["access"]) == ["Bearer", "verify"], (
+        "the test would not notice what opens"
+    )
     words = {word: place for place, value in columns(database) for word in written(value)}
     assert len(words) > 30
     for word, place in words.items():
