@@ -1,0 +1,103 @@
+"""The command. It ends with 1 when a tool is missing, a peer cannot be had, or an answer was wrong."""
+
+import argparse
+import dataclasses
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.load import drivers, report
+from tests.load.data import Data
+from tests.load.install import CannotInstall, missing_tools
+from tests.load.measure import Bench, Result
+from tests.load.peers import OURS, PEERS
+from tests.load.scenarios import QUICK, SCENARIOS, Options
+from tests.load.servers import CannotStart
+
+HOME = Path(__file__).parents[2] / ".cache" / "load"
+OPEN_FILES = 20_000
+
+
+def say(text: str) -> None:
+    """A line of progress, at once."""
+    print(text, flush=True)
+
+
+def _names(kept: Mapping[str, Any]) -> list[str]:
+    return [f"  {each.name:<14} {each.says}" for each in kept.values()]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.load",
+        description="How fast the service is beside what else could be picked.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="\n".join(["scenarios:", *_names(SCENARIOS), "peers:", *_names(PEERS)]),
+    )
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="which ones (default: all)")
+    parser.add_argument(
+        "--peer", action="append", choices=[name for name in PEERS if name != OURS], help="beside ours (default: all)"
+    )
+    parser.add_argument("--users", type=int, help="accounts in the database (100,000)")
+    parser.add_argument("--rounds", type=int, help="rounds of each lane (5)")
+    parser.add_argument("--seconds", type=float, help="seconds of each round (4)")
+    parser.add_argument("--quick", action="store_true", help="little of everything: shows that it works, not how fast")
+    parser.add_argument("--out", type=Path, default=HOME / "results", help="folder for results.json and chart.svg")
+    return parser
+
+
+def read_options(given: argparse.Namespace) -> Options:
+    """The options that the command line asks for."""
+    options = QUICK if given.quick else Options()
+    peers = given.peer or (["ceiling"] if given.quick else [name for name in PEERS if name != OURS])
+    said = {"accounts": given.users, "rounds": given.rounds, "seconds": given.seconds}
+    said = {name: value for name, value in said.items() if value is not None}
+    return dataclasses.replace(options, peers=(OURS, *peers), **said)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure; the exit status."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if unknown := [name for name in given.scenarios if name not in SCENARIOS]:
+        parser.error(f"there is no scenario {unknown[0]}: choose from {', '.join(SCENARIOS)}")
+    options = read_options(given)
+    missing = missing_tools([PEERS[name] for name in options.peers], drives=not given.quick)
+    if missing:
+        print(*missing, sep="\n", file=sys.stderr)
+        return 1
+    if drivers.name() != "wrk":
+        say("wrk is missing (apt-get install wrk): a driver in Python takes its place, and most of the machine")
+    _raise_limit()
+    try:
+        results = run(options, given.scenarios or list(SCENARIOS))
+    except (CannotInstall, CannotStart) as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    command = " ".join(["python -m tests.load", *(sys.argv[1:] if arguments is None else arguments)])
+    for line in report.write(given.out, command, options, results):
+        say(line)
+    return 1 if any(result.failures for result in results) else 0
+
+
+def run(options: Options, scenarios: Sequence[str]) -> list[Result]:
+    """Every scenario on a cluster of its own. Raises CannotInstall, CannotStart."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    data = Data(HOME / "data", options.hash_rounds, say)
+    try:
+        bench = Bench(options, data, HOME, say)
+        return [result for name in scenarios for result in bench.measure(SCENARIOS[name])]
+    finally:
+        data.close()
+
+
+def _raise_limit() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (enough, most))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
