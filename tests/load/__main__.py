@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.load import drivers, report
+from tests.load import drivers, memory, report
 from tests.load.data import Data
 from tests.load.install import CannotInstall, missing_tools
 from tests.load.measure import Bench, Result
@@ -42,7 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--users", type=int, help="accounts in the database (100,000)")
     parser.add_argument("--rounds", type=int, help="rounds of each lane (5)")
-    parser.add_argument("--seconds", type=float, help="seconds of each round (4)")
+    parser.add_argument("--seconds", type=float, help="seconds of each round (3)")
+    parser.add_argument("--driver", choices=["wrk", "python"], help="what makes the load (wrk)")
     parser.add_argument("--quick", action="store_true", help="little of everything: shows that it works, not how fast")
     parser.add_argument("--out", type=Path, default=HOME / "results", help="folder for results.json and chart.svg")
     return parser
@@ -54,7 +55,8 @@ def read_options(given: argparse.Namespace) -> Options:
     peers = given.peer or (["ceiling"] if given.quick else [name for name in PEERS if name != OURS])
     said = {"accounts": given.users, "rounds": given.rounds, "seconds": given.seconds}
     said = {name: value for name, value in said.items() if value is not None}
-    return dataclasses.replace(options, peers=(OURS, *peers), **said)
+    driver = given.driver or (drivers.best() if given.quick else "wrk")
+    return dataclasses.replace(options, peers=(OURS, *peers), driver=driver, **said)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,31 +66,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := [name for name in given.scenarios if name not in SCENARIOS]:
         parser.error(f"there is no scenario {unknown[0]}: choose from {', '.join(SCENARIOS)}")
     options = read_options(given)
-    missing = missing_tools([PEERS[name] for name in options.peers], drives=not given.quick)
+    missing = missing_tools([PEERS[name] for name in options.peers], drives=options.driver == "wrk")
     if missing:
         print(*missing, sep="\n", file=sys.stderr)
         return 1
-    if drivers.name() != "wrk":
-        say("wrk is missing (apt-get install wrk): a driver in Python takes its place, and most of the machine")
+    if options.driver != "wrk":
+        say("A driver in Python takes the place of wrk (apt-get install wrk), and most of the machine.")
     _raise_limit()
     try:
-        results = run(options, given.scenarios or list(SCENARIOS))
+        results, versions = run(options, given.scenarios or list(SCENARIOS))
     except (CannotInstall, CannotStart) as failure:
         print(failure, file=sys.stderr)
         return 1
     command = " ".join(["python -m tests.load", *(sys.argv[1:] if arguments is None else arguments)])
-    for line in report.write(given.out, command, options, results):
+    for line in report.write(given.out, command, options, versions, results):
         say(line)
     return 1 if any(result.failures for result in results) else 0
 
 
-def run(options: Options, scenarios: Sequence[str]) -> list[Result]:
-    """Every scenario on a cluster of its own. Raises CannotInstall, CannotStart."""
+def run(options: Options, scenarios: Sequence[str]) -> tuple[list[Result], dict[str, str]]:
+    """Every scenario on a cluster of its own, and which PostgreSQL that is. Raises CannotInstall, CannotStart."""
     HOME.mkdir(parents=True, exist_ok=True)
     data = Data(HOME / "data", options.hash_rounds, say)
     try:
         bench = Bench(options, data, HOME, say)
-        return [result for name in scenarios for result in bench.measure(SCENARIOS[name])]
+        measures = {"idle": memory.hold, "memory": memory.watch}
+        found = [measures.get(name, Bench.measure)(bench, SCENARIOS[name]) for name in scenarios]
+        return [result for results in found for result in results], {"postgresql": data.version()}
     finally:
         data.close()
 

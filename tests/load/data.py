@@ -109,7 +109,7 @@ class Data:
     def _track(self, connection: "psycopg.Connection[Any]", which: str) -> None:
         connection.execute(sql.SQL("alter system set pg_stat_statements.track = {}").format(which))
         connection.execute("select pg_reload_conf()")
-        time.sleep(0.2)  # until every backend has heard of it
+        time.sleep(0.1)  # until every backend has heard of it
 
     def _attach(self) -> Embedded:
         cluster = attach(self._folder, say=self._say)

@@ -32,14 +32,14 @@ class Load(NamedTuple):
         return self.requests / self.seconds if self.seconds else 0.0
 
 
-def name() -> str:
+def best() -> str:
     """Which driver there is."""
     return "wrk" if shutil.which("wrk") else "python"
 
 
-def begin(base: str, requests: Path, connections: int, seconds: float) -> "subprocess.Popen[str]":
-    """Start to send the `requests` of a file in turn over keep-alive connections."""
-    if name() == "wrk":
+def begin(driver: str, base: str, requests: Path, connections: int, seconds: float) -> "subprocess.Popen[str]":
+    """Start to send the `requests` of a file in turn over keep-alive connections; wrk rounds the seconds up."""
+    if driver == "wrk":
         command = [
             "wrk",
             "-t1",
@@ -125,7 +125,7 @@ class _Run:
 
 
 async def _drive(base: str, connections: int, seconds: float, file: Path) -> Load:
-    run = _Run(_read(file))
+    run = _Run(read_requests(file))
     loop = asyncio.get_running_loop()
     target = urlsplit(base)
     began = time.perf_counter()
@@ -140,7 +140,8 @@ async def _drive(base: str, connections: int, seconds: float, file: Path) -> Loa
     return Load(len(run.times), spent, failures, median * 1000, last * 1000)
 
 
-def _read(file: Path) -> list[bytes]:
+def read_requests(file: Path) -> list[bytes]:
+    """The requests that `write_requests` wrote down."""
     requests, data, at = [], file.read_bytes(), 0
     while at < len(data):
         begins = data.index(b"\n", at) + 1

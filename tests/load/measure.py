@@ -118,9 +118,11 @@ class Track:
         with self._bench.data.counting(self._url) as counts:
             load = self._drive(self._bench.options.warm_up * self._scenario.longer)
             self._calm_down()
-        if load.requests and not self._lane.storm:
-            self.result.statements = counts["statements"] / load.requests
-            self.result.others = counts["others"] / load.requests
+        if not self._lane.storm:
+            # The last request of each connection is worked on, too, though nobody waits for its answer.
+            asked = load.requests + self._lane.connections
+            self.result.statements = counts["statements"] / asked
+            self.result.others = counts["others"] / asked
 
     def run(self) -> Load:
         """One round."""
@@ -170,7 +172,7 @@ class Track:
     def _begin(self, name: str, calls: list[Call], connections: int, seconds: float) -> Any:
         file = self._bench.home / f"{name}.requests"
         write_requests(file, urlsplit(self._server.base).netloc, calls)
-        return drivers.begin(self._server.base, file, connections, seconds)
+        return drivers.begin(self._bench.options.driver, self._server.base, file, connections, seconds)
 
     def _check_after(self) -> list[str]:
         connection = http.client.HTTPConnection(urlsplit(self._server.base).netloc, timeout=TIMEOUT)
@@ -183,7 +185,7 @@ class Track:
         ends = time.monotonic() + CALM_SECONDS
         used, now = -1.0, self._server.cpu_seconds()
         while now - used > 0.02 and time.monotonic() < ends:
-            time.sleep(0.2)
+            time.sleep(0.1)
             used, now = now, self._server.cpu_seconds()
 
 

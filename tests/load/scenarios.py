@@ -19,16 +19,28 @@ class Options:
     few: int = 10_000
     tokens: int = 10_000
     rounds: int = 5
-    seconds: float = 4
+    seconds: float = 3
     warm_up: float = 2
     hash_rounds: int = 12
     idle: int = 10_000  # connections
     requests: int = 1_000_000  # while memory is watched
     peers: tuple[str, ...] = tuple(PEERS)
+    driver: str = "wrk"
+    is_quick: bool = False  # shows that it works; how fast it is says nothing
 
 
 QUICK = Options(
-    accounts=200, many=400, few=100, tokens=100, rounds=1, seconds=1, warm_up=1, hash_rounds=4, idle=50, requests=2_000
+    accounts=200,
+    many=400,
+    few=100,
+    tokens=100,
+    rounds=1,
+    seconds=0.2,
+    warm_up=0.2,
+    hash_rounds=4,
+    idle=50,
+    requests=500,
+    is_quick=True,
 )
 
 
@@ -112,6 +124,10 @@ def _growth(options: Options) -> list[Lane]:
     ]
 
 
+def _idle(options: Options) -> list[Lane]:
+    return [Lane(peer=OURS, work="read-me", connections=options.idle)]
+
+
 MIX = ("read-me", "read-profile", "edit-profile", "refresh")
 
 SCENARIOS = {
@@ -131,5 +147,7 @@ SCENARIOS = {
         Scenario(name="connections", says="64 and 256 connections", lanes=_connections),
         Scenario(name="lone", says="one connection", lanes=_plain("read-me", connections=1), is_sampled=False),
         Scenario(name="growth", says="ten thousand and a million accounts", lanes=_growth),
+        Scenario(name="idle", says="10,000 connections that do nothing", lanes=_idle),
+        Scenario(name="memory", says="memory at rest and over a million requests", lanes=_plain("read-me")),
     )
 }
