@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import resource
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -89,9 +90,10 @@ def run(options: Options, scenarios: Sequence[str]) -> tuple[list[Result], dict[
     HOME.mkdir(parents=True, exist_ok=True)
     data = Data(HOME / "data", options.hash_rounds, say)
     try:
-        bench = Bench(options, data, HOME, say)
-        measures = {"idle": memory.hold, "memory": memory.watch}
-        found = [measures.get(name, Bench.measure)(bench, SCENARIOS[name]) for name in scenarios]
+        with tempfile.TemporaryDirectory(dir=HOME) as folder:
+            bench = Bench(options, data, HOME, Path(folder), say)
+            measures = {"idle": memory.hold, "memory": memory.watch}
+            found = [measures.get(name, Bench.measure)(bench, SCENARIOS[name]) for name in scenarios]
         return [result for results in found for result in results], {"postgresql": data.version()}
     finally:
         data.close()

@@ -10,6 +10,9 @@ from tests.load.peers import OURS
 Row = dict[str, Any]
 
 SHOWN = ("read-me", "read-profile", "edit-profile", "list-first", "refresh", "mix")
+TITLE = (
+    "Answers a second: median of all rounds; the thin line runs from the slowest to the fastest; 99 % came within p99"
+)
 COLOURS = {OURS: "#1b6ca8", "ceiling": "#b8c4cc"}
 OTHERS = "#d9a441"
 WIDTH, LEFT, RIGHT, BAR, GAP, HEAD = 860, 130, 190, 16, 34, 44
@@ -29,7 +32,7 @@ def draw(rows: Sequence[Row]) -> str:
             parts += _bar(row, y, longest)
             y += BAR + 4
         y += GAP - 8
-    title = _text(8, 22, "Answers a second, median of all rounds; lines from the slowest to the fastest", size=14)
+    title = _text(8, 22, TITLE, size=14)
     head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y}" viewBox="0 0 {WIDTH} {y}">'
     paper = f'<rect width="{WIDTH}" height="{y}" fill="white"/>'
     return "\n".join([head, paper, title, *parts, "</svg>", ""])
@@ -41,7 +44,7 @@ def _bar(row: Row, y: int, longest: float) -> list[str]:
     low, high = LEFT + min(row["rates"]) * scale, min(LEFT + max(row["rates"]) * scale, WIDTH - 8)
     colour = COLOURS.get(row["peer"], OTHERS)
     middle = y + BAR / 2
-    told = f"{median:,.0f}" + (f"   p99 {statistics.median(row['p99']):,.0f} ms" if row["p99"] else "")
+    told = f"{median:,.0f}" + (f" · p99 {statistics.median(row['p99']):,.0f} ms" if row["p99"] else "")
     return [
         _text(LEFT - 8, y + 12, row["lane"], anchor="end"),
         f'<rect x="{LEFT}" y="{y}" width="{max(median * scale, 1):.1f}" height="{BAR}" fill="{colour}"/>',

@@ -97,7 +97,8 @@ class Data:
         name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
         with self.connect("postgres") as connection:
             self._track(connection, "top")
-            connection.execute("select pg_stat_statements_reset()")
+            forget = "select pg_stat_statements_reset(0, oid, 0) from pg_database where datname = %s"
+            connection.execute(forget, [name])
             yield counts
             self._track(connection, "none")
             calls = (
@@ -128,19 +129,25 @@ class Data:
     def _forget_the_dead(self) -> None:
         """Drop what a measurement that was killed left behind."""
         with self.connect("postgres") as connection:
-            for (name,) in connection.execute(
-                "select datname from pg_database where datname ~ '^(load|half)_'"
-            ).fetchall():
-                if not Path(f"/proc/{name.split('_')[1]}").exists():
-                    connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+            rows = connection.execute("select datname from pg_database where datname ~ '^(load|half)_'").fetchall()
+            for process in {name.split("_")[1] for (name,) in rows}:
+                if not Path(f"/proc/{process}").exists():
+                    self._drop(connection, f"^(load|half)_{process}(_|$)")
+
+    def _drop(self, connection: "psycopg.Connection[Any]", pattern: str) -> None:
+        rows = connection.execute("select datname from pg_database where datname ~ %s", [pattern]).fetchall()
+        for (name,) in rows:
+            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
     def _filled(self, accounts: int) -> str:
         """The name of a database with that many accounts, filled now if there is none yet."""
         schema = b"".join(file.read_bytes() for file in sorted(MIGRATIONS.glob("*.sql"))) + FILL.read_bytes()
-        name = f"accounts_{accounts}_{self._rounds}_{hashlib.sha256(schema).hexdigest()[:8]}"
+        kind = f"accounts_{accounts}_{self._rounds}_"
+        name = kind + hashlib.sha256(schema).hexdigest()[:8]
         with self.connect("postgres") as connection:
             if connection.execute("select from pg_database where datname = %s", [name]).fetchone() is None:
                 self._say(f"fills a database with {accounts:,} accounts")
+                self._drop(connection, f"^{kind}")  # of a schema that was
                 half = f"half_{os.getpid()}"
                 made = sql.SQL("create database {} owner frontdesk").format(sql.Identifier(half))
                 connection.execute(made)

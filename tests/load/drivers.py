@@ -1,4 +1,7 @@
-"""What makes the load, in a process of its own: wrk, or where that is missing a slower one in Python."""
+"""What makes the load, in a process of its own: wrk, or where that is missing a slower one in Python.
+
+wrk takes a 3xx for a success; the sampler does not.
+"""
 
 import asyncio
 import json

@@ -51,10 +51,11 @@ class Result:
 class Bench:
     """The cluster, the options, and where things lie."""
 
-    def __init__(self, options: Options, data: Data, home: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, options: Options, data: Data, home: Path, folder: Path, say: Callable[[str], None]) -> None:
         self.options = options
         self.data = data
         self.home = home
+        self.folder = folder  # for what lasts as long as the run
         self.say = say
 
     def measure(self, scenario: Scenario) -> list[Result]:
@@ -116,7 +117,7 @@ class Track:
     def warm_up(self) -> None:
         """Drive it once without a stopwatch, and count the statements."""
         with self._bench.data.counting(self._url) as counts:
-            load = self._drive(self._bench.options.warm_up * self._scenario.longer)
+            load = self._drive(self._bench.options.warm_up * self._lane.longer)
             self._calm_down()
         if not self._lane.storm:
             # The last request of each connection is worked on, too, though nobody waits for its answer.
@@ -133,7 +134,7 @@ class Track:
                 stack.enter_context(Sampler(self._server.base, self._calls)) if self._scenario.is_sampled else None
             )
             used, database = self._server.cpu_seconds(), self._bench.data.cpu_seconds()
-            load = self._drive(self._bench.options.seconds * self._scenario.longer)
+            load = self._drive(self._bench.options.seconds * self._lane.longer)
             used, database = self._server.cpu_seconds() - used, self._bench.data.cpu_seconds() - database
         wrong = sampler.wrong if sampler else self._check_after()
         self._note(load, used, database, wrong, sampler.looked if sampler else CHECKED_AFTER)
@@ -141,7 +142,7 @@ class Track:
         return load
 
     def _note(self, load: Load, used: float, database: float, wrong: list[str], looked_at: int) -> None:
-        thousands = max(load.requests, 1) / 1000
+        thousands = max(load.requests + looked_at, 1) / 1000
         result = self.result
         result.rates.append(load.rate)
         result.p50.append(load.p50)
@@ -170,7 +171,7 @@ class Track:
         self.result.figures["sign-ins a second"] = seen.rate
 
     def _begin(self, name: str, calls: list[Call], connections: int, seconds: float) -> Any:
-        file = self._bench.home / f"{name}.requests"
+        file = self._bench.folder / f"{name}.requests"
         write_requests(file, urlsplit(self._server.base).netloc, calls)
         return drivers.begin(self._bench.options.driver, self._server.base, file, connections, seconds)
 
@@ -194,7 +195,7 @@ class BareTrack:
 
     def __init__(self, bench: Bench, scenario: Scenario, lane: Lane) -> None:
         self.result = Result(scenario.name, lane)
-        self._seconds = bench.options.seconds * scenario.longer
+        self._seconds = bench.options.seconds * lane.longer
         self._rounds = bench.options.hash_rounds
 
     def warm_up(self) -> None:

@@ -36,7 +36,7 @@ def watch(bench: Bench, scenario: Scenario) -> list[Result]:
 
 
 def _answer_many(bench: Bench, result: Result, server: Server, asker: Asker) -> None:
-    file = bench.home / "load.requests"
+    file = bench.folder / "load.requests"
     write_requests(file, urlsplit(server.base).netloc, asker.calls("read-me"))
     number = bench.options.requests
     for wanted in (number // 10, number // 2, number):  # a tenth fills every cache
@@ -59,7 +59,7 @@ def hold(bench: Bench, scenario: Scenario) -> list[Result]:
         bench.say(f"idle: {number:,} connections, since {files:,} open files are allowed (ulimit -n)")
     result = Result(scenario.name, lane)
     with bench.data.copy(bench.options.accounts) as url, bench.serving(lane.peer, url) as (server, asker):
-        file = bench.home / "load.requests"
+        file = bench.folder / "load.requests"
         write_requests(file, urlsplit(server.base).netloc, asker.calls("read-me"))
         drivers.result(drivers.begin(bench.options.driver, server.base, file, 64, bench.options.warm_up))
         before = server.rss_bytes()

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tests.load.chart import draw
 from tests.load.peers import OURS, PEERS
 from tests.load.report import ratios
 from tests.load.scenarios import SCENARIOS
@@ -41,14 +42,13 @@ Told = dict[str, Any]
 
 def section(told: Told) -> str:
     """README's part: the machine, the command, the table, the chart."""
-    machine = told["machine"]
-    options = told["options"]
+    machine, options = told["machine"], told["options"]
     head = (
-        f"Answers a second over {64} connections (16 where passwords are hashed, 1 in `lone`), medians of"
-        f" {options['rounds']} rounds of {options['seconds']:g} s; in brackets how many times as fast this service was in"
-        f" the same rounds. {options['accounts']:,} accounts, {options['tokens']:,} tokens, one process each, all logs off,"
-        f" PostgreSQL {machine['postgresql']} with fsync. Measured on {when(told)} on {machine['cores']} cores"
-        f" ({machine['processor']}) shared with PostgreSQL and the load, by `{told['command']}`."
+        f"Answers a second over 64 connections (16 where passwords are hashed, 1 in `lone`), medians of"
+        f" {options['rounds']} rounds of {options['seconds']:g} s; in brackets how many times as fast this service was"
+        f" in the same rounds. {options['accounts']:,} accounts, {options['tokens']:,} tokens, one process each, all"
+        f" logs off, PostgreSQL {machine['postgresql']} with fsync. Measured on {when(told)} on {machine['cores']}"
+        f" cores ({machine['processor']}) shared with PostgreSQL and the load, by `{told['command']}`."
     )
     rest = "Every figure: `docs/load/results.json`; what was to be reached: `docs/load/README.md`."
     return "\n".join([BEGIN, head, "", *_table(told["results"]), "", "![chart](docs/load/chart.svg)", "", rest, END])
@@ -96,10 +96,10 @@ def main(arguments: Sequence[str]) -> int:
     """Keep the run of a folder; the exit status."""
     folder = Path(arguments[0]) if arguments else ROOT / ".cache" / "load" / "results"
     KEPT.mkdir(parents=True, exist_ok=True)
-    for name in ("results.json", "chart.svg"):
-        if (folder / name).resolve() != (KEPT / name).resolve():
-            shutil.copy(folder / name, KEPT / name)
+    if folder.resolve() != KEPT:
+        shutil.copy(folder / "results.json", KEPT)
     told = json.loads((KEPT / "results.json").read_text())
+    (KEPT / "chart.svg").write_text(draw(told["results"]))
     (KEPT / "README.md").write_text(targets(told))
     part = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
     README.write_text(part.sub(lambda _: section(told), README.read_text()))

@@ -89,9 +89,8 @@ async def current_user(credentials: Annotated[HTTPAuthorizationCredentials, Depe
 Caller = Annotated[Any, Depends(current_user)]
 
 
-async def find_profile(profile_id: int) -> Any:
-    async with app.state.pool.acquire() as connection:
-        row = await connection.fetchrow(PROFILE + " where p.id = $1", profile_id)
+async def find_profile(connection: asyncpg.Connection, profile_id: int) -> Any:
+    row = await connection.fetchrow(PROFILE + " where p.id = $1", profile_id)
     if row is None:
         raise HTTPException(404, "Not found.")
     return row
@@ -104,16 +103,17 @@ async def read_me(caller: Caller) -> Any:
 
 @app.get("/api/accounts/profile/{profile_id}", response_model=Profile)
 async def read_profile(profile_id: int, caller: Caller) -> Any:
-    return dict(await find_profile(profile_id))
+    async with app.state.pool.acquire() as connection:
+        return dict(await find_profile(connection, profile_id))
 
 
 @app.put("/api/accounts/profile/{profile_id}", response_model=Profile)
 async def edit_profile(profile_id: int, edit: ProfileEdit, caller: Caller) -> Any:
-    profile = await find_profile(profile_id)
-    if profile["user_id"] != caller["id"]:
-        raise HTTPException(403, "You do not have permission to perform this action.")
-    given = dict(profile) | edit.model_dump(exclude_unset=True)
     async with app.state.pool.acquire() as connection:
+        profile = await find_profile(connection, profile_id)
+        if profile["user_id"] != caller["id"]:
+            raise HTTPException(403, "You do not have permission to perform this action.")
+        given = dict(profile) | edit.model_dump(exclude_unset=True)
         changed = await connection.fetchrow(
             "update profiles set description = $2, location = $3, is_creator = $4 where id = $1 returning updated_on",
             profile_id,
