@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import resource
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -74,27 +75,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.driver != "wrk":
         say("A driver in Python takes the place of wrk (apt-get install wrk), and most of the machine.")
     _raise_limit()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing is left running
+    found, status = Found(), 0
     try:
-        results, versions = run(options, given.scenarios or list(SCENARIOS))
-    except (CannotInstall, CannotStart) as failure:
+        run(options, given.scenarios or list(SCENARIOS), found)
+    except (CannotInstall, CannotStart, drivers.DriverBroke) as failure:
         print(failure, file=sys.stderr)
-        return 1
+        status = 1
+    except KeyboardInterrupt:
+        status = 130
     command = " ".join(["python -m tests.load", *(sys.argv[1:] if arguments is None else arguments)])
-    for line in report.write(given.out, command, options, versions, results):
-        say(line)
-    return 1 if any(result.failures for result in results) else 0
+    if found.results:  # also of a run that ended before its time
+        for line in report.write(given.out, command, options, found.versions, found.results):
+            say(line)
+    return status or int(any(result.failures for result in found.results))
 
 
-def run(options: Options, scenarios: Sequence[str]) -> tuple[list[Result], dict[str, str]]:
-    """Every scenario on a cluster of its own, and which PostgreSQL that is. Raises CannotInstall, CannotStart."""
+@dataclasses.dataclass
+class Found:
+    """What a run has found so far."""
+
+    results: list[Result] = dataclasses.field(default_factory=list)
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+def run(options: Options, scenarios: Sequence[str], found: Found) -> None:
+    """Every scenario on a cluster of its own. Raises CannotInstall, CannotStart, DriverBroke."""
     HOME.mkdir(parents=True, exist_ok=True)
     data = Data(HOME / "data", options.hash_rounds, say)
     try:
+        found.versions["postgresql"] = data.version()
         with tempfile.TemporaryDirectory(dir=HOME) as folder:
             bench = Bench(options, data, HOME, Path(folder), say)
             measures = {"idle": memory.hold, "memory": memory.watch}
-            found = [measures.get(name, Bench.measure)(bench, SCENARIOS[name]) for name in scenarios]
-        return [result for results in found for result in results], {"postgresql": data.version()}
+            for name in scenarios:
+                found.results += measures.get(name, Bench.measure)(bench, SCENARIOS[name])
     finally:
         data.close()
 

@@ -20,6 +20,10 @@ TIMEOUT = 60  # seconds: an answer later than this is a failure
 ROOT = Path(__file__).parents[2]
 
 
+class DriverBroke(Exception):
+    """What makes the load ended before its time; the text holds what it said."""
+
+
 class Load(NamedTuple):
     """What a driver saw: answers, seconds, failures among them, milliseconds of the median and the 99th percentile."""
 
@@ -62,12 +66,12 @@ def begin(driver: str, base: str, requests: Path, connections: int, seconds: flo
 
 
 def result(driver: "subprocess.Popen[str]") -> Load:
-    """Wait for a driver and read what it saw. Raises RuntimeError when it broke."""
+    """Wait for a driver and read what it saw. Raises DriverBroke."""
     said, _ = driver.communicate()
     for line in said.splitlines():
         if line.startswith("RESULT "):
             return Load(**json.loads(line.removeprefix("RESULT ")))
-    raise RuntimeError(f"the driver ended without a result: {said}")
+    raise DriverBroke(f"The driver ended without a result: {said}")
 
 
 class _Connection(asyncio.Protocol):
