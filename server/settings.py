@@ -4,6 +4,7 @@ Each field is the environment variable of the same name in capitals; a test hold
 """
 
 import dataclasses
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 MIN_KEY_BYTES = 32  # RFC 7518 §3.2: an HMAC key is at least as long as the hash
 DATA_DIR = Path("data")
 HIDDEN = "••••••"
+MOST_WORKERS = 32  # with more there would be fewer than two connections to the database for each
 
 
 class SettingsError(Exception):
@@ -42,6 +44,24 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
         return int(value)
 
     return parse
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _workers(value: str) -> int:
+    try:
+        return min(cores(), MOST_WORKERS) if value == "auto" else _whole(1, MOST_WORKERS)(value)
+    except ValueError as fault:
+        raise ValueError(f"{fault}, or auto") from None
+
+
+def _address(value: str) -> str:
+    if not re.fullmatch(r"([\w.-]+|\[[\da-fA-F:.]+\]):[0-9]{1,5}", value) or int(value.rpartition(":")[2]) > 65535:
+        raise ValueError("is an address and a port, such as 127.0.0.1:9464")
+    return value
 
 
 def _choice(*words: str) -> Callable[[str], str]:
@@ -93,6 +113,12 @@ class Settings:
 
     host: str = _setting(_text, "127.0.0.1", "address to listen on")
     port: int = _setting(_whole(0, 65535), 8080, "port to listen on; 0 takes a free one")
+    workers: int = _setting(
+        _workers, 1, f"processes that serve the port, at most {MOST_WORKERS}; `auto`: one for each core"
+    )
+    metrics: str = _setting(
+        _address, "", "address and port of `/metrics` for Prometheus, such as `127.0.0.1:9464`; empty: nowhere"
+    )
     database_url: str = _setting(
         _database, "", "PostgreSQL 17 or newer, `postgresql://…`; empty: the bundled one", secret=True
     )
