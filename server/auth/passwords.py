@@ -5,9 +5,13 @@ contract 5.1). Whoever has no password that could fit costs a hash, too: time te
 """
 
 import asyncio
+import contextlib
 import contextvars
 import hashlib
+import os
 import re
+import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +35,7 @@ class Caller(Protocol):
 caller: contextvars.ContextVar[Caller | None] = contextvars.ContextVar("caller", default=None)
 
 WAITING = 64  # callers before the threads; at 12 rounds the last of them waits twenty seconds for one thread
+NICENESS = 10  # of the threads: with every core busy the event loop goes first; at rest it costs nothing
 _PREFIX = "bcrypt_sha256$"
 _OURS = re.compile(r"bcrypt_sha256\$\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
 
@@ -45,7 +50,7 @@ class Passwords:
         self._limit = waiting
         self._waiting = 0
         self._lanes = asyncio.Semaphore(threads)
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="hash")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="hash", initializer=_step_back)
         self._metrics = metrics or Metrics.alone()
         self._metrics.add("hash_threads", threads)
 
@@ -111,6 +116,12 @@ class Passwords:
             self._hash(password)
             return False
         return bcrypt.checkpw(_digest(password), stored.removeprefix(_PREFIX).encode())
+
+
+def _step_back() -> None:
+    if sys.platform == "linux":  # elsewhere a thread has no priority of its own
+        with contextlib.suppress(OSError):  # a sandbox may forbid it
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _digest(password: str) -> bytes:
