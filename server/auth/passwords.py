@@ -34,8 +34,8 @@ class Caller(Protocol):
 
 caller: contextvars.ContextVar[Caller | None] = contextvars.ContextVar("caller", default=None)
 
-WAITING = 64  # callers before the threads; at 12 rounds the last of them waits twenty seconds for one thread
-NICENESS = 10  # of the threads: with every core busy the event loop goes first; at rest it costs nothing
+WAITING = 64  # callers before the threads; at 12 rounds the last of them waits twenty seconds before one thread
+NICENESS = 5  # of the threads: with every core busy the event loop goes first; at rest it costs nothing
 _PREFIX = "bcrypt_sha256$"
 _OURS = re.compile(r"bcrypt_sha256\$\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
 
