@@ -1,4 +1,4 @@
-"""The commands: serve, migrate, create-admin, deactivate, activate, settings, openapi.
+"""The commands: serve, work, migrate, create-admin, deactivate, activate, letters, settings, openapi.
 
 A command that cannot do its work says why in one sentence and ends with 1; settings that cannot be end with 2.
 """
@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import getpass
 import json
 import os
@@ -22,7 +23,10 @@ from server.auth.tokens import kept_key
 from server.db import Database
 from server.errors import FieldErrors, Unavailable
 from server.logs import start_logging
-from server.settings import MIN_KEY_BYTES, Settings, SettingsError
+from server.mail import listing
+from server.settings import Settings, SettingsError
+from server.templates import LANGUAGE
+from server.values import MIN_KEY_BYTES
 from server.workers import NotReadyError
 
 
@@ -62,17 +66,25 @@ def _migrate(settings: Settings) -> None:
 
 def serve(settings: Settings, options: argparse.Namespace) -> None:
     """Serve until SIGINT or SIGTERM."""
+    if options.worker:
+        inherited, channel = serving.Inherited.read(options.worker[0]), int(options.worker[1])
+        with _database(settings) as (ready, revive):
+            serving.serve_as_worker(ready, inherited, channel, revive)
+    else:
+        _run(settings, serving.serve_alone if settings.workers == 1 else master.serve)
+
+
+def work(settings: Settings, options: argparse.Namespace) -> None:
+    """Send the letters that wait, and listen nowhere, until SIGINT or SIGTERM."""
+    _run(settings, serving.send_letters)
+
+
+def _run(settings: Settings, run: Callable[[Settings, str, serving.Revive | None], None]) -> None:
     with _database(settings) as (ready, revive):
-        if options.worker:
-            serving.serve_as_worker(ready, serving.Inherited.read(options.worker[0]), int(options.worker[1]), revive)
-            return
         if ready.migrate_on_start:
             _migrate(ready)
         which = "PostgreSQL at DATABASE_URL" if settings.database_url else f"bundled PostgreSQL in {settings.data_dir}"
-        if ready.workers > 1:
-            master.serve(ready, which)
-        else:
-            serving.serve_alone(ready, which, revive)
+        run(ready, which, revive)
 
 
 def run_migrate(settings: Settings, options: argparse.Namespace) -> None:
@@ -94,7 +106,7 @@ def create_admin(settings: Settings, options: argparse.Namespace) -> None:
         passwords = Passwords(settings.bcrypt_rounds)
         try:
             stored = await passwords.hash(account["password"])
-            await db.row("users/register", account["username"], account["email"], stored, True)
+            await db.row("users/register", account["username"], account["email"], stored, True, None, False, LANGUAGE)
         except asyncpg.UniqueViolationError as failure:
             what = "name" if failure.constraint_name == "users_username_key" else "e-mail address"
             raise CommandError(f"An account with that {what} exists already.") from None
@@ -149,6 +161,11 @@ def _ask(settings: Settings, work: Callable[[Database], Awaitable[None]]) -> Non
         asyncio.run(ask(ready.database_url))
 
 
+def letters(settings: Settings, options: argparse.Namespace) -> None:
+    """List the letters that were given up and those that wait."""
+    _ask(settings, functools.partial(listing.tell, say=_say, again=options.again))
+
+
 def show_settings(settings: Settings, options: argparse.Namespace) -> None:
     """Print the settings in force, secrets hidden."""
     for name, value in settings.shown().items():
@@ -163,10 +180,12 @@ def openapi(settings: Settings, options: argparse.Namespace) -> None:
 
 COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], None]] = {
     "serve": serve,
+    "work": work,
     "migrate": run_migrate,
     "create-admin": create_admin,
     "deactivate": deactivate,
     "activate": activate,
+    "letters": letters,
     "settings": show_settings,
     "openapi": openapi,
 }
@@ -185,6 +204,8 @@ def _parser() -> argparse.ArgumentParser:
             each.add_argument("name", metavar="NAME", help="username")
         if name == "create-admin":
             each.add_argument("--email", default="", help="e-mail address")
+        if name == "letters":
+            each.add_argument("--again", action="store_true", help="queue those that were given up anew, before")
     return parser
 
 

@@ -14,24 +14,31 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from server import embedded
-from server.api import profiles, service, signin, users
+from server.api import activation, passwords, profiles, roles, service, signin, tokens, usernames, users
+from server.auth.api_tokens import ApiTokens
+from server.auth.one_time import OneTime
 from server.auth.passwords import Passwords
 from server.auth.tokens import Tokens
 from server.db import POOL, Database
 from server.errors import Problem
+from server.mail.letters import Letters
+from server.mail.worker import Worker
 from server.metrics import Metrics
-from server.settings import Settings, cores
+from server.settings import Settings
+from server.templates import Templates
+from server.values import cores
 from server.web import bodies, docs
 from server.web.cors import cors, preflight
 from server.web.endpoints import install
 from server.web.middleware import access, errors
-from server.web.parts import DB, PASSWORDS, SETTINGS, STOPPING, TOKENS
+from server.web.parts import API_TOKENS, DB, LETTERS, ONE_TIME, PASSWORDS, SETTINGS, STOPPING, TEMPLATES, TOKENS, WORKER
 from server.web.protocol import Runner
 from server.web.schemas import Registration
 
 log = logging.getLogger(__name__)
 
-TABLES = (users.endpoints, signin.endpoints, profiles.endpoints, service.endpoints)
+NOUNS = (users, activation, passwords, usernames, signin, tokens, profiles, roles, service)
+TABLES = tuple(noun.endpoints for noun in NOUNS)
 
 SWEEP_SECONDS = 600
 REVIVE_SECONDS = 0.5  # between two looks at a database that may have died
@@ -68,7 +75,12 @@ def create_app(
         access_lifetime=settings.access_lifetime,
         refresh_lifetime=settings.refresh_lifetime,
     )
-    app.cleanup_ctx.extend([_database, _hashing, _beside(_sweep)])
+    app[API_TOKENS] = ApiTokens(settings.signing_key)
+    app[ONE_TIME] = OneTime(settings.signing_key, lifetime=settings.password_reset_timeout)
+    app[LETTERS] = Letters(app[ONE_TIME])
+    app[TEMPLATES] = Templates(settings.templates_dir)
+    app[WORKER] = Worker.of(settings, app[TEMPLATES])
+    app.cleanup_ctx.extend([_database, _hashing, _beside(_sweep), _beside(app[WORKER].run)])
     if revive is not None:
         app.cleanup_ctx.append(_beside(functools.partial(_revive, revive)))
     install(app, [*TABLES, docs.endpoints])
@@ -170,14 +182,15 @@ def _beside(work: Callable[[Database], Coroutine[Any, Any, None]]) -> Callable[[
 
 
 async def _sweep(db: Database) -> None:
-    """Remove expired sessions now and then, a thousand at a time; processes that sweep at once share the work."""
+    """Remove what expired now and then, a thousand at a time; processes that sweep at once share the work."""
     while True:
         await asyncio.sleep(SWEEP_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  only to spread the processes
         try:
-            while len(await db.rows("sessions/sweep", SWEEP_ROWS)) == SWEEP_ROWS:
-                pass
+            for statement in ("sessions/sweep", "one_time_tokens/sweep"):
+                while len(await db.rows(statement, SWEEP_ROWS)) == SWEEP_ROWS:
+                    pass
         except Problem:
-            log.warning("expired sessions were not swept: the database is away")
+            log.warning("what expired was not swept: the database is away")
 
 
 async def _revive(revive: Callable[[], bool], db: Database) -> None:

@@ -51,6 +51,8 @@ def is_away(failure: BaseException) -> bool:
     """Whether `failure` means that PostgreSQL cannot be asked now, as against its having said no."""
     if isinstance(failure, asyncpg.PostgresError):
         return (failure.sqlstate or "").startswith(_AWAY)
+    if isinstance(failure, ValueError):  # a value that no column takes: asyncpg calls that an interface error, too
+        return False
     return isinstance(failure, OSError | asyncpg.InterfaceError | TimeoutError | asyncio.IncompleteReadError)
 
 
@@ -58,17 +60,17 @@ class Asker:
     """Runs statements on one connection."""
 
     def __init__(self, connection: "Connection", sql: Mapping[str, str]) -> None:
-        self._connection = connection
+        self.connection = connection  # for a library that has statements of its own, inside this transaction
         self._sql = sql
 
     async def rows(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
         """Every row of the statement `name`."""
-        rows: list[asyncpg.Record] = await self._connection.fetch(self._sql[name], *arguments)
+        rows: list[asyncpg.Record] = await self.connection.fetch(self._sql[name], *arguments)
         return rows
 
     async def row(self, name: str, *arguments: Any) -> asyncpg.Record | None:
         """The first row of the statement `name`, or None."""
-        return await self._connection.fetchrow(self._sql[name], *arguments)
+        return await self.connection.fetchrow(self._sql[name], *arguments)
 
 
 async def _keep(connection: "Connection") -> None:

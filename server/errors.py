@@ -14,6 +14,7 @@ class Problem(Exception):
     text = "Internal server error."
     code: str | None = None
     headers: Mapping[str, str] = {}
+    has_body = True
 
     def __init__(self, text: str | None = None) -> None:
         super().__init__(text or self.text)
@@ -52,6 +53,30 @@ class FieldErrors(Problem):
     def body(self) -> Any:
         """The field errors as the contract writes them."""
         return self.fields
+
+
+class ListedError(Problem):
+    """A failure after validation, which the contract writes as a bare list (1.5)."""
+
+    status = 400
+
+    @property
+    def body(self) -> Any:
+        """The text in a list."""
+        return [self.detail]
+
+
+class EmailNotFound(ListedError):
+    """No account that may have the letter has the address; told only where the settings say so (contract 7.1)."""
+
+    text = "User with given email does not exist."
+
+
+class NothingWaits(Problem):
+    """Accounts need no activation here, so there is no letter to send again: the contract's 400 has no body."""
+
+    status = 400
+    has_body = False
 
 
 class NotAuthenticated(Problem):
@@ -125,6 +150,12 @@ class Forbidden(Problem):
 
     status = 403
     text = "You do not have permission to perform this action."
+
+
+class StaleToken(Forbidden):
+    """The account that a letter would activate is active already."""
+
+    text = "Stale token for given user."
 
 
 class NotFound(Problem):

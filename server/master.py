@@ -17,7 +17,7 @@ import uvloop
 from server import app, sockets
 from server.db import Database
 from server.metrics import ENDED, Metrics, make_table
-from server.serving import Inherited, announce, asked_to_stop, bind_metrics, say
+from server.serving import Inherited, Revive, announce, asked_to_stop, bind_metrics, say
 from server.settings import Settings
 from server.workers import Worker, Workers
 
@@ -25,10 +25,10 @@ STOP_SECONDS = app.SHUTDOWN_SECONDS + 15  # then a worker does not stop any more
 SPARE_ROWS = 4  # for those that begin while those in whose place they come still finish their work
 
 
-def serve(settings: Settings, which: str) -> None:
+def serve(settings: Settings, which: str, revive: Revive | None) -> None:
     """Have `settings.workers` processes serve until SIGINT or SIGTERM; SIGHUP renews them, one by one.
 
-    `which` names the database. Raises CannotListen, Unavailable, NotReadyError.
+    `which` names the database; each worker revives it for itself. Raises CannotListen, Unavailable, NotReadyError.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
         loop.run(_serve(settings, which))

@@ -56,6 +56,12 @@ def serve_alone(settings: Settings, which: str, revive: Revive | None) -> None:
         loop.run(_serve_alone(settings, which, revive))
 
 
+def send_letters(settings: Settings, which: str, revive: Revive | None) -> None:
+    """Do what is done beside serving, and listen nowhere, until SIGINT or SIGTERM. Raises Unavailable."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+        loop.run(_send_letters(settings, which, revive))
+
+
 def serve_as_worker(settings: Settings, inherited: Inherited, channel: int, revive: Revive | None) -> None:
     """Serve until SIGINT, SIGTERM, or the end of who holds the other end of `channel`."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal sends it to everybody; it is not ours to answer
@@ -72,6 +78,15 @@ async def _serve_alone(settings: Settings, which: str, revive: Revive | None) ->
         watched = bind_metrics(settings)
         await _listen(beside, watched)
         announce(address, which, watched)
+        await stop.wait()
+        say("Frontdesk stops: it finishes what is under way.")
+
+
+async def _send_letters(settings: Settings, which: str, revive: Revive | None) -> None:
+    stop = asked_to_stop()
+    async with _service(settings, revive, Metrics.alone()):
+        say(f"Frontdesk {__version__} sends letters.")
+        say(f"  Database    {which}")
         await stop.wait()
         say("Frontdesk stops: it finishes what is under way.")
 

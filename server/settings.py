@@ -4,18 +4,16 @@ Each field is the environment variable of the same name in capitals; a test hold
 """
 
 import dataclasses
-import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
 
-MIN_KEY_BYTES = 32  # RFC 7518 §3.2: an HMAC key is at least as long as the hash
+from server import roles, values
+from server.roles import Roles
+
 DATA_DIR = Path("data")
 HIDDEN = "••••••"
-MOST_WORKERS = 32  # with more there would be fewer than two connections to the database for each
 
 
 class SettingsError(Exception):
@@ -26,83 +24,6 @@ class SettingsError(Exception):
         self.faults = faults
 
 
-def _text(value: str) -> str:
-    return value
-
-
-def _flag(value: str) -> bool:
-    words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
-    if value.lower() not in words:
-        raise ValueError("is true or false")
-    return words[value.lower()]
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(value: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,10}", value) or not low <= int(value) <= high:
-            raise ValueError(f"is a whole number from {low} to {high}")
-        return int(value)
-
-    return parse
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _workers(value: str) -> int:
-    try:
-        return min(cores(), MOST_WORKERS) if value == "auto" else _whole(1, MOST_WORKERS)(value)
-    except ValueError as fault:
-        raise ValueError(f"{fault}, or auto") from None
-
-
-def _address(value: str) -> str:
-    if not re.fullmatch(r"([\w.-]+|\[[\da-fA-F:.]+\]):[0-9]{1,5}", value) or int(value.rpartition(":")[2]) > 65535:
-        raise ValueError("is an address and a port, such as 127.0.0.1:9464")
-    return value
-
-
-def _choice(*words: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if value not in words:
-            raise ValueError(f"is one of {', '.join(words)}")
-        return value
-
-    return parse
-
-
-def _database(value: str) -> str:
-    if not re.match(r"postgres(ql)?://", value):
-        raise ValueError("begins with postgresql://")
-    try:
-        urlsplit(value).port  # noqa: B018  the parts are checked when they are asked for
-    except ValueError:
-        raise ValueError("is not a URL that can be read") from None
-    return value
-
-
-def _key(value: str) -> str:
-    if len(value.encode()) < MIN_KEY_BYTES:
-        raise ValueError(f"has {MIN_KEY_BYTES} bytes or more")
-    return value
-
-
-def _origins(value: str) -> tuple[str, ...]:
-    origins = tuple(part.strip() for part in value.split(",") if part.strip())
-    for origin in origins:
-        if origin != "*" and not re.fullmatch(r"https?://[^/\s?#@]+", origin):
-            raise ValueError(f"lists origins such as https://app.example.com, or * for all; {origin!r} is none")
-    return origins
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ",".join(value)
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def _setting(parse: Callable[[str], Any], default: Any, says: str, *, secret: bool = False) -> Any:
     return field(default=default, repr=not secret, metadata={"parse": parse, "says": says, "secret": secret})
 
@@ -111,56 +32,133 @@ def _setting(parse: Callable[[str], Any], default: Any, says: str, *, secret: bo
 class Settings:
     """All settings, frozen; times are in seconds."""
 
-    host: str = _setting(_text, "127.0.0.1", "address to listen on")
-    port: int = _setting(_whole(0, 65535), 8080, "port to listen on; 0 takes a free one")
+    host: str = _setting(values.text, "127.0.0.1", "address to listen on")
+    port: int = _setting(values.whole(0, 65535), 8080, "port to listen on; 0 takes a free one")
     workers: int = _setting(
-        _workers, 1, f"processes that serve the port, at most {MOST_WORKERS}; `auto`: one for each core"
+        values.workers, 1, f"processes that serve the port, at most {values.MOST_WORKERS}; `auto`: one for each core"
     )
     metrics: str = _setting(
-        _address, "", "address and port of `/metrics` for Prometheus, such as `127.0.0.1:9464`; empty: nowhere"
+        values.address, "", "address and port of `/metrics` for Prometheus, such as `127.0.0.1:9464`; empty: nowhere"
     )
     database_url: str = _setting(
-        _database, "", "PostgreSQL 17 or newer, `postgresql://…`; empty: the bundled one", secret=True
+        values.database, "", "PostgreSQL 17 or newer, `postgresql://…`; empty: the bundled one", secret=True
     )
     data_dir: Path = _setting(Path, DATA_DIR, "folder of the bundled database and of the signing key made for it")
     signing_key: str = _setting(
-        _key, "", "signs tokens, 32 bytes or more; required with `DATABASE_URL`, otherwise made once", secret=True
+        values.key, "", "signs tokens, 32 bytes or more; required with `DATABASE_URL`, otherwise made once", secret=True
     )
-    access_lifetime: int = _setting(_whole(1, 31_536_000), 300, "life of an access token in seconds")
+    access_lifetime: int = _setting(values.whole(1, 31_536_000), 300, "life of an access token in seconds")
     refresh_lifetime: int = _setting(
-        _whole(1, 315_360_000), 86400, "life of a refresh token and of its session in seconds"
+        values.whole(1, 315_360_000), 86400, "life of a refresh token and of its session in seconds"
     )
-    bcrypt_rounds: int = _setting(_whole(4, 20), 12, "cost of a password hash; each step doubles it")
-    unique_email: bool = _setting(_flag, True, "one account per e-mail address")
+    bcrypt_rounds: int = _setting(values.whole(4, 20), 12, "cost of a password hash; each step doubles it")
+    unique_email: bool = _setting(values.flag, True, "one account per e-mail address")
     cors_origins: tuple[str, ...] = _setting(
-        _origins, (), "origins whose pages may call, separated by commas; `*` for all"
+        values.origins, (), "origins whose pages may call, separated by commas; `*` for all"
     )
-    migrate_on_start: bool = _setting(_flag, True, "bring the schema up to date at start")
-    log_format: str = _setting(_choice("text", "json"), "text", "form of the log: `text` or `json`")
-    access_log: bool = _setting(_flag, False, "a log line for every request, not only for failures")
+    migrate_on_start: bool = _setting(values.flag, True, "bring the schema up to date at start")
+    log_format: str = _setting(values.choice("text", "json"), "text", "form of the log: `text` or `json`")
+    access_log: bool = _setting(values.flag, False, "a log line for every request, not only for failures")
+
+    login_field: str = _setting(
+        values.choice("username", "email", "either"),
+        "username",
+        "what people sign in with: `username`, `email` or `either`",
+    )
+    hide_users: bool = _setting(values.flag, True, "other people's accounts are not found, instead of forbidden")
+    user_create_password_retype: bool = _setting(values.flag, False, "registration asks for `re_password`")
+    set_password_retype: bool = _setting(values.flag, False, "a new password is asked for twice: `re_new_password`")
+    password_reset_confirm_retype: bool = _setting(values.flag, False, "the same when a password is reset")
+    set_username_retype: bool = _setting(values.flag, False, "a new username is asked for twice: `re_new_username`")
+    username_reset_confirm_retype: bool = _setting(values.flag, False, "the same when a username is reset")
+    password_reset_show_email_not_found: bool = _setting(
+        values.flag, False, "asking for a letter tells that no account has the address"
+    )
+    username_reset_show_email_not_found: bool = _setting(values.flag, False, "the same; either one is enough")
+
+    send_activation_email: bool = _setting(
+        values.flag, False, "a new account, and a new address, wait until the link in a letter is followed"
+    )
+    send_confirmation_email: bool = _setting(values.flag, False, "a letter when an account is ready for use")
+    password_changed_email_confirmation: bool = _setting(values.flag, True, "a letter when the password was changed")
+    username_changed_email_confirmation: bool = _setting(values.flag, True, "a letter when the username was changed")
+    password_reset_timeout: int = _setting(
+        values.whole(60, 31_536_000), 259_200, "life of the links in letters in seconds"
+    )
+    activation_url: str = _setting(
+        values.link, "activate/{uid}/{token}", "link of an activation letter, below `PUBLIC_URL`"
+    )
+    password_reset_confirm_url: str = _setting(
+        values.link, "password/reset/{uid}/{token}", "link of a password reset letter, below `PUBLIC_URL`"
+    )
+    username_reset_confirm_url: str = _setting(
+        values.link, "username/reset/{uid}/{token}", "link of a username reset letter, below `PUBLIC_URL`"
+    )
+    public_url: str = _setting(values.site, "", "where people reach the site; empty: `http://HOST:PORT`")
+    site_name: str = _setting(values.line, "Frontdesk", "name of the site in letters and pages")
+    mail_from: str = _setting(values.sender, "webmaster@localhost", "sender of letters")
+    smtp_url: str = _setting(
+        values.smtp,
+        "",
+        "mail server, `smtp://…`, `smtp+starttls://…` or `smtps://…`; empty: letters go to `MAIL_DIR`",
+        secret=True,
+    )
+    mail_dir: Path | None = _setting(Path, None, "folder of letters, one `.eml` each; empty: `mail` in `DATA_DIR`")
+    templates_dir: Path | None = _setting(
+        values.folder, None, "folder of your own templates of letters and pages, before those that come along"
+    )
+
+    roles_file: Roles = _setting(
+        roles.read, Roles(), "file (TOML) of the roles that accounts may have, and of the fields of each"
+    )
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
         """Settings from `environment`; an empty variable counts as absent. Raises SettingsError with every fault."""
-        values: dict[str, Any] = {}
+        given: dict[str, Any] = {}
         faults: list[str] = []
         for each in dataclasses.fields(cls):
-            name, given = each.name.upper(), environment.get(each.name.upper(), "")
+            name, text = each.name.upper(), environment.get(each.name.upper(), "")
             try:
-                if given:
-                    values[each.name] = each.metadata["parse"](given)
+                if text:
+                    given[each.name] = each.metadata["parse"](text)
+            except values.Faults as several:
+                faults += [f"{name} {fault}" for fault in several.texts]
             except ValueError as fault:
                 faults.append(f"{name} {fault}")
         if environment.get("DATABASE_URL") and not environment.get("SIGNING_KEY"):
             faults.append("SIGNING_KEY is required with DATABASE_URL: all processes must hold the same one")
+        if given.get("login_field", "username") != "username" and not given.get("unique_email", True):
+            faults.append("LOGIN_FIELD other than username needs UNIQUE_EMAIL=true: an address must be one account's")
         if faults:
             raise SettingsError(faults)
-        return cls(**values)
+        return cls(**given)
+
+    @property
+    def roles(self) -> Roles:
+        """The roles of ROLES_FILE; false where there is none, and then nothing shows that there could be."""
+        return self.roles_file
+
+    @property
+    def site_url(self) -> str:
+        """Where people reach the site, without a slash at the end; never taken from a request (contract 11.15)."""
+        host = {"0.0.0.0": "localhost", "::": "localhost"}.get(self.host, self.host)  # noqa: S104  compared, not bound
+        return self.public_url or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def letters_dir(self) -> Path:
+        """The folder that letters go to where there is no mail server."""
+        return self.mail_dir or self.data_dir / "mail"
+
+    @property
+    def tells_unknown_email(self) -> bool:
+        """Whether asking for a letter tells that no account has the address (contract 7.1)."""
+        return self.password_reset_show_email_not_found or self.username_reset_show_email_not_found
 
     def shown(self) -> dict[str, str]:
         """Every setting by its environment name, as text, secrets hidden."""
         table = {}
         for each in dataclasses.fields(self):
             value = getattr(self, each.name)
-            table[each.name.upper()] = HIDDEN if each.metadata["secret"] and value else _as_text(value)
+            table[each.name.upper()] = HIDDEN if each.metadata["secret"] and value else values.shown(value)
         return table

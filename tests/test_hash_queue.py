@@ -10,7 +10,8 @@ from aiohttp.test_utils import TestClient
 from server.app import create_app
 from server.auth.passwords import WAITING
 from server.metrics import Metrics
-from server.settings import Settings, cores
+from server.settings import Settings
+from server.values import cores
 from tests.auth.test_passwords import Counting, hashes
 from tests.conftest import HouseServer, Person, post
 

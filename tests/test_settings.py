@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from server.settings import MOST_WORKERS, Settings, SettingsError, cores
+from server.settings import Settings, SettingsError
+from server.values import MOST_WORKERS, cores
 
 KEY = "k" * 32
 

@@ -7,31 +7,30 @@ from aiohttp import web
 from server.auth import sessions
 from server.auth.tokens import ACCESS, REFRESH
 from server.errors import NoActiveAccount, Problem, TokenNotValid
+from server.web import switches
 from server.web.bodies import body
 from server.web.endpoints import Access, Endpoints
 from server.web.parts import DB, PASSWORDS, SETTINGS, TOKENS
-from server.web.schemas import AccessToken, Nothing, Refresh, SignIn, TokenPair, Verify
+from server.web.schemas import AccessToken, Nothing, Refresh, TokenPair, Verify
 
 endpoints = Endpoints("sign-in", otherwise=Access.ANONYMOUS)
 
 
 @endpoints.post(
-    "/auth/jwt/create/", access=Access.ANONYMOUS, reads=SignIn, answers=TokenPair, raises=(NoActiveAccount,)
+    "/auth/jwt/create/", access=Access.ANONYMOUS, reads=switches.sign_in, answers=TokenPair, raises=(NoActiveAccount,)
 )
 async def sign_in(request: web.Request) -> Any:
     """Sign in: exchange a username and password for an access and a refresh token."""
+    settings, db = request.app[SETTINGS], request.app[DB]
     given = await body(request)
-    user_id, session_id = await sessions.sign_in(
-        request.app[DB],
-        request.app[PASSWORDS],
-        given["username"],
-        given["password"],
-        request.app[SETTINGS].refresh_lifetime,
-    )
-    tokens = request.app[TOKENS]
+    password, role = given.pop("password"), given.pop("role", None)
+    (login,) = given.values()
+    credentials = await sessions.check_credentials(db, request.app[PASSWORDS], login, password, settings.login_field)
+    opened = await sessions.sign_in(db, credentials, settings.refresh_lifetime, role)
+    tokens, shows = request.app[TOKENS], _shows(request, opened.role)
     return {
-        "refresh": tokens.issue(REFRESH, user_id, session_id),
-        "access": tokens.issue(ACCESS, user_id, session_id),
+        "refresh": tokens.issue(REFRESH, credentials.user_id, opened.session_id, shows),
+        "access": tokens.issue(ACCESS, credentials.user_id, opened.session_id, shows),
     }
 
 
@@ -43,7 +42,8 @@ async def refresh(request: web.Request) -> Any:
     given = await body(request)
     claims = request.app[TOKENS].read(given["refresh"], REFRESH)
     identity = await _identify(request, claims)
-    return {"access": request.app[TOKENS].issue(ACCESS, identity.id, identity.session_id)}
+    shows = _shows(request, identity.role)
+    return {"access": request.app[TOKENS].issue(ACCESS, identity.id, claims.session_id, shows)}
 
 
 @endpoints.post("/auth/jwt/verify/", access=Access.ANONYMOUS, reads=Verify, answers=Nothing, raises=(TokenNotValid,))
@@ -62,6 +62,10 @@ async def sign_out(request: web.Request) -> Any:
     given = await body(request)
     await sessions.sign_out(request.app[DB], request.app[TOKENS].read(given["refresh"], REFRESH))
     return {}
+
+
+def _shows(request: web.Request, role: str | None) -> dict[str, str | None]:
+    return {"role": role} if request.app[SETTINGS].roles else {}
 
 
 async def _identify(request: web.Request, claims: Any) -> sessions.Identity:

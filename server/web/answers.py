@@ -42,4 +42,5 @@ def answer_bytes(body: bytes | None, status: int = 200, headers: Mapping[str, st
 
 def refuse(problem: Problem) -> web.Response:
     """A failure as its answer."""
-    return answer(problem.body, problem.status, problem.headers)
+    body = to_json(problem.body) if problem.has_body else None
+    return answer_bytes(body, problem.status, problem.headers)

@@ -12,9 +12,13 @@ from aiohttp import hdrs, web
 from marshmallow import Schema
 
 from server.errors import MethodNotAllowed, Problem
+from server.settings import Settings
 from server.web.answers import answer
+from server.web.parts import SETTINGS
 
 Handler = Callable[[web.Request], Awaitable[Any]]
+Shape = type[Schema] | Callable[[Settings], type[Schema]] | None
+"""A schema, or what gives it where a switch of the settings decides which."""
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 MEDIA_TYPES = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
 
@@ -39,6 +43,7 @@ class Endpoint:
     reads: type[Schema] | None = None
     answers: type[Schema] | None = None
     many: bool = False
+    is_paged: bool = True  # of many
     status: int = 200
     raises: tuple[type[Problem], ...] = ()
     is_json: bool = True
@@ -66,15 +71,26 @@ class Endpoints:
     def __init__(self, tag: str, *, otherwise: Access = Access.SIGNED_IN) -> None:
         self.tag = tag
         self.otherwise = otherwise
-        self._table: list[Endpoint] = []
+        self._table: list[Callable[[Settings], Endpoint]] = []
 
-    def __iter__(self) -> Iterator[Endpoint]:
-        return iter(self._table)
+    def settled(self, settings: Settings) -> Iterator[Endpoint]:
+        """The endpoints, with the shapes that these settings give them."""
+        return (declaration(settings) for declaration in self._table)
 
-    def _declare(self, method: str, path: str, access: Access = Access.SIGNED_IN, **says: Any) -> Callable[..., Any]:
+    def _declare(
+        self,
+        method: str,
+        path: str,
+        *,
+        access: Access = Access.SIGNED_IN,
+        reads: Shape = None,
+        answers: Shape = None,
+        **says: Any,
+    ) -> Callable[..., Any]:
         def declared(function: Handler) -> Handler:
+            says.update(method=method, path=path, function=function, access=access, tag=self.tag)
             self._table.append(
-                Endpoint(method=method, path=path, function=function, access=access, tag=self.tag, **says)
+                lambda settings: Endpoint(reads=_settle(reads, settings), answers=_settle(answers, settings), **says)
             )
             return function
 
@@ -105,7 +121,7 @@ def install(app: web.Application, tables: Iterable[Endpoints]) -> list[Endpoint]
     """Add every endpoint to the router, each path with and without its last slash (contract 11.1): all of them."""
     paths: dict[str, Path] = {}
     for table in tables:
-        for endpoint in table:
+        for endpoint in table.settled(app[SETTINGS]):
             paths.setdefault(_with_digits(endpoint.path), Path(table.otherwise)).endpoints[endpoint.method] = endpoint
     for path, known in paths.items():
         handlers = {method: _handler(endpoint, known) for method, endpoint in known.endpoints.items()}
@@ -117,6 +133,10 @@ def install(app: web.Application, tables: Iterable[Endpoints]) -> list[Endpoint]
             for method, handler in handlers.items():
                 resource.add_route(method, handler)
     return [endpoint for known in paths.values() for endpoint in known.endpoints.values()]
+
+
+def _settle(shape: Shape, settings: Settings) -> type[Schema] | None:
+    return shape if shape is None or isinstance(shape, type) else shape(settings)
 
 
 def _with_digits(path: str) -> str:

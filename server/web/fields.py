@@ -19,6 +19,10 @@ NOT_USERNAME = "Enter a valid username. This value may contain only letters, num
 NOT_FLAG = "Must be a valid boolean."
 TAKEN_USERNAME = "A user with that username already exists."
 TAKEN_EMAIL = "A user with that email already exists."
+PASSWORD_MISMATCH = "The two password fields didn't match."  # noqa: S105  a text
+USERNAME_MISMATCH = "The two username fields didn't match."
+INVALID_UID = "Invalid user id or user doesn't exist."
+INVALID_TOKEN = "Invalid token for given user."  # noqa: S105  a text
 
 USERNAME_LENGTH = 150
 EMAIL_LENGTH = 254
@@ -50,6 +54,22 @@ def no_odd_characters(text: str) -> None:
         faults.append(f"Surrogate characters are not allowed: U+{ord(surrogate[0]):X}.")
     if faults:
         raise ValidationError(faults)
+
+
+def no_object(value: Any) -> str:
+    """What is said of `value` where an object is wanted."""
+    return f"Invalid data. Expected a dictionary, but got {type(value).__name__}."
+
+
+class Part(fields.Nested):
+    """An object within the object; in forms its fields have its name and a dot before theirs."""
+
+    default_error_messages = {"required": REQUIRED, "null": NULL}
+
+    def _deserialize(self, value: Any, *where: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise ValidationError({"non_field_errors": [no_object(value)]})
+        return super()._deserialize(value, *where, **kwargs)
 
 
 class Text(fields.String):

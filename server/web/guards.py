@@ -1,11 +1,14 @@
 """A guard returns or raises, and never answers False: who forgets to look at its answer has still closed the door."""
 
+from typing import Any
+
 from aiohttp import web
 
-from server.auth.sessions import Identity
+from server.auth.password_rules import password_faults
+from server.auth.sessions import Identity, renew_hash
 from server.errors import FieldErrors, Forbidden, NotFound
 from server.web.middleware import IDENTITY
-from server.web.parts import DB, PASSWORDS
+from server.web.parts import DB, PASSWORDS, SETTINGS
 
 MAX_ID = 2**63 - 1
 
@@ -30,13 +33,32 @@ def only_owner(request: web.Request, user_id: int) -> None:
 
 
 def only_self_or_staff(request: web.Request, user_id: int) -> None:
-    """Raises NotFound to a stranger: whether the account exists is not theirs to know (contract 11.9)."""
+    """Raises NotFound to a stranger: whether the account exists is not theirs to know (contract 11.9).
+
+    With HIDE_USERS off it is, and then Forbidden is raised.
+    """
     if me(request).id != user_id and not me(request).is_staff:
-        raise NotFound
+        raise NotFound if request.app[SETTINGS].hide_users else Forbidden
 
 
-async def confirm_password(request: web.Request, current_password: str) -> None:
-    """The caller's own password, once more. Raises FieldErrors when it is not."""
-    row = await request.app[DB].row("users/password", me(request).id)
-    if not await request.app[PASSWORDS].check(current_password, row and row["password"]):
+async def confirm_password(request: web.Request, current_password: str) -> str:
+    """The caller's own password, once more: the hash that it fits. Raises FieldErrors when it fits none."""
+    db, passwords = request.app[DB], request.app[PASSWORDS]
+    row = await db.row("users/password", me(request).id)
+    if row is None or not await passwords.check(current_password, row["password"]):
         raise FieldErrors({"current_password": ["Invalid password."]})
+    return await renew_hash(db, passwords, me(request).id, current_password, row["password"])
+
+
+def only_strong(field: str, password: str, *, username: str = "", email: str = "") -> None:
+    """Raises FieldErrors with every rule that a new password breaks (contract 5)."""
+    faults = password_faults(password, username=username, email=email)
+    if faults:
+        raise FieldErrors({field: faults})
+
+
+def only_same_twice(given: dict[str, Any], field: str, text: str) -> None:
+    """Raises FieldErrors with `text` when `field` was asked for twice, as `re_…`, and the two differ."""
+    again = f"re_{field}"
+    if again in given and given[again] != given[field]:
+        raise FieldErrors({"non_field_errors": [text]})

@@ -30,7 +30,7 @@ from server.errors import (
 from server.logs import request_id
 from server.web.answers import refuse
 from server.web.endpoints import Access, declared
-from server.web.parts import DB, SETTINGS, STOPPING, TOKENS
+from server.web.parts import API_TOKENS, DB, SETTINGS, STOPPING, TOKENS
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         response.force_close()
     if request.app[SETTINGS].access_log:
         spent = (time.perf_counter() - began) * 1000
-        log.info("%s %s %s %.1f ms", request.method, request.rel_url.raw_path, response.status, spent)
+        log.info("%s %s %s %.1f ms", request.method, _path(request), response.status, spent)
     return response
 
 
@@ -81,8 +81,14 @@ def _problem(request: web.Request, failure: Exception) -> Problem:
         return BadRequest("The request body could not be decoded.")
     if isinstance(failure, asyncpg.PostgresError):
         failure.detail = None  # it shows whole rows, password hashes included
-    log.error("%s %s failed", request.method, request.rel_url.raw_path, exc_info=failure)
+    log.error("%s %s failed", request.method, _path(request), exc_info=failure)
     return Problem()
+
+
+def _path(request: web.Request) -> str:
+    """The path as it may stand in a log: a letter's link opens an account, so it stands there by its pattern."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource and "{token}" in resource.canonical else request.rel_url.raw_path
 
 
 @web.middleware
@@ -117,7 +123,7 @@ async def _identity(request: web.Request) -> Identity | None:
                 raise BadAuthorizationHeader
             return await _bearer(request, values[0])
         case "token":
-            raise _unknown_api_token(values)
+            return await request.app[API_TOKENS].identify(request.app[DB], _api_token(values))
         case _:
             return None
 
@@ -129,12 +135,12 @@ async def _bearer(request: web.Request, token: str) -> Identity:
         raise AccessTokenNotValid(failure.detail) from None
 
 
-def _unknown_api_token(values: list[str]) -> BadCredentials:
+def _api_token(values: list[str]) -> str:
     if not values:
-        return BadCredentials("Invalid token header. No credentials provided.")
+        raise BadCredentials("Invalid token header. No credentials provided.")
     if len(values) > 1:
-        return BadCredentials("Invalid token header. Token string should not contain spaces.")
-    return BadCredentials("Invalid token.")
+        raise BadCredentials("Invalid token header. Token string should not contain spaces.")
+    return values[0]
 
 
 def _takes_json(accept: str) -> bool:

@@ -5,7 +5,27 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
 from server.auth.password_rules import password_faults
-from server.web.fields import EMAIL_LENGTH, LOCATION_LENGTH, Body, Email, Flag, Login, Password, Text, Username, longest
+from server.web.fields import (
+    EMAIL_LENGTH,
+    LOCATION_LENGTH,
+    Body,
+    Email,
+    Flag,
+    Login,
+    Part,
+    Password,
+    Text,
+    Username,
+    longest,
+)
+
+
+class ProfileEdit(Body):
+    """What a profile's owner may change. Fields that do not come stay as they are."""
+
+    description = Text(blank=True, allow_none=True, metadata={"example": "I run the film club."})
+    location = Text(blank=True, validate=[longest(LOCATION_LENGTH)], metadata={"example": "Lisbon"})
+    is_creator = Flag(metadata={"description": "Whether this person organises events.", "example": True})
 
 
 class Registration(Body):
@@ -14,6 +34,7 @@ class Registration(Body):
     username = Username(required=True, metadata={"example": "anna"})
     password = Password(required=True, metadata={"example": "correct horse battery"})
     email = Email(blank=True, lower_domain=True, metadata={"example": "anna@example.com"})
+    profile = Part(ProfileEdit, metadata={"description": "What the profile begins with."})
 
     @validates_schema
     def _is_strong(self, data: dict[str, Any], **kwargs: Any) -> None:
@@ -45,12 +66,44 @@ class CurrentPassword(Body):
     current_password = Password(required=True, metadata={"example": "correct horse battery"})
 
 
-class ProfileEdit(Body):
-    """What a profile's owner may change. Fields that do not come stay as they are."""
+class Activation(Body):
+    """What an activation letter's link carries."""
 
-    description = Text(blank=True, allow_none=True, metadata={"example": "I run the film club."})
-    location = Text(blank=True, validate=[longest(LOCATION_LENGTH)], metadata={"example": "Lisbon"})
-    is_creator = Flag(metadata={"description": "Whether this person organises events.", "example": True})
+    uid = Text(required=True, metadata={"example": "NDI"})
+    token = Text(required=True, metadata={"description": "Works once."})
+
+
+class Address(Body):
+    """Where a letter is to go."""
+
+    email = Email(required=True, metadata={"example": "anna@example.com"})
+
+
+class SetPassword(CurrentPassword):
+    """A new password, and the present one."""
+
+    new_password = Password(required=True, metadata={"example": "staple gun theory"})
+
+
+class ResetPassword(Activation):
+    """A new password, and what a password reset letter's link carries."""
+
+    new_password = Password(required=True, metadata={"example": "staple gun theory"})
+
+
+class SetUsername(CurrentPassword):
+    """A new username, and the password."""
+
+    new_username = Username(required=True, metadata={"example": "anna.k"})
+
+
+class ResetUsername(Body):
+    """A new username, and what a username reset letter's link carries."""
+
+    new_username = Username(required=True, metadata={"example": "anna.k"})
+    # Not required: absent reads as a link that is no good (contract 2).
+    uid = Text(blank=True, load_default="", metadata={"example": "NDI"})
+    token = Text(blank=True, load_default="", metadata={"description": "Works once."})
 
 
 class SignIn(Body):
@@ -103,6 +156,12 @@ class AccessToken(Schema):
     """What refresh answers."""
 
     access = fields.String(required=True, metadata={"description": "Goes into `Authorization: Bearer …`."})
+
+
+class AuthToken(Schema):
+    """What token login answers."""
+
+    auth_token = fields.String(required=True, metadata={"description": "Goes into `Authorization: Token …`."})
 
 
 class Nothing(Schema):

@@ -1,9 +1,7 @@
--- Change what is given and leave the rest: the user object, or no row.
+-- Switch an account on or off: the user object, or no row.
 -- shape: users/find
--- $1 id, $2 email or null, $3 is_active or null
+-- $1 id, $2 is_active
 update users
-set
-    email = coalesce($2, email),
-    is_active = coalesce($3, is_active)
+set is_active = $2
 where id = $1
-returning email, id, username
+returning email, id, username, role

@@ -1,0 +1,65 @@
+"""An account, or an address, that waits is put in force by the link in a letter (contract 2, 11.13)."""
+
+import asyncpg
+from aiohttp import web
+
+from server.db import Asker
+from server.errors import FieldErrors, NothingWaits, StaleToken
+from server.mail import addresses
+from server.mail.letters import ACTIVATION, CONFIRMATION, EMAIL_CHANGE
+from server.web.bodies import body
+from server.web.endpoints import Access, Endpoints
+from server.web.fields import TAKEN_EMAIL
+from server.web.links import ask_for_link, find_by_uid, invalid_token
+from server.web.parts import DB, LETTERS, ONE_TIME, SETTINGS
+from server.web.schemas import Activation, Address
+
+endpoints = Endpoints("activation")
+
+
+@endpoints.post("/auth/users/activation/", access=Access.PUBLIC, reads=Activation, status=204, raises=(StaleToken,))
+async def activate(request: web.Request) -> None:
+    """Activate an account, or put a new e-mail address in force, with what the letter's link carries."""
+    given = await body(request)
+    await _activate(request, given["uid"], given["token"])
+
+
+@endpoints.post(
+    "/auth/users/resend_activation/", access=Access.PUBLIC, reads=Address, status=204, raises=(NothingWaits,)
+)
+async def resend_activation(request: web.Request) -> None:
+    """Have the activation letter sent again; the answer tells nothing about the address."""
+    given = await body(request)
+    if not request.app[SETTINGS].send_activation_email:
+        raise NothingWaits
+    await ask_for_link(request, ACTIVATION, given["email"])
+
+
+async def _activate(request: web.Request, uid: str, token: str) -> None:
+    user = await find_by_uid(request, uid)
+    try:
+        async with request.app[DB].transaction() as asker:
+            purpose = await request.app[ONE_TIME].use(asker, user["id"], token, ACTIVATION, EMAIL_CHANGE)
+            if purpose is None:
+                raise await _refusal(request, asker, user["id"], token)
+            await _put_in_force(request, asker, user["id"], purpose)
+    except asyncpg.UniqueViolationError:
+        raise FieldErrors({"email": [TAKEN_EMAIL]}) from None
+
+
+async def _put_in_force(request: web.Request, asker: Asker, user_id: int, purpose: str) -> None:
+    letters = request.app[LETTERS]
+    if purpose == EMAIL_CHANGE:
+        if not await addresses.confirm(asker, letters, user_id):
+            raise invalid_token()
+    elif await asker.row("activation/activate", user_id) is None:
+        raise StaleToken  # it was activated, or switched off, by somebody else
+    elif request.app[SETTINGS].send_confirmation_email:
+        await letters.queue(asker, CONFIRMATION, user_id)
+
+
+async def _refusal(request: web.Request, asker: Asker, user_id: int, token: str) -> Exception:
+    """A second click is told from a forged link."""
+    if await request.app[ONE_TIME].is_used(asker, user_id, token, ACTIVATION, EMAIL_CHANGE):
+        return StaleToken()
+    return invalid_token()

@@ -1,0 +1,78 @@
+"""Passwords: set by who knows the present one, or reset by the link in a letter.
+
+A change ends every other session of the account, a reset all of them, and both the API token (contract 11.10, 11.23).
+"""
+
+from typing import Any
+from uuid import UUID
+
+from aiohttp import web
+
+from server.db import Asker
+from server.errors import FieldErrors
+from server.mail.letters import PASSWORD_CHANGED, PASSWORD_RESET
+from server.web import switches
+from server.web.bodies import body
+from server.web.endpoints import Access, Endpoints
+from server.web.fields import PASSWORD_MISMATCH
+from server.web.guards import confirm_password, me, only_same_twice, only_strong
+from server.web.links import ask_for_link, find_by_uid, invalid_token
+from server.web.parts import DB, LETTERS, ONE_TIME, PASSWORDS, SETTINGS
+from server.web.schemas import Address
+
+endpoints = Endpoints("passwords")
+
+
+@endpoints.post("/auth/users/set_password/", reads=switches.set_password, status=204)
+async def set_password(request: web.Request) -> None:
+    """Set another password. Every other session of yours ends, and your API token."""
+    given = await body(request)
+    stored = await confirm_password(request, given["current_password"])
+    only_strong("new_password", given["new_password"], username=me(request).username, email=me(request).email)
+    only_same_twice(given, "new_password", PASSWORD_MISMATCH)
+    fresh = await request.app[PASSWORDS].hash(given["new_password"])
+    async with request.app[DB].transaction() as asker:
+        if not await _change(request, asker, me(request).id, stored, fresh, me(request).session_id):
+            raise FieldErrors({"current_password": ["Invalid password."]})
+
+
+@endpoints.post("/auth/users/reset_password/", access=Access.PUBLIC, reads=Address, status=204)
+async def ask_for_reset(request: web.Request) -> None:
+    """Have a letter sent with a link to choose another password; the answer tells nothing about the address."""
+    given = await body(request)
+    await ask_for_link(request, PASSWORD_RESET, given["email"])
+
+
+@endpoints.post("/auth/users/reset_password_confirm/", access=Access.PUBLIC, reads=switches.reset_password, status=204)
+async def reset_password(request: web.Request) -> None:
+    """Choose another password with what the letter's link carries. Every session of the account ends."""
+    await _reset(request, await body(request))
+
+
+async def _reset(request: web.Request, given: dict[str, Any]) -> None:
+    """In the contract's order: the password's strength, the second typing, the account, the token."""
+    only_strong("new_password", given["new_password"])
+    only_same_twice(given, "new_password", PASSWORD_MISMATCH)
+    db, one_time = request.app[DB], request.app[ONE_TIME]
+    user = await find_by_uid(request, given["uid"])
+    if await one_time.is_used(db, user["id"], given["token"], PASSWORD_RESET) is not False:
+        raise invalid_token()  # before a hash is run for it
+    only_strong("new_password", given["new_password"], username=user["username"], email=user["email"])
+    fresh = await request.app[PASSWORDS].hash(given["new_password"])
+    async with db.transaction() as asker:
+        if await one_time.use(asker, user["id"], given["token"], PASSWORD_RESET) is None:
+            raise invalid_token()
+        await _change(request, asker, user["id"], None, fresh, None)
+
+
+async def _change(
+    request: web.Request, asker: Asker, user_id: int, stored: str | None, fresh: str, kept: UUID | None
+) -> bool:
+    """Put the hash in force where `stored` still is, and end what the old one opened, but for the session `kept`."""
+    if await asker.row("passwords/change", user_id, stored, fresh) is None:
+        return False
+    await asker.rows("sessions/end_others", user_id, kept)
+    await asker.row("api_tokens/end", user_id)
+    if request.app[SETTINGS].password_changed_email_confirmation:
+        await request.app[LETTERS].queue(asker, PASSWORD_CHANGED, user_id)
+    return True

@@ -1,0 +1,43 @@
+"""The API token: one string that signs in until its owner logs out or changes the password (contract 11.23)."""
+
+from typing import Any
+
+from aiohttp import web
+
+from server.auth.sessions import check_credentials
+from server.errors import FieldErrors, NoActiveAccount
+from server.web import switches
+from server.web.bodies import body
+from server.web.endpoints import Access, Endpoints
+from server.web.guards import me
+from server.web.parts import API_TOKENS, DB, PASSWORDS, SETTINGS
+from server.web.schemas import AuthToken
+
+endpoints = Endpoints("API token")
+
+
+class InvalidCredentials(FieldErrors):
+    """Login failed: 400, not 401, and which part of it was wrong is nobody's business (contract 2)."""
+
+    def __init__(self) -> None:
+        super().__init__({"non_field_errors": ["Unable to log in with provided credentials."]})
+
+
+@endpoints.post("/auth/token/login/", access=Access.PUBLIC, reads=switches.token_login, answers=AuthToken)
+async def log_in(request: web.Request) -> Any:
+    """Get your API token; it is the same each time, until you log out."""
+    db, field = request.app[DB], request.app[SETTINGS].login_field
+    given = await body(request)
+    password = given.pop("password", "")
+    login = next(iter(given.values()), "")
+    try:
+        credentials = await check_credentials(db, request.app[PASSWORDS], login, password, field)
+        return {"auth_token": await request.app[API_TOKENS].log_in(db, credentials)}
+    except NoActiveAccount:
+        raise InvalidCredentials from None
+
+
+@endpoints.post("/auth/token/logout/", status=204)
+async def log_out(request: web.Request) -> None:
+    """End your API token; the next login makes another."""
+    await request.app[DB].row("api_tokens/end", me(request).id)

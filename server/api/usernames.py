@@ -1,0 +1,90 @@
+"""What an account signs in with: set by who knows the password, or reset by the link in a letter.
+
+With LOGIN_FIELD=email that is the address, and the fields are called `new_email` (contract 7.1).
+"""
+
+from typing import Any
+
+import asyncpg
+from aiohttp import web
+
+from server.errors import FieldErrors
+from server.mail import addresses
+from server.mail.letters import USERNAME_CHANGED, USERNAME_RESET
+from server.web import switches
+from server.web.bodies import body
+from server.web.endpoints import Access, Endpoints
+from server.web.fields import TAKEN_EMAIL, TAKEN_USERNAME, USERNAME_MISMATCH
+from server.web.guards import confirm_password, me, only_same_twice
+from server.web.links import ask_for_link, find_by_uid, invalid_token
+from server.web.parts import DB, LETTERS, ONE_TIME, SETTINGS
+from server.web.schemas import Address
+
+endpoints = Endpoints("usernames")
+
+NOBODY = 0  # no account has this id
+
+
+@endpoints.post("/auth/users/set_username/", reads=switches.set_username, status=204)
+async def set_username(request: web.Request) -> None:
+    """Set another username."""
+    given = await body(request)
+    faults = await _taken(request, me(request).id, given)
+    try:
+        await confirm_password(request, given["current_password"])
+    except FieldErrors as failure:
+        faults |= failure.fields
+    if faults:
+        raise FieldErrors(faults)
+    only_same_twice(given, switches.new_login(request.app[SETTINGS]), USERNAME_MISMATCH)
+    await _change(request, me(request).id, given)
+
+
+@endpoints.post("/auth/users/reset_username/", access=Access.PUBLIC, reads=Address, status=204)
+async def ask_for_username_reset(request: web.Request) -> None:
+    """Have a letter sent with your username and a link to choose another; the answer tells nothing."""
+    given = await body(request)
+    await ask_for_link(request, USERNAME_RESET, given["email"])
+
+
+@endpoints.post("/auth/users/reset_username_confirm/", access=Access.PUBLIC, reads=switches.reset_username, status=204)
+async def reset_username(request: web.Request) -> None:
+    """Choose another username with what the letter's link carries."""
+    await _reset(request, await body(request))
+
+
+async def _reset(request: web.Request, given: dict[str, Any]) -> None:
+    """In the contract's order: the name, the second typing, the account, the token."""
+    faults = await _taken(request, NOBODY, given)
+    if faults:
+        raise FieldErrors(faults)
+    only_same_twice(given, switches.new_login(request.app[SETTINGS]), USERNAME_MISMATCH)
+    user = await find_by_uid(request, given["uid"])
+    await _change(request, user["id"], given, token=given["token"])
+
+
+async def _taken(request: web.Request, user_id: int, given: dict[str, Any]) -> dict[str, Any]:
+    """The fault of a name that an account may not have, by its field, or nothing."""
+    field = switches.new_login(request.app[SETTINGS])
+    statement, text = ("addresses/taken", TAKEN_EMAIL) if field == "new_email" else ("usernames/taken", TAKEN_USERNAME)
+    row = await request.app[DB].row(statement, user_id, given[field])
+    return {field: [text]} if row and row["is_taken"] else {}
+
+
+async def _change(request: web.Request, user_id: int, given: dict[str, Any], *, token: str | None = None) -> None:
+    """Put the name in force, and use up in the same transaction the letter's `token` that stands for a password."""
+    settings, letters = request.app[SETTINGS], request.app[LETTERS]
+    field = switches.new_login(settings)
+    try:
+        async with request.app[DB].transaction() as asker:
+            if token is not None and await request.app[ONE_TIME].use(asker, user_id, token, USERNAME_RESET) is None:
+                raise invalid_token()
+            if field == "new_email":
+                confirmed = settings.send_activation_email
+                await addresses.change(asker, letters, user_id, given[field], confirmed=confirmed)
+                return
+            await asker.row("usernames/change", user_id, given[field])
+            if settings.username_changed_email_confirmation:
+                await letters.queue(asker, USERNAME_CHANGED, user_id)
+    except asyncpg.UniqueViolationError:
+        raise FieldErrors({field: [TAKEN_EMAIL if field == "new_email" else TAKEN_USERNAME]}) from None

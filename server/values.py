@@ -1,0 +1,160 @@
+"""Texts of the environment as values: each function gives the value, or raises ValueError with what is wanted."""
+
+import os
+import re
+from collections.abc import Callable
+from email.utils import formataddr, parseaddr
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+MOST_WORKERS = 32  # with more there would be fewer than two connections to the database for each
+MIN_KEY_BYTES = 32  # RFC 7518 §3.2: an HMAC key is at least as long as the hash
+
+
+class Faults(ValueError):
+    """Several things are wrong with one value; `texts` names each."""
+
+    def __init__(self, texts: list[str]) -> None:
+        super().__init__("; ".join(texts))
+        self.texts = texts
+
+
+def text(value: str) -> str:
+    """Any text."""
+    return value
+
+
+def flag(value: str) -> bool:
+    """True or false."""
+    words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    if value.lower() not in words:
+        raise ValueError("is true or false")
+    return words[value.lower()]
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """A whole number from `low` to `high`, both included."""
+
+    def parse(value: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,10}", value) or not low <= int(value) <= high:
+            raise ValueError(f"is a whole number from {low} to {high}")
+        return int(value)
+
+    return parse
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def workers(value: str) -> int:
+    """A number of processes, or `auto`: one for each core."""
+    try:
+        return min(cores(), MOST_WORKERS) if value == "auto" else whole(1, MOST_WORKERS)(value)
+    except ValueError as fault:
+        raise ValueError(f"{fault}, or auto") from None
+
+
+def address(value: str) -> str:
+    """An address to listen on with its port: `HOST:PORT`, `[HOST]:PORT`."""
+    if not re.fullmatch(r"([\w.-]+|\[[\da-fA-F:.]+\]):[0-9]{1,5}", value) or int(value.rpartition(":")[2]) > 65535:
+        raise ValueError("is an address and a port, such as 127.0.0.1:9464")
+    return value
+
+
+def choice(*words: str) -> Callable[[str], str]:
+    """One of `words`."""
+
+    def parse(value: str) -> str:
+        if value not in words:
+            raise ValueError(f"is one of {', '.join(words)}")
+        return value
+
+    return parse
+
+
+def database(value: str) -> str:
+    """The address of a PostgreSQL."""
+    if not re.match(r"postgres(ql)?://", value):
+        raise ValueError("begins with postgresql://")
+    try:
+        urlsplit(value).port  # noqa: B018  the parts are checked when they are asked for
+    except ValueError:
+        raise ValueError("is not a URL that can be read") from None
+    return value
+
+
+def key(value: str) -> str:
+    """A key to sign with."""
+    if len(value.encode()) < MIN_KEY_BYTES:
+        raise ValueError(f"has {MIN_KEY_BYTES} bytes or more")
+    return value
+
+
+def origins(value: str) -> tuple[str, ...]:
+    """Origins of the web (RFC 6454), separated by commas, or `*`."""
+    origins = tuple(part.strip() for part in value.split(",") if part.strip())
+    for origin in origins:
+        if origin != "*" and not re.fullmatch(r"https?://[^/\s?#@]+", origin):
+            raise ValueError(f"lists origins such as https://app.example.com, or * for all; {origin!r} is none")
+    return origins
+
+
+def link(value: str) -> str:
+    """The pattern of a letter's link."""
+    words = set(re.findall(r"{(.*?)}", value))
+    if words != {"uid", "token"} or not re.fullmatch(r"[^\s<>\"\\^`|]+", value):
+        raise ValueError("is a link, or a path below PUBLIC_URL, with {uid} and {token} in it")
+    return value
+
+
+def site(value: str) -> str:
+    """The address of a site, without a slash at the end."""
+    if not re.fullmatch(r"https?://[^/\s?#@]+(/[^\s?#]*)?", value):
+        raise ValueError("is an address such as https://accounts.example.com")
+    return value.rstrip("/")
+
+
+def line(value: str) -> str:
+    """One line of text."""
+    if not value.isprintable() or len(value) > 200:
+        raise ValueError("is one line of at most 200 characters")
+    return value
+
+
+def sender(value: str) -> str:
+    """A mailbox to send from (RFC 5322 §3.4)."""
+    name, address = parseaddr(value)
+    if not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", address) or not value.isprintable():
+        raise ValueError("is an address such as accounts@example.com, or Name <accounts@example.com>")
+    return formataddr((name, address)) if name else address
+
+
+def smtp(value: str) -> str:
+    """The address of a mail server."""
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("smtp", "smtp+starttls", "smtps") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("is smtp://…, smtp+starttls://… or smtps://, each with [USER:PASSWORD@]HOST[:PORT]")
+    return value
+
+
+def folder(value: str) -> Path:
+    """A folder that exists."""
+    if not Path(value).is_dir():
+        raise ValueError("is a folder that exists")
+    return Path(value)
+
+
+def shown(value: Any) -> str:
+    """A value as it would be written in the environment."""
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,39 @@
+"""Letters with links: how one is asked for by address, and whose the link is that somebody followed."""
+
+from typing import Any
+
+from aiohttp import web
+
+from server.auth.one_time import read_uid
+from server.errors import EmailNotFound, FieldErrors
+from server.mail.letters import ACTIVATION
+from server.web.fields import INVALID_TOKEN, INVALID_UID
+from server.web.parts import DB, LETTERS, SETTINGS
+
+
+async def ask_for_link(request: web.Request, kind: str, address: str) -> None:
+    """Have a letter of `kind` sent to whoever has `address`; takes the same time whether anybody has it (trust 8).
+
+    Raises EmailNotFound where nobody has it and the settings let that be told (contract 7.1).
+    """
+    db = request.app[DB]
+    if request.app[SETTINGS].tells_unknown_email:
+        known = await db.row("addresses/known", address, kind == ACTIVATION)
+        if known is None or not known["is_known"]:
+            raise EmailNotFound
+    async with db.transaction() as asker:
+        await request.app[LETTERS].queue_request(asker, kind, address)
+
+
+async def find_by_uid(request: web.Request, uid: str) -> Any:
+    """The user object of the account that a link names. Raises FieldErrors."""
+    user_id = read_uid(uid)
+    user = None if user_id is None else await request.app[DB].row("users/find", user_id)
+    if user is None:
+        raise FieldErrors({"uid": [INVALID_UID]})
+    return user
+
+
+def invalid_token() -> FieldErrors:
+    """The failure of a link that is forged, used, expired or superseded."""
+    return FieldErrors({"token": [INVALID_TOKEN]})

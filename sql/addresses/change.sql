@@ -1,0 +1,13 @@
+-- Put an address in force: the user object, and the address before it as old_email; no row when the account is gone.
+-- $1 id, $2 email
+with before as (
+    select id, email
+    from users
+    where id = $1
+    for no key update
+)
+update users u
+set email = $2, pending_email = null
+from before b
+where u.id = b.id
+returning u.email, u.id, u.username, u.role, b.email as old_email

@@ -1,0 +1,13 @@
+-- Put the address that waits in force: the address before it as old_email; no row when none waits.
+-- $1 id
+with before as (
+    select id, email, pending_email
+    from users
+    where id = $1 and pending_email is not null
+    for no key update
+)
+update users u
+set email = b.pending_email, pending_email = null
+from before b
+where u.id = b.id
+returning u.id, b.email as old_email

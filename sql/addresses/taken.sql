@@ -1,0 +1,8 @@
+-- Whether an address belongs to another account.
+-- A courtesy, to say so before a letter is sent: users_email_key decides.
+-- $1 user id, $2 email
+select exists (
+    select
+    from users
+    where email_key = email_key($2::text) and email_key <> '' and id <> $1
+) as is_taken

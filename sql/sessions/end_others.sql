@@ -1,0 +1,11 @@
+-- End the sessions of an account, but for one: their ids. Rows are locked in the order of their ids, as everywhere.
+-- $1 user id, $2 id of the session that stays, or null
+delete from sessions
+where id in (
+    select id
+    from sessions
+    where user_id = $1 and ($2::uuid is null or id <> $2)
+    order by id
+    for update
+)
+returning id
