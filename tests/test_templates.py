@@ -37,7 +37,7 @@ def test_a_letter_says_the_same_as_text_and_as_html(kind: str, language: str) ->
     assert "Cinema &amp; Co" in letter.html
     assert f'<html lang="{language}">' in letter.html
     for said in (letter.text, letter.html):
-        assert said.count(f"http://127.0.0.1:8080/{'password' if kind == 'password_reset' else ''}") >= 1
+        assert "http://127.0.0.1:8080" in said
         assert (TOKEN in said) == (kind in LINKED)
         assert not re.search(r"[{}]{2}|[{]%", said)
     if kind in ("password_reset", "username_reset"):
@@ -102,7 +102,7 @@ def test_a_link_is_what_the_settings_say(given: dict[str, str], link: str) -> No
 
 def test_a_site_replaces_a_template_and_adds_a_language(tmp_path: Path) -> None:
     for name, text in {
-        "en/letters/confirmation.txt": "Subject: Welcome\n\nDear {{ user.username }} ({{ user.id }}, {{ user.email }})\n",
+        "en/letters/confirmation.txt": "Subject: Welcome\n\n{{ user.username }} {{ user.id }} {{ user.email }}\n",
         "nl/letters/confirmation.txt": "Subject: Welkom op {{ site_name }}\n\nDag {{ user.username }}\n",
         "nl/letters/confirmation.html": '{% extends "letters/frame.html" %}{% block letter %}Dag{% endblock %}',
         "letters/frame.html": '<html lang="{{ language }}">{% block letter %}{% endblock %}',
@@ -111,7 +111,7 @@ def test_a_site_replaces_a_template_and_adds_a_language(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     assert Templates(tmp_path).languages == ("en", "de", "nl")
     english, dutch = written("confirmation", "en", tmp_path), written("confirmation", "nl", tmp_path)
-    assert (english.subject, english.text) == ("Welcome", "Dear anna (7, anna@example.com)\n")
+    assert (english.subject, english.text) == ("Welcome", "anna 7 anna@example.com\n")
     assert english.html.startswith('<html lang="en"><p>Hello')
     assert (dutch.subject, dutch.html.strip()) == ("Welkom op Frontdesk", '<html lang="nl">Dag')
     # What the new language lacks is said in English, and marked as English.

@@ -66,6 +66,9 @@ class Worker:
                     busy = await self._take(db)
                 except Problem:  # the database is away, which it has said itself
                     busy = False
+                except Exception as failure:  # as a connection may say that dies at the wrong moment
+                    busy = False
+                    log.warning("the queue of letters cannot be read: %s: %s", type(failure).__name__, failure)
                 if busy:
                     await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
                 else:
@@ -171,7 +174,7 @@ class Worker:
             try:
                 await db.row(statement, *arguments)
                 return
-            except Problem:
+            except Exception:
                 if time.monotonic() > ends:
                     raise
                 await asyncio.sleep(AWAY_SECONDS)

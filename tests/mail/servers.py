@@ -54,7 +54,7 @@ class Clerk:
         self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, given: Any
     ) -> AuthResult:
         self.logins.append(given)
-        return AuthResult(success=given == LoginPassword(b"clerk", b"p@ss word"))
+        return AuthResult(success=given == LoginPassword(b"clerk", b"p@ss word"), handled=False)
 
 
 @pytest.fixture(scope="session")

@@ -108,11 +108,11 @@ async def test_a_worker_lives_through_a_lost_database(office: Office, monkeypatc
             " where datname = current_database() and pid <> pg_backend_pid()"
         )
         await asyncio.sleep(0.05)
-    user_id = await asyncio.to_thread(office.account)
+    user_id = office.account()
     office.rows.execute("insert into letters (kind, user_id) values ('confirmation', %s)", [user_id])
     while office.queued():
+        assert not running.done()
         await asyncio.sleep(0.01)
-    assert not running.done()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert len(collect(office.settings.letters_dir)) == 1
