@@ -24,7 +24,7 @@ from server.errors import Problem
 from server.mail.letters import Letters
 from server.settings import Settings
 from server.templates import Templates
-from server.web import bodies, docs
+from server.web import bodies, docs, html
 from server.web.cors import cors, preflight
 from server.web.endpoints import install
 from server.web.middleware import access, errors
@@ -73,7 +73,7 @@ def create_app(settings: Settings, revive: Callable[[], bool] | None = None) -> 
     app.cleanup_ctx.extend([_database, _hashing, _beside(_sweep)])
     if revive is not None:
         app.cleanup_ctx.append(_beside(functools.partial(_revive, revive)))
-    install(app, [*TABLES, docs.endpoints])
+    install(app, [*TABLES, docs.endpoints, html.endpoints])
     docs.describe(app)
     return app
 
