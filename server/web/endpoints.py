@@ -123,7 +123,9 @@ def install(app: web.Application, tables: Iterable[Endpoints]) -> list[Endpoint]
     paths: dict[str, Path] = {}
     for table in tables:
         for endpoint in table.settled(app[SETTINGS]):
-            paths.setdefault(_with_digits(endpoint.path), Path(table.otherwise)).endpoints[endpoint.method] = endpoint
+            # Where one method looks at no credentials, none does.
+            otherwise = endpoint.access if endpoint.access is Access.ANONYMOUS else table.otherwise
+            paths.setdefault(_with_digits(endpoint.path), Path(otherwise)).endpoints[endpoint.method] = endpoint
     for path, known in paths.items():
         handlers = {method: _handler(endpoint, known) for method, endpoint in known.endpoints.items()}
         if "GET" in handlers:
