@@ -22,13 +22,25 @@ from server.auth.tokens import Tokens
 from server.db import Database
 from server.errors import Problem
 from server.mail.letters import Letters
+from server.mail.worker import Worker
 from server.settings import Settings
 from server.templates import Templates
 from server.web import bodies, docs, html
 from server.web.cors import cors, preflight
 from server.web.endpoints import install
 from server.web.middleware import access, errors
-from server.web.parts import API_TOKENS, DB, LETTERS, ONE_TIME, PASSWORDS, SETTINGS, STOPPING, TEMPLATES, TOKENS
+from server.web.parts import (
+    API_TOKENS,
+    DB,
+    LETTERS,
+    ONE_TIME,
+    PASSWORDS,
+    SETTINGS,
+    STOPPING,
+    TEMPLATES,
+    TOKENS,
+    WORKER,
+)
 from server.web.protocol import Runner
 from server.web.schemas import Registration
 
@@ -70,7 +82,8 @@ def create_app(settings: Settings, revive: Callable[[], bool] | None = None) -> 
     app[ONE_TIME] = OneTime(settings.signing_key, lifetime=settings.password_reset_timeout)
     app[LETTERS] = Letters(app[ONE_TIME])
     app[TEMPLATES] = Templates(settings.templates_dir)
-    app.cleanup_ctx.extend([_database, _hashing, _beside(_sweep)])
+    app[WORKER] = Worker.of(settings, app[TEMPLATES])
+    app.cleanup_ctx.extend([_database, _hashing, _beside(_sweep), _beside(app[WORKER].run)])
     if revive is not None:
         app.cleanup_ctx.append(_beside(functools.partial(_revive, revive)))
     install(app, [*TABLES, docs.endpoints, html.endpoints])

@@ -16,6 +16,9 @@ USERNAME_CHANGED = "username_changed"
 EMAIL_PENDING = "email_pending"
 EMAIL_CHANGED = "email_changed"
 
+LINKED = (ACTIVATION, EMAIL_CHANGE, PASSWORD_RESET, USERNAME_RESET)
+KINDS = (*LINKED, CONFIRMATION, PASSWORD_CHANGED, USERNAME_CHANGED, EMAIL_PENDING, EMAIL_CHANGED)
+
 
 class Letters:
     """Queues letters."""
@@ -25,7 +28,7 @@ class Letters:
 
     async def queue(self, asker: Asker, kind: str, user_id: int, *, nonce: str = "", address: str = "") -> None:
         """Queue a letter in the caller's transaction; `address` is where it goes if not to the account's own."""
-        raise NotImplementedError
+        await asker.row("letters/queue", kind, user_id, nonce, address)
 
     async def queue_link(self, asker: Asker, kind: str, user_id: int) -> None:
         """Issue a one-time token for `kind` and queue the letter that carries it, in the caller's transaction."""
@@ -36,4 +39,9 @@ class Letters:
 
         The caller's part is the same for a known and an unknown address, in its work and so in its time (trust 8).
         """
-        raise NotImplementedError
+        await asker.row("letters/queue", kind, None, "", address)
+
+    async def answer_request(self, asker: Asker, kind: str, address: str) -> None:
+        """Queue a link for every account of `address` that may have one, in the caller's transaction."""
+        for account in await asker.rows("letters/askers", address, kind):
+            await self.queue_link(asker, kind, account["id"])

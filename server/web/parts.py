@@ -10,6 +10,7 @@ from server.auth.passwords import Passwords
 from server.auth.tokens import Tokens
 from server.db import Database
 from server.mail.letters import Letters
+from server.mail.worker import Worker
 from server.settings import Settings
 from server.templates import Templates
 
@@ -22,3 +23,4 @@ PASSWORDS = web.AppKey("PASSWORDS", Passwords)
 SETTINGS = web.AppKey("SETTINGS", Settings)
 TEMPLATES = web.AppKey("TEMPLATES", Templates)
 TOKENS = web.AppKey("TOKENS", Tokens)
+WORKER = web.AppKey("WORKER", Worker)

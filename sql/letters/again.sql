@@ -1,0 +1,5 @@
+-- Queue what was given up anew: the ids.
+update letters
+set given_up_at = null, fault = null, queued_at = now(), due_at = now(), tries = 0
+where given_up_at is not null
+returning id

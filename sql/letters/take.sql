@@ -1,0 +1,15 @@
+-- Take letters that are due, the longest due first: no other worker sees them until the time in $2 is over.
+-- Each with its age in seconds.
+-- $1 letters at most, $2 seconds that whoever takes one has for it
+update letters
+set due_at = now() + make_interval(secs => $2::double precision), tries = tries + 1
+where id in (
+    select id
+    from letters
+    where given_up_at is null and due_at <= now()
+    order by due_at
+    limit $1
+    for update skip locked
+)
+returning id, kind, user_id, nonce, address, queued_at, tries,
+    extract(epoch from now() - queued_at)::double precision as age
