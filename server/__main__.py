@@ -1,4 +1,4 @@
-"""The commands: serve, migrate, create-admin, deactivate, activate, settings, openapi.
+"""The commands: serve, work, migrate, create-admin, deactivate, activate, letters, settings, openapi.
 
 A command that cannot do its work says why in one sentence and ends with 1; settings that cannot be end with 2.
 """
@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import getpass
 import json
 import os
@@ -25,6 +26,7 @@ from server.auth.tokens import kept_key
 from server.db import Database
 from server.errors import FieldErrors, Unavailable
 from server.logs import start_logging
+from server.mail import listing
 from server.settings import Settings, SettingsError
 from server.templates import LANGUAGE
 from server.values import MIN_KEY_BYTES
@@ -70,15 +72,24 @@ def _migrate(settings: Settings) -> None:
 
 def serve(settings: Settings, options: argparse.Namespace) -> None:
     """Serve until SIGINT or SIGTERM."""
+    _run(settings, listens=True)
+
+
+def work(settings: Settings, options: argparse.Namespace) -> None:
+    """Send the letters that wait, and listen nowhere, until SIGINT or SIGTERM."""
+    _run(settings, listens=False)
+
+
+def _run(settings: Settings, *, listens: bool) -> None:
     with _database(settings) as (ready, revive):
         if ready.migrate_on_start:
             _migrate(ready)
         which = "PostgreSQL at DATABASE_URL" if settings.database_url else f"bundled PostgreSQL in {settings.data_dir}"
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-            loop.run(_serve(ready, which, revive))
+            loop.run(_serve(ready, which, revive, listens=listens))
 
 
-async def _serve(settings: Settings, which: str, revive: Revive | None) -> None:
+async def _serve(settings: Settings, which: str, revive: Revive | None, *, listens: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -87,9 +98,12 @@ async def _serve(settings: Settings, which: str, revive: Revive | None) -> None:
     try:
         await runner.setup()
         app.settle()
-        address = await app.listen(runner)
-        _say(f"Frontdesk {__version__} listens on {address}")
-        _say(f"  Swagger UI  {address}docs")
+        if listens:
+            address = await app.listen(runner)
+            _say(f"Frontdesk {__version__} listens on {address}")
+            _say(f"  Swagger UI  {address}docs")
+        else:
+            _say(f"Frontdesk {__version__} sends letters.")
         _say(f"  Database    {which}")
         await stop.wait()
         _say("Frontdesk stops: it finishes what is under way.")
@@ -116,7 +130,7 @@ def create_admin(settings: Settings, options: argparse.Namespace) -> None:
         passwords = Passwords(settings.bcrypt_rounds)
         try:
             stored = await passwords.hash(account["password"])
-            await db.row("users/register", account["username"], account["email"], stored, True, False, LANGUAGE)
+            await db.row("users/register", account["username"], account["email"], stored, True, None, False, LANGUAGE)
         except asyncpg.UniqueViolationError as failure:
             what = "name" if failure.constraint_name == "users_username_key" else "e-mail address"
             raise CommandError(f"An account with that {what} exists already.") from None
@@ -171,6 +185,11 @@ def _ask(settings: Settings, work: Callable[[Database], Awaitable[None]]) -> Non
         asyncio.run(ask(ready.database_url))
 
 
+def letters(settings: Settings, options: argparse.Namespace) -> None:
+    """List the letters that were given up and those that wait."""
+    _ask(settings, functools.partial(listing.tell, say=_say, again=options.again))
+
+
 def show_settings(settings: Settings, options: argparse.Namespace) -> None:
     """Print the settings in force, secrets hidden."""
     for name, value in settings.shown().items():
@@ -185,10 +204,12 @@ def openapi(settings: Settings, options: argparse.Namespace) -> None:
 
 COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], None]] = {
     "serve": serve,
+    "work": work,
     "migrate": run_migrate,
     "create-admin": create_admin,
     "deactivate": deactivate,
     "activate": activate,
+    "letters": letters,
     "settings": show_settings,
     "openapi": openapi,
 }
@@ -205,6 +226,8 @@ def _parser() -> argparse.ArgumentParser:
             each.add_argument("name", metavar="NAME", help="username")
         if name == "create-admin":
             each.add_argument("--email", default="", help="e-mail address")
+        if name == "letters":
+            each.add_argument("--again", action="store_true", help="queue those that were given up anew, before")
     return parser
 
 

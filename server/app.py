@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from server import embedded
-from server.api import activation, passwords, profiles, service, signin, tokens, usernames, users
+from server.api import activation, passwords, profiles, roles, service, signin, tokens, usernames, users
 from server.auth.api_tokens import ApiTokens
 from server.auth.one_time import OneTime
 from server.auth.passwords import Passwords
@@ -29,24 +29,14 @@ from server.web import bodies, docs, html
 from server.web.cors import cors, preflight
 from server.web.endpoints import install
 from server.web.middleware import access, errors
-from server.web.parts import (
-    API_TOKENS,
-    DB,
-    LETTERS,
-    ONE_TIME,
-    PASSWORDS,
-    SETTINGS,
-    STOPPING,
-    TEMPLATES,
-    TOKENS,
-    WORKER,
-)
+from server.web.parts import API_TOKENS, DB, LETTERS, ONE_TIME, PASSWORDS, SETTINGS, STOPPING, TEMPLATES, TOKENS, WORKER
 from server.web.protocol import Runner
 from server.web.schemas import Registration
 
 log = logging.getLogger(__name__)
 
-TABLES = tuple(noun.endpoints for noun in (users, activation, passwords, usernames, signin, tokens, profiles, service))
+NOUNS = (users, activation, passwords, usernames, signin, tokens, profiles, roles, service)
+TABLES = tuple(noun.endpoints for noun in NOUNS)
 
 SWEEP_SECONDS = 600
 REVIVE_SECONDS = 0.5  # between two looks at a database that may have died

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from server import values
+from server import roles, values
+from server.roles import Roles
 
 DATA_DIR = Path("data")
 HIDDEN = "••••••"
@@ -101,6 +102,10 @@ class Settings:
         values.folder, None, "folder of your own templates of letters and pages, before those that come along"
     )
 
+    roles_file: Roles = _setting(
+        roles.read, Roles(), "file (TOML) of the roles that accounts may have, and of the fields of each"
+    )
+
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
         """Settings from `environment`; an empty variable counts as absent. Raises SettingsError with every fault."""
@@ -111,6 +116,8 @@ class Settings:
             try:
                 if text:
                     given[each.name] = each.metadata["parse"](text)
+            except values.Faults as several:
+                faults += [f"{name} {fault}" for fault in several.texts]
             except ValueError as fault:
                 faults.append(f"{name} {fault}")
         if environment.get("DATABASE_URL") and not environment.get("SIGNING_KEY"):
@@ -120,6 +127,11 @@ class Settings:
         if faults:
             raise SettingsError(faults)
         return cls(**given)
+
+    @property
+    def roles(self) -> Roles:
+        """The roles of ROLES_FILE; false where there is none, and then nothing shows that there could be."""
+        return self.roles_file
 
     @property
     def site_url(self) -> str:

@@ -10,6 +10,14 @@ from urllib.parse import urlsplit
 MIN_KEY_BYTES = 32  # RFC 7518 §3.2: an HMAC key is at least as long as the hash
 
 
+class Faults(ValueError):
+    """Several things are wrong with one value; `texts` names each."""
+
+    def __init__(self, texts: list[str]) -> None:
+        super().__init__("; ".join(texts))
+        self.texts = texts
+
+
 def text(value: str) -> str:
     """Any text."""
     return value

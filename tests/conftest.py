@@ -11,10 +11,12 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from psycopg import sql
 
-from server import migrate
+from server import migrate, roles
 from server.app import create_app, runner
 from server.embedded import attach
+from server.roles import Roles
 from server.settings import Settings
+from server.web.parts import DB, WORKER
 
 KEY = "a signing key for tests, 32 bytes or more"
 PASSWORD = "correct horse battery"
@@ -63,6 +65,7 @@ def database(database_url: str) -> Iterator["psycopg.Connection[Any]"]:
     """A connection past the service: to look, and to do what psql would. Everything is deleted before the test."""
     with psycopg.connect(database_url, autocommit=True, row_factory=psycopg.rows.dict_row) as connection:
         connection.execute("delete from users")
+        connection.execute("delete from letters")  # requests are nobody's
         yield connection
 
 
@@ -93,6 +96,12 @@ def in_mode(*names: str, **changed: Any) -> pytest.MarkDecorator:
     """Run a test in each of these modes, with these settings changed beside it; with no name in all three."""
     modes = [MODES[name] | changed for name in names or MODES]
     return pytest.mark.parametrize("settings", modes, indirect=True, ids=names or tuple(MODES))
+
+
+@pytest.fixture(scope="session")
+def school() -> Roles:
+    """The roles of a school: teachers and students register themselves, principals do not."""
+    return roles.read(str(Path(__file__).parent / "school.toml"))
 
 
 class HouseServer(TestServer):
@@ -162,10 +171,10 @@ async def post(client: TestClient, path: str, **fields: Any) -> tuple[int, Any]:
 
 @pytest.fixture
 def make_person(client: TestClient, database: "psycopg.Connection[Any]") -> Callable[..., Any]:
-    """Registers somebody and signs them in; `staff=True` makes them staff."""
+    """Registers somebody, with `more` fields, and signs them in; `staff=True` makes them staff."""
 
-    async def make(username: str, *, email: str = "", staff: bool = False) -> Person:
-        status, user = await post(client, "/auth/users/", username=username, password=PASSWORD, email=email)
+    async def make(username: str, *, email: str = "", staff: bool = False, **more: Any) -> Person:
+        status, user = await post(client, "/auth/users/", username=username, password=PASSWORD, email=email, **more)
         assert status == 201, user
         if staff:
             await asyncio.to_thread(database.execute, "update users set is_staff = true where id = %s", [user["id"]])
@@ -190,6 +199,18 @@ async def boris(make_person: Callable[..., Any]) -> Person:
 async def staff(make_person: Callable[..., Any]) -> Person:
     """A member of staff who is signed in."""
     return await make_person("sofia", staff=True)
+
+
+@pytest.fixture
+def letters(client: TestClient, settings: Settings) -> Callable[[], Any]:
+    """Sends what is queued, and gives the letters that left since it was last asked, the oldest first."""
+    from tests.mail.reading import collect
+
+    async def read() -> list[Any]:
+        await client.app[WORKER].drain(client.app[DB])
+        return collect(settings.letters_dir)
+
+    return read
 
 
 @pytest.fixture

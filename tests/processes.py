@@ -30,7 +30,7 @@ class Started:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "server"],
             cwd=ROOT,
-            env=surroundings(**{"PORT": "0", "BCRYPT_ROUNDS": "4"} | environment),
+            env=surroundings(**{"PORT": "0", "BCRYPT_ROUNDS": "4", "MAIL_DIR": ".cache/mail"} | environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

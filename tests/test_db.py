@@ -137,7 +137,7 @@ async def test_a_lost_connection_is_unavailable_and_heals_by_itself(
 async def test_a_transaction_is_whole_or_not_at_all(db: Database, database: Any) -> None:
     async def half() -> None:
         async with db.transaction() as asker:
-            await asker.row("users/register", "anna", "", "!", False, False, "en")
+            await asker.row("users/register", "anna", "", "!", False, None, False, "en")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):

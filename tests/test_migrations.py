@@ -114,18 +114,21 @@ def test_a_profile_knows_when_it_changed(database: Any) -> None:
 
 
 def test_deleting_a_user_removes_all_that_is_theirs(database: Any) -> None:
-    database.execute("insert into users (username) values ('anna'), ('boris')")
+    database.execute("insert into users (username, role) values ('anna', 'teacher'), ('boris', 'teacher')")
     database.execute("insert into sessions (user_id, expires_at) select id, now() from users")
     database.execute("insert into api_tokens (user_id) select id from users")
     database.execute(
         "insert into one_time_tokens (user_id, purpose, hash, expires_at)"
         " select id, 'activation', 'x', now() from users"
     )
+    database.execute("insert into letters (kind, user_id) select 'confirmation', id from users")
     database.execute("delete from users where username = 'anna'")
     of_users = database.execute(
         "select conrelid::regclass::text as name from pg_constraint where confrelid = 'users'::regclass"
     ).fetchall()
-    assert {row["name"] for row in of_users} == {"profiles", "sessions", "api_tokens", "one_time_tokens"}
+    assert {row["name"] for row in of_users} == {
+        *("profiles", "role_fields", "sessions", "api_tokens", "one_time_tokens", "letters"),
+    }
     for row in of_users:
         assert len(database.execute(f"select * from {row['name']}").fetchall()) == 1
 

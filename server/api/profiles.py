@@ -1,17 +1,21 @@
 """Profiles. Everybody signed in reads them; each is its owner's to change, and not even staff's."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
-from aiohttp import web
+import orjson
+from aiohttp import hdrs, web
 
-from server.errors import Conflict, Forbidden, NotFound, UserNotFound
+from server.db import Asker
+from server.errors import Conflict, FieldErrors, Forbidden, NotFound, UserNotFound
+from server.web import role_shapes
 from server.web.bodies import body
 from server.web.endpoints import Endpoints
 from server.web.guards import me, only_owner, path_id
 from server.web.pages import answer_page, read_page
-from server.web.parts import DB
-from server.web.schemas import Profile, ProfileEdit
+from server.web.parts import DB, SETTINGS
+from server.web.role_fields import change
 
 endpoints = Endpoints("profiles")
 
@@ -22,49 +26,72 @@ class NoProfile(NotFound):
     text = "No userProfile matches the given query."
 
 
-@endpoints.get("/api/accounts/all-profiles", answers=Profile, many=True)
+@endpoints.get("/api/accounts/all-profiles", answers=role_shapes.profile, many=True)
 async def list_profiles(request: web.Request) -> Any:
     """List all profiles, a page at a time; those of deactivated accounts only for staff."""
     page = read_page(request)
     rows = await request.app[DB].rows("profiles/list", page.after, page.limit + 1, me(request).is_staff)
-    return answer_page(request, page, [_shown(row) for row in rows])
+    return answer_page(request, page, [_shown(request, row) for row in rows])
 
 
-@endpoints.post("/api/accounts/all-profiles", reads=ProfileEdit, answers=Profile, status=201, raises=(Conflict,))
+@endpoints.post(
+    "/api/accounts/all-profiles",
+    reads=role_shapes.profile_edit,
+    answers=role_shapes.profile,
+    status=201,
+    raises=(Conflict,),
+)
 async def create_profile(request: web.Request) -> Any:
     """Make your profile anew, if you deleted it."""
-    given = await body(request)
+    given = await _read_edit(request, {"role": me(request).role, "fields": None})
     fields = [given.get(name) for name in ("description", "location", "is_creator")]
     try:
-        row = await request.app[DB].row("profiles/create", me(request).id, *fields)
+        async with request.app[DB].transaction() as asker:
+            row = await asker.row("profiles/create", me(request).id, *fields)
+            if row is not None and "fields" in given:
+                row = await _write_fields(request, asker, row, given)
     except asyncpg.ForeignKeyViolationError:  # the account was deleted while this was under way
         raise UserNotFound from None
     if row is None:
         raise Conflict("You have a profile already.")
-    return _shown(row)
+    return _shown(request, row)
 
 
-@endpoints.get("/api/accounts/profile/{id}", answers=Profile, raises=(NotFound,))
+@endpoints.get("/api/accounts/profile/{id}", answers=role_shapes.profile, raises=(NotFound,))
 async def read_profile(request: web.Request) -> Any:
     """Read a profile."""
-    return _shown(await _find(request))
+    return _shown(request, await _find(request))
 
 
-@endpoints.put("/api/accounts/profile/{id}", reads=ProfileEdit, answers=Profile, raises=(Forbidden, NotFound))
-@endpoints.patch("/api/accounts/profile/{id}", reads=ProfileEdit, answers=Profile, raises=(Forbidden, NotFound))
+@endpoints.put(
+    "/api/accounts/profile/{id}",
+    reads=role_shapes.profile_edit,
+    answers=role_shapes.profile,
+    raises=(Forbidden, NotFound),
+)
+@endpoints.patch(
+    "/api/accounts/profile/{id}",
+    reads=role_shapes.profile_edit_partly,
+    answers=role_shapes.profile,
+    raises=(Forbidden, NotFound),
+)
 async def edit_profile(request: web.Request) -> Any:
     """Edit your profile."""
     profile = await _find(request)
     only_owner(request, profile["user_id"])
-    row = await request.app[DB].change("profiles/edit", profile["id"], await body(request))
+    given = await _read_edit(request, profile)
+    if "fields" in given:
+        row = await _edit_with_fields(request, profile["id"], given)
+    else:
+        row = await request.app[DB].change("profiles/edit", profile["id"], given)
     if row is None:
         raise NoProfile
-    return _shown(row)
+    return _shown(request, row)
 
 
 @endpoints.delete("/api/accounts/profile/{id}", status=204, raises=(Forbidden, NotFound))
 async def delete_profile(request: web.Request) -> None:
-    """Delete your profile; your account stays."""
+    """Delete your profile, with the fields of your role; your account stays."""
     profile = await _find(request)
     only_owner(request, profile["user_id"])
     if await request.app[DB].row("profiles/delete", profile["id"], me(request).id) is None:
@@ -78,8 +105,52 @@ async def _find(request: web.Request) -> Any:
     return row
 
 
-def _shown(row: Any) -> dict[str, Any]:
+async def _read_edit(request: web.Request, profile: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that came, with all their faults at once, those of the role's fields as `profile` is now."""
+    faults: dict[str, Any] = {}
+    try:
+        given = await body(request)
+    except FieldErrors as failure:
+        faults, given = failure.fields, failure.sound
+    try:
+        if "fields" in given:
+            _changed(request, profile, given)
+    except FieldErrors as failure:
+        faults |= failure.fields
+    if faults:
+        raise FieldErrors(faults)
+    return given
+
+
+async def _edit_with_fields(request: web.Request, profile_id: int, given: dict[str, Any]) -> Any:
+    """Edit a profile, nobody else editing it meanwhile: what is judged is what is stored, and no key is lost."""
+    async with request.app[DB].transaction() as asker:
+        if await asker.row("profiles/lock", profile_id) is None:
+            return None
+        profile = await asker.row("profiles/find", [profile_id])
+        return profile and await _write_fields(request, asker, profile, given)
+
+
+async def _write_fields(request: web.Request, asker: Asker, profile: Any, given: Mapping[str, Any]) -> Any:
+    """Write what is given into a profile that this transaction holds: the row. Raises FieldErrors."""
+    fields = _changed(request, profile, given)
+    if profile["role"] is not None:
+        await asker.row("role_fields/write", profile["user_id"], profile["role"], orjson.dumps(fields).decode())
+    rest = orjson.dumps({name: value for name, value in given.items() if name != "fields"}).decode()
+    return await asker.row("profiles/edit", [profile["id"]], [rest])
+
+
+def _changed(request: web.Request, profile: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    merge = request.method == hdrs.METH_PATCH
+    return change(request.app[SETTINGS].roles, profile, given["fields"], merge=merge)
+
+
+def _shown(request: web.Request, row: Any) -> dict[str, Any]:
     """The profile object of the contract: the owner shows by name, the owner's id is for guards."""
     shown = dict(row)
     del shown["user_id"]
+    if request.app[SETTINGS].roles:
+        shown["fields"] = orjson.loads(row["fields"] or "{}")
+    else:
+        del shown["role"], shown["fields"]
     return shown

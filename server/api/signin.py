@@ -23,14 +23,14 @@ async def sign_in(request: web.Request) -> Any:
     """Sign in: exchange a username and password for an access and a refresh token."""
     settings, db = request.app[SETTINGS], request.app[DB]
     given = await body(request)
-    password = given.pop("password")
+    password, role = given.pop("password"), given.pop("role", None)
     (login,) = given.values()
     credentials = await sessions.check_credentials(db, request.app[PASSWORDS], login, password, settings.login_field)
-    session_id = await sessions.sign_in(db, credentials, settings.refresh_lifetime)
-    tokens = request.app[TOKENS]
+    opened = await sessions.sign_in(db, credentials, settings.refresh_lifetime, role)
+    tokens, shows = request.app[TOKENS], _shows(request, opened.role)
     return {
-        "refresh": tokens.issue(REFRESH, credentials.user_id, session_id),
-        "access": tokens.issue(ACCESS, credentials.user_id, session_id),
+        "refresh": tokens.issue(REFRESH, credentials.user_id, opened.session_id, shows),
+        "access": tokens.issue(ACCESS, credentials.user_id, opened.session_id, shows),
     }
 
 
@@ -42,7 +42,8 @@ async def refresh(request: web.Request) -> Any:
     given = await body(request)
     claims = request.app[TOKENS].read(given["refresh"], REFRESH)
     identity = await _identify(request, claims)
-    return {"access": request.app[TOKENS].issue(ACCESS, identity.id, claims.session_id)}
+    shows = _shows(request, identity.role)
+    return {"access": request.app[TOKENS].issue(ACCESS, identity.id, claims.session_id, shows)}
 
 
 @endpoints.post("/auth/jwt/verify/", access=Access.ANONYMOUS, reads=Verify, answers=Nothing, raises=(TokenNotValid,))
@@ -61,6 +62,10 @@ async def sign_out(request: web.Request) -> Any:
     given = await body(request)
     await sessions.sign_out(request.app[DB], request.app[TOKENS].read(given["refresh"], REFRESH))
     return {}
+
+
+def _shows(request: web.Request, role: str | None) -> dict[str, str | None]:
+    return {"role": role} if request.app[SETTINGS].roles else {}
 
 
 async def _identify(request: web.Request, claims: Any) -> sessions.Identity:

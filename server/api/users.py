@@ -1,22 +1,25 @@
 """Accounts. An account is its owner's and staff's; to everybody else it does not exist."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
+import orjson
 from aiohttp import hdrs, web
 
 from server.db import Asker
 from server.errors import FieldErrors, Forbidden, NotFound
 from server.mail import addresses
 from server.mail.letters import ACTIVATION, CONFIRMATION
-from server.web import switches
+from server.web import role_shapes, switches
 from server.web.bodies import body
 from server.web.endpoints import Access, Endpoints
 from server.web.fields import PASSWORD_MISMATCH, TAKEN_EMAIL, TAKEN_USERNAME
 from server.web.guards import confirm_password, me, only_same_twice, only_self_or_staff, path_id
 from server.web.pages import answer_page, read_page
 from server.web.parts import DB, LETTERS, PASSWORDS, SETTINGS, TEMPLATES
-from server.web.schemas import CurrentPassword, User
+from server.web.role_fields import known
+from server.web.schemas import CurrentPassword
 
 endpoints = Endpoints("users")
 
@@ -27,43 +30,44 @@ CONSTRAINTS = {
 }
 
 
-@endpoints.post("/auth/users/", access=Access.PUBLIC, reads=switches.registration, answers=User, status=201)
+@endpoints.post("/auth/users/", access=Access.PUBLIC, reads=switches.registration, answers=role_shapes.user, status=201)
 async def register(request: web.Request) -> Any:
-    """Register: make an account, and with it a profile."""
+    """Register: make an account, and with it a profile, all of it or nothing."""
     given = await _read_registration(request)
     only_same_twice(given, "password", PASSWORD_MISMATCH)
     password = await request.app[PASSWORDS].hash(given["password"])
     waits = request.app[SETTINGS].send_activation_email
     language = request.app[TEMPLATES].choose(request.headers.get(hdrs.ACCEPT_LANGUAGE, ""))
-    account = (given["username"], given["email"], password, False, waits, language)
+    account = (given["username"], given["email"], password, False, given.get("role"), waits, language)
     try:
         async with request.app[DB].transaction() as asker:
             row = await asker.row("users/register", *account)
             assert row is not None
+            await _fill_profile(request, asker, row, given.get("profile", {}))
             await _welcome(request, asker, row["id"])
     except asyncpg.UniqueViolationError as failure:
         raise _taken(failure) from None
-    return dict(row)
+    return _shown(request, row)
 
 
-@endpoints.get("/auth/users/", answers=User, many=True)
+@endpoints.get("/auth/users/", answers=role_shapes.user, many=True)
 async def list_users(request: web.Request) -> Any:
     """List the accounts that you may see: staff all, everybody else their own."""
     page = read_page(request)
     if me(request).is_staff or not request.app[SETTINGS].hide_users:
         rows = await request.app[DB].rows("users/list", page.after, page.limit + 1, me(request).is_staff)
-        return answer_page(request, page, [dict(row) for row in rows])
+        return answer_page(request, page, [_shown(request, row) for row in rows])
     return [_mine(request)] if me(request).id > page.after else []
 
 
-@endpoints.get("/auth/users/me/", answers=User)
+@endpoints.get("/auth/users/me/", answers=role_shapes.user)
 async def read_me(request: web.Request) -> Any:
     """Read your account."""
     return _mine(request)
 
 
-@endpoints.put("/auth/users/me/", reads=switches.user_edit, answers=User)
-@endpoints.patch("/auth/users/me/", reads=switches.user_edit_by_staff, answers=User)
+@endpoints.put("/auth/users/me/", reads=switches.user_edit, answers=role_shapes.user)
+@endpoints.patch("/auth/users/me/", reads=switches.user_edit_by_staff, answers=role_shapes.user)
 async def edit_me(request: web.Request) -> Any:
     """Edit your account."""
     return await _edit(request, _mine(request))
@@ -75,14 +79,16 @@ async def delete_me(request: web.Request) -> None:
     await _delete(request, me(request).id)
 
 
-@endpoints.get("/auth/users/{id}/", answers=User, raises=(Forbidden, NotFound))
+@endpoints.get("/auth/users/{id}/", answers=role_shapes.user, raises=(Forbidden, NotFound))
 async def read_user(request: web.Request) -> Any:
     """Read an account."""
     return await _find(request, path_id(request))
 
 
-@endpoints.put("/auth/users/{id}/", reads=switches.user_edit, answers=User, raises=(Forbidden, NotFound))
-@endpoints.patch("/auth/users/{id}/", reads=switches.user_edit_by_staff, answers=User, raises=(Forbidden, NotFound))
+@endpoints.put("/auth/users/{id}/", reads=switches.user_edit, answers=role_shapes.user, raises=(Forbidden, NotFound))
+@endpoints.patch(
+    "/auth/users/{id}/", reads=switches.user_edit_by_staff, answers=role_shapes.user, raises=(Forbidden, NotFound)
+)
 async def edit_user(request: web.Request) -> Any:
     """Edit an account."""
     return await _edit(request, await _find(request, path_id(request)))
@@ -95,9 +101,18 @@ async def delete_user(request: web.Request) -> None:
     await _delete(request, user["id"])
 
 
+def _shown(request: web.Request, user: Mapping[str, Any]) -> dict[str, Any]:
+    """The user object of the contract; on a site with roles the role, too."""
+    shown = dict(user)
+    if not request.app[SETTINGS].roles:
+        del shown["role"]
+    return shown
+
+
 def _mine(request: web.Request) -> dict[str, Any]:
     identity = me(request)
-    return {"email": identity.email, "id": identity.id, "username": identity.username}
+    mine = {"email": identity.email, "id": identity.id, "username": identity.username, "role": identity.role}
+    return _shown(request, mine)
 
 
 async def _find(request: web.Request, user_id: int) -> dict[str, Any]:
@@ -107,7 +122,7 @@ async def _find(request: web.Request, user_id: int) -> dict[str, Any]:
     if row is None:
         raise NotFound
     only_self_or_staff(request, user_id)
-    return dict(row)
+    return _shown(request, row)
 
 
 async def _edit(request: web.Request, user: dict[str, Any]) -> Any:
@@ -118,31 +133,31 @@ async def _edit(request: web.Request, user: dict[str, Any]) -> Any:
     try:
         async with request.app[DB].transaction() as asker:
             if "email" in given:
-                user = await _change_address(request, asker, user, given["email"])
+                user = _there(request, await _change_address(request, asker, user, given["email"]))
             if "is_active" in given:
-                user = _there(await asker.row("users/edit", user["id"], given["is_active"]))
+                user = _there(request, await asker.row("users/edit", user["id"], given["is_active"]))
+            if "role" in given:
+                user = _there(request, await asker.row("users/set_role", user["id"], given["role"]))
     except asyncpg.UniqueViolationError as failure:
         raise _taken(failure) from None
     return user
 
 
-async def _change_address(request: web.Request, asker: Asker, user: dict[str, Any], address: str) -> dict[str, Any]:
-    confirmed = request.app[SETTINGS].send_activation_email
-    if address == user["email"] and not confirmed:
-        return user
-    user_id = user["id"]
-    if confirmed and request.app[SETTINGS].unique_email:
-        row = await asker.row("addresses/taken", user_id, address)
+async def _change_address(request: web.Request, asker: Asker, user: Any, address: str) -> Any:
+    settings = request.app[SETTINGS]
+    if settings.send_activation_email and settings.unique_email:
+        row = await asker.row("addresses/taken", user["id"], address)
         if row and row["is_taken"]:
             raise FieldErrors({"email": [TAKEN_EMAIL]})
-    return _there(await addresses.change(asker, request.app[LETTERS], user_id, address, confirmed=confirmed))
+    confirmed = settings.send_activation_email
+    return await addresses.change(asker, request.app[LETTERS], user["id"], address, confirmed=confirmed)
 
 
-def _there(row: Any) -> dict[str, Any]:
-    """Raises NotFound when the account went away meanwhile."""
+def _there(request: web.Request, row: Any) -> dict[str, Any]:
+    """The user object. Raises NotFound when the account went away meanwhile."""
     if row is None:
         raise NotFound
-    return dict(row)
+    return _shown(request, row)
 
 
 async def _delete(request: web.Request, user_id: int) -> None:
@@ -158,6 +173,17 @@ async def _welcome(request: web.Request, asker: Asker, user_id: int) -> None:
         await request.app[LETTERS].queue_link(asker, ACTIVATION, user_id)
     elif request.app[SETTINGS].send_confirmation_email:
         await request.app[LETTERS].queue(asker, CONFIRMATION, user_id)
+
+
+async def _fill_profile(request: web.Request, asker: Asker, user: Any, given: dict[str, Any]) -> None:
+    """Write what a new account says of itself into the rows that its trigger has made (house 3: a statement later)."""
+    written = [given.get(name) for name in ("description", "location", "is_creator")]
+    if any(value is not None for value in written):
+        await asker.row("profiles/fill", user["id"], *written)
+    role = request.app[SETTINGS].roles.get(user["role"])
+    if role and "fields" in given:
+        fields = orjson.dumps(known(role, given["fields"])).decode()
+        await asker.row("role_fields/write", user["id"], role.name, fields)
 
 
 async def _read_registration(request: web.Request) -> dict[str, Any]:

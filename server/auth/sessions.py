@@ -6,7 +6,7 @@ from uuid import UUID
 from server.auth.passwords import Passwords
 from server.auth.tokens import Claims
 from server.db import Database
-from server.errors import NoActiveAccount, TokenNotValid, UserInactive, UserNotFound
+from server.errors import NoActiveAccount, Problem, TokenNotValid, UserInactive, UserNotFound
 
 ENDED = "Token is blacklisted"  # simplejwt's words for a token that was good once
 
@@ -19,25 +19,25 @@ class Identity(NamedTuple):
     username: str
     email: str
     is_staff: bool
+    role: str | None
 
 
 async def identify(db: Database, claims: Claims) -> Identity:
-    """The identity behind the claims of a sound token.
+    """The identity behind the claims of a sound token, asked together with everybody who asks now.
 
     Raises UserNotFound, UserInactive, or TokenNotValid when the session has ended (contract 12).
     """
-    row = await db.find("sessions/identify", claims.session_id, claims.user_id)
-    if row is not None and row["user_id"] != claims.user_id:
-        # Whoever asked of this session at the same moment named another account: only one of the two can be right.
-        row = await db.row("sessions/identify", [claims.session_id], [claims.user_id])
-    if row is None or row["id"] is None:
-        raise UserNotFound
-    session_id, user_id, _, username, email, is_staff, is_active, is_alive = row
-    if not is_active:
-        raise UserInactive
-    if not is_alive:
-        raise TokenNotValid(ENDED)
-    return Identity(session_id, user_id, username, email, is_staff)
+    row = await db.find("sessions/identify", claims.session_id)
+    if row is None or row[1] != claims.user_id:
+        raise await _why_nobody(db, claims.user_id)
+    return Identity(*row)
+
+
+async def _why_nobody(db: Database, user_id: int) -> Problem:
+    account = await db.find("sessions/explain", user_id)
+    if account is None:
+        return UserNotFound()
+    return TokenNotValid(ENDED) if account["is_active"] else UserInactive()
 
 
 class Credentials(NamedTuple):
@@ -66,13 +66,20 @@ async def check_credentials(
     return Credentials(account["id"], await renew_hash(db, passwords, account["id"], password, stored))
 
 
-async def sign_in(db: Database, credentials: Credentials, lifetime: int) -> UUID:
-    """Open a session of `lifetime` seconds: its id. Raises NoActiveAccount."""
+class SignedIn(NamedTuple):
+    """A session that was opened, and the role of its account."""
+
+    session_id: UUID
+    role: str | None
+
+
+async def sign_in(db: Database, credentials: Credentials, lifetime: int, role: str | None = None) -> SignedIn:
+    """Open a session of `lifetime` seconds for an account, of `role` if that is given. Raises NoActiveAccount."""
     # The account may have changed since it was read: the statement opens nothing for one that did.
-    session = await db.row("sessions/open", *credentials, lifetime)
+    session = await db.row("sessions/open", *credentials, lifetime, role)
     if session is None:
         raise NoActiveAccount
-    return session["id"]  # type: ignore[no-any-return]
+    return SignedIn(session["id"], session["role"])
 
 
 async def renew_hash(db: Database, passwords: Passwords, user_id: int, password: str, stored: str) -> str:

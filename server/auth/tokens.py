@@ -9,6 +9,7 @@ import os
 import re
 import time
 import uuid
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,8 +48,13 @@ class Tokens:
         self._lifetimes = {ACCESS: access_lifetime, REFRESH: refresh_lifetime}
         self._verified = lru_cache(CACHE)(self._verify)
 
-    def issue(self, kind: str, user_id: int, session_id: uuid.UUID) -> str:
-        """A token of `kind` (ACCESS or REFRESH) for a session, as a compact JWS."""
+    def issue(
+        self, kind: str, user_id: int, session_id: uuid.UUID, shows: Mapping[str, str | None] | None = None
+    ) -> str:
+        """A token of `kind` (ACCESS or REFRESH) for a session, as a compact JWS.
+
+        What it `shows` is for display: nobody here reads it back (contract 12).
+        """
         now = int(time.time())
         claims = {
             "token_type": kind,
@@ -57,6 +63,7 @@ class Tokens:
             "jti": uuid.uuid4().hex,
             "user_id": str(user_id),
             "sid": str(session_id),
+            **(shows or {}),
         }
         return jwt.encode(claims, self._key, ALGORITHM)
 

@@ -3,6 +3,8 @@
 from server.db import Asker
 from server.mail.letters import EMAIL_CHANGE, EMAIL_CHANGED, EMAIL_PENDING, Letters
 
+USER_OBJECT = ("email", "id", "username", "role")
+
 
 async def change(
     asker: Asker, letters: Letters, user_id: int, address: str, *, confirmed: bool
@@ -18,7 +20,7 @@ async def change(
     if row is None:
         return None
     await _tell(asker, letters, EMAIL_CHANGED, user_id, row["old_email"], address)
-    return {name: row[name] for name in ("email", "id", "username")}
+    return {name: row[name] for name in USER_OBJECT}
 
 
 async def confirm(asker: Asker, letters: Letters, user_id: int) -> bool:
@@ -40,7 +42,7 @@ async def _propose(asker: Asker, letters: Letters, user_id: int, address: str) -
     if row["pending_email"] is not None:
         await letters.queue_link(asker, EMAIL_CHANGE, user_id)
         await _tell(asker, letters, EMAIL_PENDING, user_id, row["email"], address)
-    return {name: row[name] for name in ("email", "id", "username")}
+    return {name: row[name] for name in USER_OBJECT}
 
 
 async def _tell(asker: Asker, letters: Letters, kind: str, user_id: int, old: str, new: str) -> None:

@@ -1,6 +1,7 @@
 """Bodies in three media types, bounded and typed before anybody looks at them (contract 1.2)."""
 
 import asyncio
+import contextlib
 import json
 import math
 from collections.abc import Mapping
@@ -13,7 +14,8 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 
 from server.errors import FieldErrors, ParseError, RequestTimeout, UnsupportedMediaType
 from server.web.endpoints import MEDIA_TYPES, declared
-from server.web.fields import Flag
+from server.web.fields import Flag, Part, no_object
+from server.web.role_fields import RoleFields
 
 MAX_BYTES = 1024 * 1024
 MAX_FIELDS = 1000
@@ -35,11 +37,9 @@ async def body(request: web.Request, schema: type[Schema] | None = None) -> dict
     if data is None:
         raise FieldErrors({"non_field_errors": ["No data provided"]})
     if not isinstance(data, dict):
-        kind = type(data).__name__
-        raise FieldErrors({"non_field_errors": [f"Invalid data. Expected a dictionary, but got {kind}."]})
-    if raw and media_type != JSON and request.method in (hdrs.METH_PUT, hdrs.METH_POST):
-        # A form cannot show an unticked box: absent means false (contract 3.3).
-        data = {name: "false" for name, field in wanted.fields.items() if isinstance(field, Flag)} | data
+        raise FieldErrors({"non_field_errors": [no_object(data)]})
+    if raw and media_type != JSON:
+        data = _from_form(wanted, data, whole=request.method in (hdrs.METH_PUT, hdrs.METH_POST))
     fields = load(wanted, data)
     if media_type == JSON:
         _refuse_surrogates(raw, data)
@@ -131,6 +131,22 @@ def _form(raw: bytes) -> dict[str, Any]:
         return dict(parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS))
     except ValueError as failure:
         raise ParseError(f"Form parse error - {failure}") from None
+
+
+def _from_form(wanted: Schema, given: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:
+    """What a form can only hint at: an unticked box, an object within the object, the fields of a role."""
+    data = dict(given)
+    for name, field in wanted.fields.items():
+        if isinstance(field, Flag) and whole:
+            data.setdefault(name, "false")  # absent means false (contract 3.3)
+        elif isinstance(field, Part):
+            parts = {key.removeprefix(f"{name}."): value for key, value in given.items() if key.startswith(f"{name}.")}
+            if parts:
+                data[name] = _from_form(field.schema, parts, whole=whole)
+        elif isinstance(field, RoleFields) and isinstance(given.get(name), str):
+            with contextlib.suppress(ParseError):  # the field says what it wants
+                data[name] = _json(given[name].encode(errors="surrogatepass"))
+    return data
 
 
 def _multipart(content_type: str, raw: bytes) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class Endpoint:
     reads: type[Schema] | None = None
     answers: type[Schema] | None = None
     many: bool = False
+    is_paged: bool = True  # of many
     status: int = 200
     raises: tuple[type[Problem], ...] = ()
     is_json: bool = True

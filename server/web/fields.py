@@ -56,6 +56,22 @@ def no_odd_characters(text: str) -> None:
         raise ValidationError(faults)
 
 
+def no_object(value: Any) -> str:
+    """What is said of `value` where an object is wanted."""
+    return f"Invalid data. Expected a dictionary, but got {type(value).__name__}."
+
+
+class Part(fields.Nested):
+    """An object within the object; in forms its fields have its name and a dot before theirs."""
+
+    default_error_messages = {"required": REQUIRED, "null": NULL}
+
+    def _deserialize(self, value: Any, *where: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise ValidationError({"non_field_errors": [no_object(value)]})
+        return super()._deserialize(value, *where, **kwargs)
+
+
 class Text(fields.String):
     """Text, trimmed; numbers become text; blank only where `blank` says so."""
 

@@ -15,9 +15,13 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import fields
 
 from server import __version__
+from server.field_schemas import moved
+from server.roles import Role, Roles
 from server.web import pages
 from server.web.endpoints import MEDIA_TYPES, Access, Endpoint
 from server.web.fields import Email, Password, Text
+from server.web.parts import SETTINGS
+from server.web.role_fields import RoleFields
 
 ABOUT = """Accounts and sign-in for any front end, in the HTTP contract of djoser and simplejwt.
 
@@ -40,8 +44,8 @@ _COMPONENTS: dict[str, dict[str, Any]] = {
     },
     "FieldErrors": {
         "type": "object",
-        "description": "Texts by field; faults of the whole body stand under `non_field_errors`.",
-        "additionalProperties": _TEXTS,
+        "description": "Texts by field, nested as these are; those of a whole object under `non_field_errors`.",
+        "additionalProperties": {"anyOf": [_TEXTS, {"$ref": "#/components/schemas/FieldErrors"}]},
         "example": {"username": ["This field is required."]},
     },
 }
@@ -93,7 +97,7 @@ _PAGE = [
 
 def openapi(app: web.Application) -> dict[str, Any]:
     """The OpenAPI 3.1 document of every endpoint in the router of `app` that is part of the API."""
-    spec = _Spec()
+    spec = _Spec(app[SETTINGS].roles)
     for route in app.router.routes():
         endpoint = getattr(route.handler, "endpoint", None)
         canonical = route.resource.canonical if route.resource else ""
@@ -109,7 +113,7 @@ def _plain(path: str) -> str:
 
 def _note(handler: Any, endpoint: Endpoint) -> None:
     """Write all that is known of an endpoint onto its handler, in aiohttp-apispec's words."""
-    parameters = ([_ID] if "{id" in endpoint.path else []) + (_PAGE if endpoint.many else [])
+    parameters = ([_ID] if "{id" in endpoint.path else []) + (_PAGE if _is_paged(endpoint) else [])
     summary, _, description = (endpoint.function.__doc__ or "").strip().partition("\n")
     docs(
         tags=[endpoint.tag],
@@ -125,7 +129,11 @@ def _note(handler: Any, endpoint: Endpoint) -> None:
     answers = endpoint.answers(many=endpoint.many) if endpoint.answers else None
     if answers:
         response_schema(answers, endpoint.status, description="Done.")(handler)
-    handler.__apispec__["done"] = (endpoint.status, answers, _ALWAYS | (_LINK if endpoint.many else {}))
+    handler.__apispec__["done"] = (endpoint.status, answers, _ALWAYS | (_LINK if _is_paged(endpoint) else {}))
+
+
+def _is_paged(endpoint: Endpoint) -> bool:
+    return endpoint.many and endpoint.is_paged
 
 
 def _operation_id(endpoint: Endpoint) -> str:
@@ -158,7 +166,7 @@ def _fault(status: int, endpoint: Endpoint) -> dict[str, Any]:
 class _Spec(AiohttpApiSpec):  # type: ignore[misc]
     """aiohttp-apispec's reader of notes, writing OpenAPI 3.1 where it knows only 2.0."""
 
-    def __init__(self) -> None:
+    def __init__(self, roles: Roles) -> None:
         # Not super().__init__(): it makes a document of version 2.0 and wants a URL to serve it at.
         self.prefix = ""
         self.plugin = MarshmallowPlugin(schema_name_resolver=_schema_name)
@@ -187,6 +195,8 @@ class _Spec(AiohttpApiSpec):  # type: ignore[misc]
         )
         for name, schema in _COMPONENTS.items():
             self.spec.components.schema(name, schema)
+        for role in roles:
+            self.spec.components.schema(_fields_name(role), moved(role.fields, _component(_fields_name(role))))
 
     def _update_paths(self, data: dict[str, Any], method: str, url_path: str) -> None:
         operation = copy.deepcopy({name: data[name] for name in _KEPT if data.get(name) not in (None, "")})
@@ -210,6 +220,14 @@ def _schema_name(schema: Any) -> str:
     return schema.__name__ if isinstance(schema, type) else type(schema).__name__
 
 
+def _fields_name(role: Role) -> str:
+    return f"fields.{role.name}"
+
+
+def _component(name: str) -> str:
+    return f"#/components/schemas/{name}"
+
+
 def _facts(self: Any, field: fields.Field[Any], **kwargs: Any) -> dict[str, Any]:
     """What our fields promise beyond what apispec sees in marshmallow's."""
     facts: dict[str, Any] = {}
@@ -219,4 +237,6 @@ def _facts(self: Any, field: fields.Field[Any], **kwargs: Any) -> dict[str, Any]
         facts["format"] = "email"
     if isinstance(field, Password):
         facts["format"] = "password"
+    if isinstance(field, RoleFields) and field.whole:
+        facts["anyOf"] = [{"$ref": _component(_fields_name(role))} for role in field.roles]
     return facts

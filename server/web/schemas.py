@@ -5,7 +5,27 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
 from server.auth.password_rules import password_faults
-from server.web.fields import EMAIL_LENGTH, LOCATION_LENGTH, Body, Email, Flag, Login, Password, Text, Username, longest
+from server.web.fields import (
+    EMAIL_LENGTH,
+    LOCATION_LENGTH,
+    Body,
+    Email,
+    Flag,
+    Login,
+    Part,
+    Password,
+    Text,
+    Username,
+    longest,
+)
+
+
+class ProfileEdit(Body):
+    """What a profile's owner may change. Fields that do not come stay as they are."""
+
+    description = Text(blank=True, allow_none=True, metadata={"example": "I run the film club."})
+    location = Text(blank=True, validate=[longest(LOCATION_LENGTH)], metadata={"example": "Lisbon"})
+    is_creator = Flag(metadata={"description": "Whether this person organises events.", "example": True})
 
 
 class Registration(Body):
@@ -14,6 +34,7 @@ class Registration(Body):
     username = Username(required=True, metadata={"example": "anna"})
     password = Password(required=True, metadata={"example": "correct horse battery"})
     email = Email(blank=True, lower_domain=True, metadata={"example": "anna@example.com"})
+    profile = Part(ProfileEdit, metadata={"description": "What the profile begins with."})
 
     @validates_schema
     def _is_strong(self, data: dict[str, Any], **kwargs: Any) -> None:
@@ -83,14 +104,6 @@ class ResetUsername(Body):
     # Not required: absent reads as a link that is no good (contract 2).
     uid = Text(blank=True, load_default="", metadata={"example": "NDI"})
     token = Text(blank=True, load_default="", metadata={"description": "Works once."})
-
-
-class ProfileEdit(Body):
-    """What a profile's owner may change. Fields that do not come stay as they are."""
-
-    description = Text(blank=True, allow_none=True, metadata={"example": "I run the film club."})
-    location = Text(blank=True, validate=[longest(LOCATION_LENGTH)], metadata={"example": "Lisbon"})
-    is_creator = Flag(metadata={"description": "Whether this person organises events.", "example": True})
 
 
 class SignIn(Body):

@@ -1,10 +1,12 @@
 """Bodies whose shape the settings decide: functions of the settings, for `reads` of an endpoint."""
 
+import functools
 from collections.abc import Callable
 
 from marshmallow import Schema
 
 from server.settings import Settings
+from server.web import role_shapes
 from server.web.fields import Body, Email, Flag, Login, Password
 from server.web.schemas import (
     CurrentPassword,
@@ -61,13 +63,15 @@ class ResetEmail(ResetUsername):
 
 def registration(settings: Settings) -> type[Schema]:
     """USER_CREATE_PASSWORD_RETYPE asks for the password twice, LOGIN_FIELD=email for an address."""
-    schema = RegistrationByEmail if settings.login_field == "email" else Registration
-    return _twice(schema, "password") if settings.user_create_password_retype else schema
+    schema: type[Body] = RegistrationByEmail if settings.login_field == "email" else Registration
+    if settings.user_create_password_retype:
+        schema = _twice(schema, "password")
+    return role_shapes.registration(settings, schema)
 
 
 def sign_in(settings: Settings) -> type[Schema]:
     """LOGIN_FIELD=email signs in by `email`; `either` keeps the name `username` (contract 12)."""
-    return SignInByEmail if settings.login_field == "email" else SignIn
+    return role_shapes.sign_in(settings, SignInByEmail if settings.login_field == "email" else SignIn)
 
 
 def token_login(settings: Settings) -> type[Schema]:
@@ -83,7 +87,8 @@ def user_edit(settings: Settings) -> type[Schema]:
 
 def user_edit_by_staff(settings: Settings) -> type[Schema]:
     """What staff may change beside it."""
-    return UserEditByStaffWithoutEmail if settings.login_field == "email" else UserEditByStaff
+    schema = UserEditByStaffWithoutEmail if settings.login_field == "email" else UserEditByStaff
+    return role_shapes.user_edit_by_staff(settings, schema)
 
 
 def set_password(settings: Settings) -> type[Schema]:
@@ -123,12 +128,14 @@ def new_login(settings: Settings) -> str:
     return "new_email" if settings.login_field == "email" else "new_username"
 
 
+@functools.cache
 def _twice(schema: type[Schema], field: str) -> type[Schema]:
     kind: Callable[..., object] = type(schema().fields[field])
     again = kind(required=True, metadata=schema().fields[field].metadata)
     return _derived(schema, f"{schema.__name__}Twice", {f"re_{field}": again}, schema.__doc__)
 
 
+@functools.cache
 def _without_link(schema: type[Schema]) -> type[Schema]:
     """The schema of a page, whose path carries the uid and the token."""
     meta = type("Meta", (Body.Meta,), {"exclude": (*schema.opts.exclude, "uid", "token")})

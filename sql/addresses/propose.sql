@@ -3,4 +3,4 @@
 update users
 set pending_email = nullif($2, email)
 where id = $1
-returning email, id, username, pending_email
+returning email, id, username, role, pending_email

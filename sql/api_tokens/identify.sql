@@ -6,7 +6,8 @@ select
     u.username,
     u.email,
     u.is_staff,
-    u.is_active
+    u.is_active,
+    u.role
 from api_tokens t
 join users u on u.id = t.user_id
 where t.hash = any($1::bytea[])

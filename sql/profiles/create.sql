@@ -15,6 +15,9 @@ select
     p.location,
     p.date_joined,
     p.updated_on,
-    p.is_creator
+    p.is_creator,
+    u.role,
+    f.fields
 from made p
 join users u on u.id = p.user_id
+left join role_fields f on f.user_id = u.id and f.role = u.role

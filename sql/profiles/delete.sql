@@ -1,5 +1,14 @@
--- Remove a profile; the account stays: its id.
+-- Remove a profile, and what the account wrote into the fields of its roles; the account stays: the profile's id.
 -- $1 id, $2 user id of its owner
-delete from profiles
-where id = $1 and user_id = $2
-returning id
+with gone as (
+    delete from profiles
+    where id = $1 and user_id = $2
+    returning id, user_id
+), emptied as (
+    update role_fields f
+    set fields = '{}'
+    from gone
+    where f.user_id = gone.user_id
+)
+select id
+from gone

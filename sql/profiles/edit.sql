@@ -16,6 +16,7 @@ set
 from held
 join unnest($1::bigint[], $2::jsonb[]) as v (id, given) on v.id = held.id
 join users u on true
+left join role_fields f on f.user_id = u.id and f.role = u.role
 where p.id = held.id and u.id = p.user_id
 returning
     p.id,
@@ -25,4 +26,6 @@ returning
     p.location,
     p.date_joined,
     p.updated_on,
-    p.is_creator
+    p.is_creator,
+    u.role,
+    f.fields

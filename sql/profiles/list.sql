@@ -9,9 +9,12 @@ select
     p.location,
     p.date_joined,
     p.updated_on,
-    p.is_creator
+    p.is_creator,
+    u.role,
+    f.fields
 from profiles p
 join users u on u.id = p.user_id
+left join role_fields f on f.user_id = u.id and f.role = u.role
 where p.id > $1 and (u.is_active or $3)
 order by p.id
 limit $2

@@ -1,8 +1,9 @@
--- A sign-in: the new session's id, or no row when the account is inactive, gone, or has another password by now.
--- $1 user id, $2 password hash that was checked, $3 life in seconds
+-- A sign-in: the new session's id and the account's role, or no row when the account is inactive, gone, of another role
+-- than was asked for, or has another password by now.
+-- $1 user id, $2 password hash that was checked, $3 life in seconds, $4 role that it must have, or null
 insert into sessions (user_id, expires_at)
 select id, now() + make_interval(secs => $3::double precision)
 from users
-where id = $1 and is_active and password = $2
+where id = $1 and is_active and password = $2 and ($4::text is null or role = $4)
 for share
-returning id
+returning id, (select u.role from users u where u.id = user_id)

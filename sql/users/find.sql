@@ -1,5 +1,5 @@
 -- The user object.
 -- $1 id
-select email, id, username
+select email, id, username, role
 from users
 where id = $1

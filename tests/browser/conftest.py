@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 import requests
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from server.embedded import attach
 from tests.conftest import PASSWORD
@@ -125,7 +125,7 @@ class Visitor:
 
     def sees(self, heading: str) -> None:
         """The page has this heading, and nothing of it sticks out."""
-        assert self.page.get_by_role("heading", level=1).inner_text() == heading
+        expect(self.page.get_by_role("heading", level=1)).to_have_text(heading)
         root = "document.documentElement"
         assert self.page.evaluate(f"{root}.scrollWidth") <= self.page.evaluate(f"{root}.clientWidth")
 

@@ -134,7 +134,7 @@ SECRETS = ("anna@example.com", "the hash of a password")
 
 async def fails_in_the_database(request: web.Request) -> None:
     # Not written out here: the log shows this very line in its traceback.
-    await request.app[DB].row("users/register", "x" * 151, *SECRETS, False, False, "en")
+    await request.app[DB].row("users/register", "x" * 151, *SECRETS, False, None, False, "en")
 
 
 @pytest.mark.parametrize(

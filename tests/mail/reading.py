@@ -1,0 +1,43 @@
+"""Letters as whoever gets them reads them."""
+
+import email
+import email.policy
+import re
+from dataclasses import dataclass
+from email.message import EmailMessage
+from pathlib import Path
+
+
+@dataclass
+class Read:
+    """A letter: its two texts without their encoding, and the link that it carries, if any."""
+
+    message: EmailMessage
+    to: str
+    subject: str
+    text: str
+    html: str
+    link: str
+
+    @property
+    def uid_and_token(self) -> dict[str, str]:
+        """What a front end reads out of the link, for links that end with `uid/token`."""
+        uid, token = self.link.split("/")[-2:]
+        return {"uid": uid, "token": token}
+
+
+def read(content: bytes) -> Read:
+    message = email.message_from_bytes(content, policy=email.policy.default)
+    assert isinstance(message, EmailMessage)
+    text, html = (part.get_content().replace("\r\n", "\n") for part in message.iter_parts())
+    links = re.findall(r"^\S+://\S+/[\w-]+/[\w-]{43}$", text, re.M)
+    return Read(message, message["To"].addresses[0].addr_spec, message["Subject"], text, html, (links or [""])[0])
+
+
+def collect(folder: Path) -> list[Read]:
+    """The letters of a folder, which is empty then."""
+    found = []
+    for file in sorted(folder.glob("*.eml")):
+        found.append(read(file.read_bytes()))
+        file.unlink()
+    return found

@@ -1,0 +1,43 @@
+"""What README shows works when it is pasted."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.processes import ROOT, Started
+
+pytestmark = pytest.mark.slow
+
+
+def block(name: str) -> str:
+    """The shell of README that stands below the comment `name`."""
+    found = re.search(rf"<!-- {name} -->\n```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert found, name
+    return found[1]
+
+
+def test_the_example_of_roles_registers_teachers_and_students_in_one_call(
+    start: Callable[..., Started], tmp_path: Path
+) -> None:
+    writes, _, starts = block("roles: the file").rpartition("\nEND\n")
+    assert starts == "ROLES_FILE=roles.toml .venv/bin/python -m server\n"
+    subprocess.run(["bash", "-e", "-c", f"{writes}\nEND\n"], cwd=tmp_path, check=True)
+    service = start(ROLES_FILE=str(tmp_path / "roles.toml"))
+    calls = block("roles: the calls").replace("http://127.0.0.1:8080", service.url)
+    ran = subprocess.run(["bash", "-e", "-c", calls], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    roles, faults, tess, stan, refused, me, profiles = (json.loads(line) for line in ran.stdout.splitlines())
+    assert [role["name"] for role in roles] == ["teacher", "student", "principal"]
+    assert faults == {
+        "profile": {"fields": {"school": ["This field is required."], "subjects": {"1": ["Not a valid string."]}}}
+    }
+    assert (tess["role"], stan["role"], me) == ("teacher", "student", tess)
+    assert refused == {"detail": "No active account found with the given credentials"}
+    assert [(each["user"], each["location"], each["fields"]) for each in profiles] == [
+        ("tess", "Lisbon", {"school": "Lyceum", "subjects": ["latin"]}),
+        ("stan", "", {"grade": 7}),
+    ]

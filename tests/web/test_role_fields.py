@@ -1,0 +1,194 @@
+"""The fields of a role: judged by its schema, told in the contract's words, bounded before any schema sees them."""
+
+import re
+from typing import Any
+
+import orjson
+import pytest
+from marshmallow import ValidationError
+
+from server.errors import FieldErrors
+from server.field_schemas import faults as schema_faults
+from server.roles import Role, Roles
+from server.web.fields import BLANK, NOT_EMAIL, NOT_FLAG, NOT_TEXT, NULL, REQUIRED
+from server.web.role_faults import MAX_BYTES, NOT_SO, TOO_LONG, UNKNOWN, faults
+from server.web.role_fields import MAX_DEPTH, MAX_VALUES, TOO_LARGE, TOO_MANY, RoleFields, change
+
+NO_PATTERN = "This value does not match the required pattern."
+NO_CHOICE = "Not a valid choice."
+
+
+def role(**fields: Any) -> Role:
+    schema = {"type": "object", **fields}
+    assert schema_faults(schema) == []
+    return Role(name="teacher", title="Teacher", registration=True, fields=schema, steps=())
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "texts"),
+    [
+        ({"type": "string"}, 7, [NOT_TEXT]),
+        ({"type": "string"}, None, [NULL]),
+        ({"type": "string", "enum": ["a"]}, None, [NULL]),
+        ({"type": ["string", "null"]}, None, None),
+        ({"type": ["string", "null"]}, 7, [NOT_TEXT]),
+        ({"type": ["string", "integer"]}, [], [NOT_SO]),
+        ({"type": "boolean"}, "yes", [NOT_FLAG]),
+        ({"type": "integer"}, 1.5, ["A valid integer is required."]),
+        ({"type": "number"}, "1", ["A valid number is required."]),
+        ({"type": "array"}, "x", ['Expected a list of items but got type "str".']),
+        ({"type": "object"}, "x", ["Invalid data. Expected a dictionary, but got str."]),
+        ({"type": "string", "maxLength": 3}, "four", ["Ensure this field has no more than 3 characters."]),
+        ({"type": "string", "minLength": 3}, "tw", ["Ensure this field has at least 3 characters."]),
+        ({"type": "string", "minLength": 1, "pattern": "^a", "format": "email"}, "", [BLANK]),
+        (
+            {"pattern": "^[A-Z]{2}$", "maxLength": 2},
+            "abc",
+            [NO_PATTERN, "Ensure this field has no more than 2 characters."],
+        ),
+        ({"pattern": r"^\p{Lu}+$"}, "ÉÑ", None),
+        ({"pattern": r"^\p{Lu}+$"}, "éñ", [NO_PATTERN]),
+        ({"minimum": 3}, 2, ["Ensure this value is greater than or equal to 3."]),
+        ({"maximum": 3}, 4, ["Ensure this value is less than or equal to 3."]),
+        ({"exclusiveMinimum": 3}, 3, ["Ensure this value is greater than 3."]),
+        ({"exclusiveMaximum": 3}, 3, ["Ensure this value is less than 3."]),
+        ({"multipleOf": 0.5}, 0.7, ["Ensure this value is a multiple of 0.5."]),
+        ({"enum": ["a", "b"]}, "c", [NO_CHOICE]),
+        ({"const": True}, False, [NO_CHOICE]),
+        ({"minItems": 2}, [1], ["Ensure this field has at least 2 elements."]),
+        ({"maxItems": 1}, [1, 2], ["Ensure this field has no more than 1 elements."]),
+        ({"uniqueItems": True}, [{"a": 1, "b": 2}, {"b": 2, "a": 1}], ["Ensure this field has no repeated elements."]),
+        ({"uniqueItems": True}, [1, True, "1", [1], None], None),
+        ({"minProperties": 1}, {}, ["Ensure this field has at least 1 fields."]),
+        ({"anyOf": [{"type": "string"}, {"minimum": 5}]}, 3, [NOT_SO]),
+        ({"not": {}}, 3, [NOT_SO]),
+        ({"type": "array", "items": {"type": "string"}}, ["a", 1], {"1": [NOT_TEXT]}),
+        (
+            {"maxItems": 1, "items": {"type": "string"}},
+            ["a", 1],
+            {"non_field_errors": ["Ensure this field has no more than 1 elements."], "1": [NOT_TEXT]},
+        ),
+        ({"required": ["city"]}, {}, {"city": [REQUIRED]}),
+        ({"dependentRequired": {"a": ["b"]}}, {"a": 1}, {"b": [REQUIRED]}),
+        ({"properties": {}, "additionalProperties": False}, {"a": 1}, {"a": [UNKNOWN]}),
+        ({"additionalProperties": {"type": "string"}}, {"a": 1}, {"a": [NOT_TEXT]}),
+        ({"if": {"const": 1}, "then": {"minimum": 2}}, 1, ["Ensure this value is greater than or equal to 2."]),
+        ({"format": "email"}, "a@b.co", None),
+        ({"format": "email"}, "a@b", [NOT_EMAIL]),
+        ({"format": "email"}, "", [NOT_EMAIL]),
+        ({"format": "date"}, "2026-02-28", None),
+        ({"format": "uri"}, "https://example.com/a?b=c", None),
+        ({"format": "uuid"}, "0f3c1f9e-7d3b-4b8e-9a51-0f0f0f0f0f0f", None),
+        ({"format": "ipv6"}, "::1", None),
+        ({"format": "ipv4"}, "127.0.0.1", None),
+        ({"format": "date-time"}, "2026-02-28T12:00:00Z", None),
+        ({"format": "time"}, "12:00:00+01:00", None),
+        ({"format": "date"}, 7, None),
+        ({"format": "no format that is known"}, "anything", None),
+    ],
+)
+def test_each_keyword_has_its_words(schema: Any, value: Any, texts: Any) -> None:
+    assert faults(role(properties={"x": schema}), {"x": value}) == ({"x": texts} if texts else {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("date", text) for text in ("2026-02-30", "20260228", "2026-2-28", "2026-02-28 ")),
+        *(("time", text) for text in ("12:00", "25:00:00Z", "12:00:00")),
+        *(("date-time", text) for text in ("2026-02-28", "2026-02-28 12:00:00Z", "2026-02-28T12:00:00")),
+        *(("uri", text) for text in ("example.com", "https:// x", "https://")),
+        *(("uuid", text) for text in ("x", "0f3c1f9e7d3b4b8e9a510f0f0f0f0f0f")),
+        *(("ipv4", text) for text in ("1.2.3", "::1")),
+        *(("ipv6", text) for text in ("1.2.3.4", "fe80::1%eth0")),
+    ],
+)
+def test_what_is_not_of_a_format_is_refused(name: str, value: str) -> None:
+    (text,) = faults(role(properties={"x": {"format": name}}), {"x": value}).get("x", ["accepted"])
+    assert re.search("format|valid", text), text
+
+
+def test_all_faults_of_all_fields_are_told_as_deep_as_they_lie() -> None:
+    address = {"type": "object", "required": ["city"], "properties": {"zip": {"type": "string", "pattern": "^[0-9]+$"}}}
+    schema = {"required": ["school", "since"], "properties": {"school": {}, "since": {}, "address": address}}
+    assert faults(role(**schema), {"address": {"zip": "x"}, "since": 2020}) == {
+        "school": [REQUIRED],
+        "address": {"city": [REQUIRED], "zip": [NO_PATTERN]},
+    }
+
+
+@pytest.mark.parametrize("pattern", ["^(a+)+$", "^(a|aa)+$", "(a*)*b"])
+def test_no_text_keeps_a_pattern_busy(pattern: str) -> None:
+    # With a matcher that goes back and tries again this test would never end.
+    assert faults(role(properties={"x": {"pattern": pattern}}), {"x": "a" * 10_000 + "!"}) == {"x": [NO_PATTERN]}
+
+
+def read(value: Any) -> Any:
+    return RoleFields(Roles()).deserialize(value)
+
+
+def refused(value: Any) -> Any:
+    with pytest.raises(ValidationError) as raised:
+        read(value)
+    return raised.value.messages
+
+
+def test_texts_are_trimmed_however_deep() -> None:
+    assert read({"a": " x ", "b": [{"c": "\ty\n"}], " d ": 1.0}) == {"a": "x", "b": [{"c": "y"}], " d ": 1}
+
+
+def test_what_no_database_can_hold_is_told_where_it_stands() -> None:
+    null, surrogate = "Null characters are not allowed.", "Surrogate characters are not allowed: U+D800."
+    assert refused({"a": "x\0", "b": ["\ud800\0"]}) == {"a": [null], "b": {"0": [null, surrogate]}}
+    assert refused({"a\0": 1, "\ud800": {"b\0": 1}}) == {
+        "non_field_errors": [null, surrogate],
+        "?": [null],
+    }
+    assert refused({"a": 2**63, "b": -(2**64)}) == {"a": [TOO_LARGE], "b": [TOO_LARGE]}
+
+
+@pytest.mark.parametrize("value", [None, [], "x", 7, True])
+def test_only_an_object_has_fields(value: Any) -> None:
+    said = refused(value)
+    assert said == ([NULL] if value is None else {"non_field_errors": [said["non_field_errors"][0]]})
+
+
+def test_how_much_comes_is_bounded() -> None:
+    deep: Any = {}
+    for _ in range(MAX_DEPTH + 1):
+        deep = {"a": deep}
+    assert refused(deep) == {"non_field_errors": [TOO_MANY]}
+    assert refused({"a": [0] * MAX_VALUES}) == {"non_field_errors": [TOO_MANY]}
+    assert read({"a": [0] * (MAX_VALUES - 2)})
+    assert faults(role(), {"a": "é" * (MAX_BYTES // 2)}) == {"non_field_errors": [TOO_LONG]}
+    assert faults(role(), {"a": "x" * (MAX_BYTES - len('{"a":""}'))}) == {}
+
+
+def changed(roles: Roles, name: str | None, stored: Any, given: Any, *, merge: bool = False) -> Any:
+    return change(roles, {"role": name, "fields": orjson.dumps(stored).decode()}, given, merge=merge)
+
+
+def test_a_whole_replaces_and_a_part_is_merged_where_null_removes() -> None:
+    roles = Roles("", {"teacher": role(properties={"a": {}, "b": {}, "c": {"type": ["null", "string"]}})})
+    stored = {"a": 1, "c": None}
+    assert changed(roles, "teacher", stored, {"b": 2, "c": None}) == {"b": 2, "c": None}
+    assert changed(roles, "teacher", stored, {"b": 2}, merge=True) == {"a": 1, "c": None, "b": 2}
+    assert changed(roles, "teacher", stored, {"a": None}, merge=True) == {"c": None}
+
+
+def test_fields_that_nobody_asked_for_go_as_the_schema_says() -> None:
+    for says, expected in (({}, {"a": 1}), ({"additionalProperties": True}, {"a": 1, "z": 2})):
+        roles = Roles("", {"teacher": role(properties={"a": {}}, **says)})
+        assert changed(roles, "teacher", {}, {"a": 1, "z": 2}) == expected
+    roles = Roles("", {"teacher": role(properties={"a": {}}, additionalProperties=False)})
+    with pytest.raises(FieldErrors) as raised:
+        changed(roles, "teacher", {}, {"a": 1, "z": 2})
+    assert raised.value.fields == {"fields": {"z": [UNKNOWN]}}
+
+
+def test_who_has_no_schema_sends_back_what_there_is_or_nothing() -> None:
+    for name, text in ((None, "Without a role there are no fields."), ("gone", "has no fields any more")):
+        assert changed(Roles(), name, {"a": 1}, {"a": 1}) == {"a": 1}
+        with pytest.raises(FieldErrors) as raised:
+            changed(Roles(), name, {"a": 1}, {"a": 2})
+        assert text in raised.value.fields["fields"][0]
