@@ -129,7 +129,7 @@ def new_login(settings: Settings) -> str:
 
 
 @functools.cache
-def _twice(schema: type[Schema], field: str) -> type[Schema]:
+def _twice(schema: type[Body], field: str) -> type[Body]:
     kind: Callable[..., object] = type(schema().fields[field])
     again = kind(required=True, metadata=schema().fields[field].metadata)
     return _derived(schema, f"{schema.__name__}Twice", {f"re_{field}": again}, schema.__doc__)
@@ -139,8 +139,8 @@ def _twice(schema: type[Schema], field: str) -> type[Schema]:
 def _without_link(schema: type[Schema]) -> type[Schema]:
     """The schema of a page, whose path carries the uid and the token."""
     meta = type("Meta", (Body.Meta,), {"exclude": (*schema.opts.exclude, "uid", "token")})
-    return _derived(schema, f"{schema.__name__}Page", {"Meta": meta}, schema.__doc__)
+    return type(f"{schema.__name__}Page", (schema,), {"__doc__": schema.__doc__, "Meta": meta})
 
 
-def _derived(schema: type[Schema], name: str, fields: dict[str, object], says: str | None) -> type[Schema]:
+def _derived(schema: type[Body], name: str, fields: dict[str, object], says: str | None) -> type[Body]:
     return type(name, (schema,), {"__doc__": says, **fields})

@@ -94,7 +94,7 @@ def test_a_username_is_reset(site: Site, visitor: Visitor, name: str) -> None:
 def test_a_link_that_is_no_longer_good_says_so(site: Site, visitor: Visitor, name: str, faded: str) -> None:
     site.join(name)
     visitor.open(site.ask("reset_password", name))
-    site.change(faded)
+    site.database.execute(faded)
     type_password(visitor, FRESH)
     visitor.sees("This link does not work")
 
