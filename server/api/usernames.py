@@ -65,7 +65,8 @@ async def reset_username_on_page(request: web.Request, given: dict[str, Any]) ->
     """Choose another username on the page that the letter's link opens."""
     await _reset(request, given)
     settings = request.app[SETTINGS]
-    return {"is_waiting": settings.login_field == "email" and settings.send_activation_email}
+    is_email = settings.login_field == "email"
+    return {"is_email": is_email, "is_waiting": is_email and settings.send_activation_email}
 
 
 async def _reset(request: web.Request, given: dict[str, Any]) -> None:

@@ -79,7 +79,7 @@ def test_a_username_is_reset(site: Site, visitor: Visitor, name: str) -> None:
     visitor.keep("username-refused")
     visitor.page.get_by_label("New username").fill(f"{name}.k")
     visitor.press("Change username")
-    visitor.sees("It is changed")
+    visitor.sees("Your username is changed")
     visitor.keep("username-changed")
     assert (site.sign_in(f"{name}.k"), site.sign_in(name)) == (200, 401)
 

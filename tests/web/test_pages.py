@@ -150,13 +150,13 @@ async def test_a_page_asks_the_database_nothing(client: TestClient, monkeypatch:
 
         return noticing
 
-    for name in ("row", "rows", "transaction", "find"):
+    for name in ("rows", "transaction", "find"):
         monkeypatch.setattr(db, name, noticed(name, getattr(db, name)))
     for path in PAGES:
         assert (await client.get(path)).status == (await client.head(path)).status == 200
     assert asked == []
     await client.post("/activate/MQ/abc")
-    assert asked == [("row", "users/find", 1)]
+    assert asked == [("rows", "users/find", 1)]
 
 
 async def test_a_page_of_an_account_that_is_there_looks_like_one_of_nobody(client: TestClient, anna: Person) -> None:
@@ -246,7 +246,7 @@ async def test_a_weak_password_is_refused_beside_its_field_and_uses_up_nothing(
 
 async def test_a_new_username_signs_in(client: TestClient, anna: Person) -> None:
     status, text = await send(client, await issue(client, anna, USERNAME_RESET), new_username="anna.k")
-    assert (status, title(text)) == (200, "It is changed – Frontdesk")
+    assert (status, title(text)) == (200, "Your username is changed – Frontdesk")
     assert (await sign_in(client, "anna.k"), await sign_in(client, "anna")) == (200, 401)
 
 
