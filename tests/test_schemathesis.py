@@ -23,13 +23,27 @@ EXAMPLES = 6
 SECONDS = 300
 
 
-@pytest.mark.parametrize("signed_in", [True, False], ids=["signed in", "a stranger"])
-def test_every_answer_is_as_the_document_says(start: Callable[..., Started], signed_in: bool, tmp_path: Path) -> None:
+# Every switch that changes a body or an answer.
+SWITCHED = dict.fromkeys(
+    (
+        "SEND_ACTIVATION_EMAIL",
+        "USER_CREATE_PASSWORD_RETYPE",
+        "SET_PASSWORD_RETYPE",
+        "PASSWORD_RESET_CONFIRM_RETYPE",
+        "SET_USERNAME_RETYPE",
+        "USERNAME_RESET_CONFIRM_RETYPE",
+        "PASSWORD_RESET_SHOW_EMAIL_NOT_FOUND",
+    ),
+    "true",
+) | {"LOGIN_FIELD": "email"}
+
+
+def begin(start: Callable[..., Started], **environment: str) -> Started:
     # Not counted by coverage, which would take longer than all else here.
-    service = start(ACCESS_LIFETIME="3600", COVERAGE_PROCESS_CONFIG="", COVERAGE_PROCESS_START="")
-    # Not the password of the document's examples: they would delete the account.
-    tokens = register(service.url, "explorer", "one that nobody guesses")
-    credentials = ["-H", f"Authorization: {header(tokens)['Authorization']}"] if signed_in else []
+    return start(ACCESS_LIFETIME="3600", COVERAGE_PROCESS_CONFIG="", COVERAGE_PROCESS_START="", **environment)
+
+
+def explore(service: Started, folder: Path, phases: str, *more: str) -> None:
     command = [
         str(Path(sys.executable).parent / "schemathesis"),
         "run",
@@ -43,10 +57,23 @@ def test_every_answer_is_as_the_document_says(start: Callable[..., Started], sig
         "--generation-database",
         "none",
         "--phases",
-        "examples,coverage,fuzzing" if signed_in else "examples,coverage",
-        *credentials,
+        phases,
+        *more,
     ]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS)
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=SECONDS)
     assert ran.returncode == 0, ran.stdout[-8000:] + ran.stderr[-2000:]
+
+
+@pytest.mark.parametrize("signed_in", [True, False], ids=["signed in", "a stranger"])
+def test_every_answer_is_as_the_document_says(start: Callable[..., Started], signed_in: bool, tmp_path: Path) -> None:
+    service = begin(start)
+    # Not the password of the document's examples: they would delete the account.
+    tokens = register(service.url, "explorer", "one that nobody guesses")
+    credentials = ["-H", f"Authorization: {header(tokens)['Authorization']}"] if signed_in else []
+    explore(service, tmp_path, "examples,coverage,fuzzing" if signed_in else "examples,coverage", *credentials)
     me = requests.get(f"{service.url}/auth/users/me/", headers=header(tokens), timeout=10)
     assert me.status_code == 200, "the explorer lost its account on the way"
+
+
+def test_what_switches_change_is_in_the_document(start: Callable[..., Started], tmp_path: Path) -> None:
+    explore(begin(start, **SWITCHED), tmp_path, "examples,coverage", "--include-path-regex", r"/auth/users/(\w+/)?$")

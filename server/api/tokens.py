@@ -23,7 +23,13 @@ class InvalidCredentials(FieldErrors):
         super().__init__({"non_field_errors": ["Unable to log in with provided credentials."]})
 
 
-@endpoints.post("/auth/token/login/", access=Access.PUBLIC, reads=switches.token_login, answers=AuthToken)
+@endpoints.post(
+    "/auth/token/login/",
+    access=Access.PUBLIC,
+    otherwise=Access.PUBLIC,
+    reads=switches.token_login,
+    answers=AuthToken,
+)
 async def log_in(request: web.Request) -> Any:
     """Get your API token; it is the same each time, until you log out."""
     db, field = request.app[DB], request.app[SETTINGS].login_field

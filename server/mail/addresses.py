@@ -1,7 +1,7 @@
 """An account's address changes at once, or waits until its link is followed; the old one is told (trust 28)."""
 
 from server.db import Asker
-from server.mail.letters import EMAIL_CHANGE, EMAIL_CHANGED, EMAIL_PENDING, Letters
+from server.mail.letters import ACTIVATION, EMAIL_CHANGE, EMAIL_CHANGED, EMAIL_PENDING, Letters
 
 USER_OBJECT = ("email", "id", "username", "role")
 
@@ -12,7 +12,8 @@ async def change(
     """Change an account's address in the caller's transaction: the user object, or None when the account is gone.
 
     `confirmed` says that a new address must be confirmed by its link first (contract 11.13); giving it up needs no
-    link. Raises UniqueViolationError when the address is another's.
+    link, and an account that waits for its activation gets another letter for that (contract 6).
+    Raises UniqueViolationError when the address is another's.
     """
     if confirmed and address:
         return await _propose(asker, letters, user_id, address)
@@ -39,7 +40,9 @@ async def _propose(asker: Asker, letters: Letters, user_id: int, address: str) -
     row = await asker.row("addresses/propose", user_id, address)
     if row is None:
         return None
-    if row["pending_email"] is not None:
+    if row["awaits_activation"]:
+        await letters.queue_link(asker, ACTIVATION, user_id)
+    elif row["pending_email"] is not None:
         await letters.queue_link(asker, EMAIL_CHANGE, user_id)
         await _tell(asker, letters, EMAIL_PENDING, user_id, row["email"], address)
     return {name: row[name] for name in USER_OBJECT}

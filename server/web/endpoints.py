@@ -47,6 +47,7 @@ class Endpoint:
     is_paged: bool = True  # of many
     status: int = 200
     raises: tuple[type[Problem], ...] = ()
+    otherwise: Access | None = None  # of methods that the path does not know, where the table's is not its own
     is_json: bool = True
     is_listed: bool = True
     refuses: Refusal | None = None  # how a failure looks here; without it it is JSON
@@ -124,15 +125,14 @@ def install(app: web.Application, tables: Iterable[Endpoints]) -> list[Endpoint]
     paths: dict[str, Path] = {}
     for table in tables:
         for endpoint in table.settled(app[SETTINGS]):
-            # Where one method looks at no credentials, none does.
-            otherwise = endpoint.access if endpoint.access is Access.ANONYMOUS else table.otherwise
-            paths.setdefault(_with_digits(endpoint.path), Path(otherwise)).endpoints[endpoint.method] = endpoint
-    for path, known in paths.items():
+            path = paths.setdefault(_with_digits(endpoint.path), Path(endpoint.otherwise or table.otherwise))
+            path.endpoints[endpoint.method] = endpoint
+    for pattern, known in paths.items():
         handlers = {method: _handler(endpoint, known) for method, endpoint in known.endpoints.items()}
         if "GET" in handlers:
             handlers["HEAD"] = handlers["GET"]
         handlers[hdrs.METH_ANY] = _other_methods(known)
-        for spelling in {path, path.rstrip("/") or "/", path.rstrip("/") + "/"}:
+        for spelling in {pattern, pattern.rstrip("/") or "/", pattern.rstrip("/") + "/"}:
             resource = app.router.add_resource(spelling)
             for method, handler in handlers.items():
                 resource.add_route(method, handler)

@@ -57,7 +57,8 @@ def link_page(endpoints: Endpoints, path: str, form: str, done: str, *, reads: S
     The act is given the fields of `reads`, uid and token; what it returns are facts for `done`. Its FieldErrors come
     back in the form, every other Problem on a page of its own.
     """
-    says: dict[str, Any] = {"access": Access.ANONYMOUS, "is_json": False, "is_listed": False, "refuses": refuse}
+    says: dict[str, Any] = {"is_json": False, "is_listed": False, "refuses": refuse}
+    says |= {"access": Access.ANONYMOUS, "otherwise": Access.ANONYMOUS}
 
     def declare(act: Act) -> Act:
         # The schema stands at both: the form has its fields.

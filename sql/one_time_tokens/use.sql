@@ -1,6 +1,15 @@
 -- Use up a token, once: its purpose, or no row when it is unknown, expired or used.
+-- The account is locked before its token, as by whoever changes its password or address: nobody meets anybody the other
+-- way round.
 -- $1 user id, $2 purposes that would do, $3 hash
-update one_time_tokens
+with held as (
+    select id
+    from users
+    where id = $1
+    for no key update
+)
+update one_time_tokens t
 set used_at = now()
-where user_id = $1 and purpose = any($2::text[]) and hash = $3 and expires_at > now() and used_at is null
-returning purpose
+from held
+where t.user_id = held.id and t.purpose = any($2::text[]) and t.hash = $3 and t.expires_at > now() and t.used_at is null
+returning t.purpose

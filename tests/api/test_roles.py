@@ -84,6 +84,16 @@ async def test_the_role_shows_in_user_profile_and_tokens(tess: Person, anna: Per
         assert [claims_of(token)["role"] for token in person.tokens.values()] == [role, role]
 
 
+async def test_an_api_token_speaks_for_the_role_as_it_is_now(tess: Person, database: Any) -> None:
+    _, answer = await post(tess.client, "/auth/token/login/", username="tess", password=PASSWORD)
+    for role in ("teacher", "student"):
+        database.execute("update users set role = %s where id = %s", [role, tess.id])
+        for path in ("/auth/users/me/", await path_of(tess)):
+            headers = {"Authorization": f"Token {answer['auth_token']}"}
+            async with tess.client.get(path, headers=headers) as response:
+                assert (await response.json())["role"] == role
+
+
 async def test_fields_are_whole_in_put_and_merged_in_patch(tess: Person) -> None:
     path = await path_of(tess)
     for method, given, expected in (
@@ -266,6 +276,27 @@ async def test_a_role_from_anybody_but_staff_changes_nothing(tess: Person, staff
     assert (await staff.put(f"/auth/users/{tess.id}/", {"role": "student"}))[1]["role"] == "teacher"
     profile = (await tess.patch(await path_of(tess), {"role": "principal"}))[1]
     assert profile["role"] == "teacher"
+
+
+class TestWithOtherSwitches:
+    """LOGIN_FIELD=email and a password asked for twice change the same bodies."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return replace(settings, login_field="email", user_create_password_retype=True)
+
+    async def test_registration_and_sign_in_take_the_role_all_the_same(self, client: TestClient) -> None:
+        account = {"username": "tess", "email": "tess@example.com", "password": PASSWORD, "role": "teacher"}
+        faults = {"re_password": REQUIRED, "profile": {"fields": {"school": REQUIRED}}}
+        assert await post(client, "/auth/users/", **account) == (400, faults)
+        whole = account | {"re_password": PASSWORD, "profile": {"fields": {"school": "Lyceum"}}}
+        assert (await post(client, "/auth/users/", **whole))[1]["role"] == "teacher"
+        for role, status in (("teacher", 200), ("student", 401)):
+            given = {"email": "TESS@example.com", "password": PASSWORD, "role": role}
+            assert (await post(client, "/auth/jwt/create/", **given))[0] == status
+
+    def test_the_document_is_valid(self, settings: Settings) -> None:
+        validate(document(create_app(settings)))
 
 
 class TestWithARoleThatIsGone:

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -35,23 +34,6 @@ def sid(token: str) -> str:
 
 def sessions(database: Any) -> int:
     return len(database.execute("select from sessions").fetchall())
-
-
-@pytest.fixture
-def hashes(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often bcrypt was run."""
-    counted: Counter[str] = Counter()
-
-    def count(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def counting(*arguments: Any) -> Any:
-            counted["run"] += 1
-            return function(*arguments)
-
-        return counting
-
-    for name in ("hashpw", "checkpw"):
-        monkeypatch.setattr(bcrypt, name, count(name, getattr(bcrypt, name)))
-    return counted
 
 
 @pytest.mark.parametrize("path", [CREATE, CREATE.rstrip("/")])

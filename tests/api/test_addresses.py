@@ -1,0 +1,243 @@
+"""E-mail addresses: a new one waits for its link where accounts are activated; the old one is told (contract 11.13)."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+
+from tests.conftest import PASSWORD, Person, in_mode, post
+from tests.links import (
+    ACTIVATION,
+    DONE,
+    EMAIL_CHANGE,
+    INVALID_TOKEN,
+    PASSWORD_RESET,
+    activated,
+    asked_by,
+    confirm,
+    link,
+    register,
+)
+
+ME = "/auth/users/me/"
+OLD, NEW = "anna@example.com", "new@example.com"
+TAKEN = {"email": ["A user with that email already exists."]}
+
+in_activation = in_mode("activation")
+
+
+@pytest.fixture
+async def anna(client: TestClient, letters: Any) -> Person:
+    """Somebody whose account was activated, and who is signed in."""
+    return await activated(client, letters)
+
+
+def user(anna: Person, email: str) -> tuple[int, dict[str, Any]]:
+    return 200, {"email": email, "id": anna.id, "username": "anna"}
+
+
+def stored(database: Any, username: str = "anna") -> tuple[str, str | None]:
+    query = "select email, pending_email from users where username = %s"
+    (row,) = database.execute(query, [username]).fetchall()
+    return row["email"], row["pending_email"]
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+@pytest.mark.parametrize("path", [ME, "/auth/users/{id}/"])
+@in_activation
+async def test_a_new_address_waits_and_the_account_stays_usable(
+    anna: Person, database: Any, letters: Any, method: str, path: str
+) -> None:
+    assert await anna.ask(method, path.format(id=anna.id), json={"email": NEW}) == user(anna, OLD)
+    assert stored(database) == (OLD, NEW)
+    assert await anna.get(ME) == user(anna, OLD)
+    assert (await (await anna.sign_in()).get(ME))[0] == 200
+    sent = {letter.to: letter for letter in await letters()}
+    assert set(sent) == {OLD, NEW}
+    assert sent[NEW].link
+    assert not sent[OLD].link
+    assert sent[NEW].uid_and_token["token"] not in sent[OLD].text + sent[OLD].html
+
+
+@in_activation
+async def test_the_link_puts_the_new_address_in_force_and_the_old_one_is_told(
+    anna: Person, database: Any, letters: Any
+) -> None:
+    given = await asked_by(anna, letters, EMAIL_CHANGE)
+    assert await confirm(anna.client, EMAIL_CHANGE, given) == DONE
+    assert stored(database) == (NEW, None)
+    assert await anna.get(ME) == user(anna, NEW)
+    assert [(letter.to, letter.link) for letter in await letters()] == [(OLD, "")]
+    assert await confirm(anna.client, EMAIL_CHANGE, given) == INVALID_TOKEN
+
+
+@in_activation
+async def test_until_then_letters_go_to_the_old_address_alone(anna: Person, letters: Any) -> None:
+    await asked_by(anna, letters, EMAIL_CHANGE)
+    for address in (NEW, OLD):
+        assert await post(anna.client, "/auth/users/reset_password/", email=address) == DONE
+    assert [letter.to for letter in await letters()] == [OLD]
+
+
+@in_activation
+async def test_a_new_address_replaces_the_one_that_waits(anna: Person, database: Any, letters: Any) -> None:
+    first = await asked_by(anna, letters, EMAIL_CHANGE)
+    assert await anna.patch(ME, {"email": "other@example.com"}) == user(anna, OLD)
+    second = await link(letters, "other@example.com")
+    assert await confirm(anna.client, EMAIL_CHANGE, first) == INVALID_TOKEN
+    assert await confirm(anna.client, EMAIL_CHANGE, second) == DONE
+    assert stored(database) == ("other@example.com", None)
+
+
+@in_activation
+async def test_setting_the_address_in_force_again_calls_the_change_off(
+    anna: Person, database: Any, letters: Any
+) -> None:
+    given = await asked_by(anna, letters, EMAIL_CHANGE)
+    assert await anna.patch(ME, {"email": OLD}) == user(anna, OLD)
+    assert stored(database) == (OLD, None)
+    assert await letters() == []
+    assert await confirm(anna.client, EMAIL_CHANGE, given) == INVALID_TOKEN
+    assert stored(database) == (OLD, None)
+
+
+@in_activation
+async def test_a_change_that_is_called_off_before_its_letter_went_out_sends_no_link(anna: Person, letters: Any) -> None:
+    assert await anna.patch(ME, {"email": NEW}) == user(anna, OLD)
+    assert await anna.patch(ME, {"email": OLD}) == user(anna, OLD)
+    assert [letter.to for letter in await letters() if letter.link] == []
+
+
+@in_activation
+async def test_the_same_address_changes_nothing_and_sends_nothing(anna: Person, database: Any, letters: Any) -> None:
+    assert await anna.patch(ME, {"email": OLD}) == user(anna, OLD)
+    assert await anna.patch(ME, {}) == user(anna, OLD)
+    assert (stored(database), await letters()) == ((OLD, None), [])
+
+
+@in_activation
+async def test_ones_own_address_in_another_case_waits_like_any_other(anna: Person, database: Any, letters: Any) -> None:
+    assert await anna.patch(ME, {"email": "Anna@Example.COM"}) == user(anna, OLD)
+    assert await confirm(anna.client, EMAIL_CHANGE, await link(letters, "Anna@Example.COM")) == DONE
+    assert stored(database) == ("Anna@Example.COM", None)
+
+
+@in_activation
+async def test_giving_the_address_up_needs_no_link_and_the_old_one_is_told(
+    anna: Person, database: Any, letters: Any
+) -> None:
+    given = await asked_by(anna, letters, EMAIL_CHANGE)
+    assert await anna.patch(ME, {"email": ""}) == user(anna, "")
+    assert stored(database) == ("", None)
+    assert [(letter.to, letter.link) for letter in await letters()] == [(OLD, "")]
+    assert await confirm(anna.client, EMAIL_CHANGE, given) == INVALID_TOKEN
+    assert (await anna.get(ME))[0] == 200
+
+
+@in_activation
+async def test_an_address_of_somebody_else_is_refused_at_once(anna: Person, database: Any, letters: Any) -> None:
+    await activated(anna.client, letters, "boris")
+    assert await anna.patch(ME, {"email": "BORIS@example.com"}) == (400, TAKEN)
+    assert (stored(database), await letters()) == ((OLD, None), [])
+
+
+@in_activation
+async def test_an_address_that_somebody_else_took_meanwhile_is_refused_and_the_old_one_stays(
+    anna: Person, database: Any, letters: Any
+) -> None:
+    given = await asked_by(anna, letters, EMAIL_CHANGE)
+    await register(anna.client, "boris", email="NEW@example.com")
+    for _ in range(2):
+        assert await confirm(anna.client, EMAIL_CHANGE, given) == (400, TAKEN)
+    assert stored(database) == (OLD, NEW)
+    database.execute("delete from users where username = 'boris'")
+    assert await confirm(anna.client, EMAIL_CHANGE, given) == DONE
+    assert stored(database) == (NEW, None)
+
+
+@in_activation
+async def test_of_two_who_wait_for_one_address_the_first_to_confirm_has_it(
+    anna: Person, database: Any, letters: Any
+) -> None:
+    boris = await activated(anna.client, letters, "boris")
+    given = []
+    for person in (anna, boris):
+        assert (await person.patch(ME, {"email": NEW}))[0] == 200
+        given.append(await link(letters, NEW))
+    answers = await asyncio.gather(*(confirm(anna.client, EMAIL_CHANGE, each) for each in given))
+    assert sorted(answers, key=str) == [DONE, (400, TAKEN)]
+    assert len(database.execute("select from users where email = %s", [NEW]).fetchall()) == 1
+
+
+@in_activation
+async def test_an_address_that_staff_change_waits_as_well(anna: Person, database: Any, letters: Any) -> None:
+    sofia = await activated(anna.client, letters, "sofia")
+    database.execute("update users set is_staff = true where username = 'sofia'")
+    assert await sofia.patch(f"/auth/users/{anna.id}/", {"email": NEW}) == user(anna, OLD)
+    assert (await anna.get(ME))[0] == 200
+    sent = {letter.to: letter for letter in await letters()}
+    assert set(sent) == {OLD, NEW}
+    assert await confirm(anna.client, EMAIL_CHANGE, sent[NEW].uid_and_token) == DONE
+    assert stored(database) == (NEW, None)
+
+
+@in_activation
+async def test_an_address_that_staff_correct_before_the_activation_gets_the_activation_letter(
+    client: TestClient, database: Any, letters: Any
+) -> None:
+    sofia = await activated(client, letters, "sofia")
+    database.execute("update users set is_staff = true where username = 'sofia'")
+    waiting = await register(client, "anna", email="typo@example.com")
+    first = await link(letters, "typo@example.com")
+    path = f"/auth/users/{waiting['id']}/"
+    assert await sofia.patch(path, {"email": OLD}) == (200, {"email": OLD, "id": waiting["id"], "username": "anna"})
+    assert stored(database) == (OLD, None)
+    second = await link(letters, OLD)
+    assert await confirm(client, ACTIVATION, first) == INVALID_TOKEN
+    assert await confirm(client, ACTIVATION, second) == DONE
+    assert (await post(client, "/auth/jwt/create/", username="anna", password=PASSWORD))[0] == 200
+
+
+@in_activation
+async def test_a_first_address_waits_and_nobody_else_is_told(anna: Person, database: Any, letters: Any) -> None:
+    database.execute("update users set email = ''")
+    assert await anna.patch(ME, {"email": NEW}) == user(anna, "")
+    assert [letter.to for letter in await letters()] == [NEW]
+
+
+@in_activation
+async def test_a_new_address_ends_what_letters_to_the_old_one_carry(anna: Person, letters: Any) -> None:
+    reset = await asked_by(anna, letters, PASSWORD_RESET)
+    assert await confirm(anna.client, EMAIL_CHANGE, await asked_by(anna, letters, EMAIL_CHANGE)) == DONE
+    assert await confirm(anna.client, PASSWORD_RESET, reset) == INVALID_TOKEN
+    assert (await anna.get(ME))[0] == 200, "the session goes on"
+
+
+class TestWhereNothingWaits:
+    """The default: a new address is in force at once."""
+
+    @pytest.fixture
+    async def anna(self, make_person: Any, letters: Any) -> Person:
+        """Somebody who is signed in."""
+        return await make_person("anna", email=OLD)
+
+    @pytest.mark.parametrize("address", [NEW, ""])
+    async def test_a_new_address_is_in_force_at_once_and_the_old_one_is_told(
+        self, anna: Person, database: Any, letters: Any, address: str
+    ) -> None:
+        reset = await asked_by(anna, letters, PASSWORD_RESET)
+        assert await anna.patch(ME, {"email": address}) == user(anna, address)
+        assert stored(database) == (address, None)
+        assert [(letter.to, letter.link) for letter in await letters()] == [(OLD, "")]
+        assert await confirm(anna.client, PASSWORD_RESET, reset) == INVALID_TOKEN
+
+    async def test_staff_change_an_address_at_once_and_the_old_one_is_told(
+        self, anna: Person, staff: Person, letters: Any
+    ) -> None:
+        assert await staff.put(f"/auth/users/{anna.id}/", {"email": NEW}) == user(anna, NEW)
+        assert [letter.to for letter in await letters()] == [OLD]
+
+    async def test_the_same_address_sends_nothing(self, anna: Person, letters: Any) -> None:
+        assert await anna.patch(ME, {"email": OLD}) == user(anna, OLD)
+        assert await letters() == []

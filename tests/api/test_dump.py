@@ -1,0 +1,126 @@
+"""Nothing in the database can be used to sign in, activate or reset, whoever reads all of it (trust 18)."""
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+
+from tests.conftest import PASSWORD, Person, in_mode, post
+from tests.links import (
+    ACTIVATION,
+    ASKED_AT,
+    DONE,
+    EMAIL_CHANGE,
+    ENDPOINTS,
+    NEW_PASSWORD,
+    PASSWORD_RESET,
+    USERNAME_RESET,
+    activated,
+    asked_by,
+    confirm,
+    link,
+    register,
+)
+
+pytestmark = in_mode("activation")
+
+
+def columns(database: Any) -> Iterator[tuple[str, Any]]:
+    """Every value of every table, with the place where it stands."""
+    tables = database.execute("select tablename as name from pg_tables where schemaname = 'public'").fetchall()
+    assert len(tables) > 5
+    for table in tables:
+        for row in database.execute(f"select * from {table['name']}").fetchall():
+            yield from ((f"{table['name']}.{name}", value) for name, value in row.items())
+
+
+def written(value: Any) -> set[str]:
+    """The ways in which a stored value might be written as a token."""
+    if not isinstance(value, bytes):
+        return {str(value), *str(value).split("$")} - {""}
+    hexadecimal = value.hex()
+    text = base64.urlsafe_b64encode(value).decode()
+    return {hexadecimal, hexadecimal[:40], text, text.rstrip("=")}
+
+
+async def opens(client: TestClient, uid: str, word: str) -> list[str]:
+    """Where `word` is taken, as whatever kind of token or password it might be."""
+    found = []
+    for keyword in ("Bearer", "Token"):
+        headers = {"Authorization": f"{keyword} {word.encode('unicode_escape').decode()}"}
+        if (await client.get("/auth/users/me/", headers=headers)).status == 200:
+            found.append(keyword)
+    for name, field in (("refresh", "refresh"), ("verify", "token"), ("blacklist", "refresh")):
+        if (await post(client, f"/auth/jwt/{name}/", **{field: word}))[0] == 200:
+            found.append(name)
+    for path, more in ENDPOINTS.items():
+        if (await post(client, path, uid=uid, token=word, **more))[0] != 400:
+            found.append(path)
+    for path in ("/auth/jwt/create/", "/auth/token/login/"):
+        if (await post(client, path, username="anna", password=word))[0] == 200:
+            found.append(path)
+    return found
+
+
+async def everything(client: TestClient, letters: Any) -> tuple[Person, list[str]]:
+    """An account that has been through it all, and all that was ever given to it to prove itself with."""
+    anna = await activated(client, letters)
+    first = await asked_by(anna, letters, PASSWORD_RESET)
+    assert await confirm(client, PASSWORD_RESET, first, new_password=PASSWORD) == DONE
+    anna = await Person(client, "anna", anna.id).sign_in()
+    _, answer = await post(client, "/auth/token/login/", username="anna", password=PASSWORD)
+    proofs = [*anna.tokens.values(), answer["auth_token"], first["token"]]
+    for kind in (EMAIL_CHANGE, PASSWORD_RESET, USERNAME_RESET):
+        proofs.append((await asked_by(anna, letters, kind))["token"])
+    await register(client, "boris")
+    proofs.append((await link(letters, "boris@example.com"))["token"])
+    return anna, [*proofs, PASSWORD, NEW_PASSWORD]
+
+
+async def queue_again(anna: Person) -> None:
+    """Letters that wait, with and without links."""
+    for kind in (PASSWORD_RESET, USERNAME_RESET):
+        assert await post(anna.client, ASKED_AT[kind], email="anna@example.com") == DONE
+    assert await post(anna.client, ASKED_AT[ACTIVATION], email="boris@example.com") == DONE
+    assert (await anna.patch("/auth/users/me/", {"email": "other@example.com"}))[0] == 200
+    await register(anna.client, "clara")
+
+
+async def test_no_proof_is_stored_in_any_form(client: TestClient, letters: Any, database: Any) -> None:
+    anna, proofs = await everything(client, letters)
+    await queue_again(anna)
+    seen = 0
+    for place, value in columns(database):
+        seen += 1
+        for proof in proofs:
+            assert proof not in str(value), place
+            assert not isinstance(value, bytes) or proof.encode() not in value, place
+            assert not (written(value) & {proof}), place
+    assert seen > 50
+
+
+async def test_nothing_that_is_stored_opens_anything(client: TestClient, letters: Any, database: Any) -> None:
+    anna, _ = await everything(client, letters)
+    await queue_again(anna)
+    uid = base64.urlsafe_b64encode(str(anna.id).encode()).decode()
+    assert await opens(client, uid, anna.tokens["access"]) == ["Bearer", "verify"], (
+        "the test would not notice what opens"
+    )
+    words = {word: place for place, value in columns(database) for word in written(value)}
+    assert len(words) > 30
+    for word, place in words.items():
+        assert await opens(client, uid, word) == [], place
+    assert (await anna.get("/auth/users/me/"))[0] == 200
+
+
+@pytest.mark.parametrize("sent", [True, False], ids=["sent", "waiting"])
+async def test_the_queue_holds_no_link(client: TestClient, letters: Any, database: Any, sent: bool) -> None:
+    await register(client)
+    before = str(list(columns(database)))
+    (letter,) = await letters()
+    held = before if not sent else str(list(columns(database)))
+    assert letter.uid_and_token["token"] not in held
+    assert letter.link not in held
+    assert database.execute("select from letters").fetchall() == []

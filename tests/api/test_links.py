@@ -1,0 +1,216 @@
+"""The tokens of letters: one purpose, one use, an end; one at a time for each purpose (contract 11.8, trust 14, 26)."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import psycopg
+import pytest
+from aiohttp.test_utils import TestClient
+
+from tests.conftest import PASSWORD, Person, in_mode, post
+from tests.links import (
+    ACTIVATION,
+    ASKED_AT,
+    DONE,
+    EMAIL_CHANGE,
+    ENDPOINTS,
+    INVALID_TOKEN,
+    KINDS,
+    PASSWORD_RESET,
+    STALE,
+    TAKEN_AT,
+    USERNAME_RESET,
+    activated,
+    asked,
+    asked_by,
+    confirm,
+    link,
+    register,
+)
+
+pytestmark = in_mode("activation")
+
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+@every_kind
+async def test_a_token_is_taken_where_its_kind_is_and_nowhere_else(client: TestClient, letters: Any, kind: str) -> None:
+    given = await asked(client, letters, kind)
+    for path, more in ENDPOINTS.items():
+        if path != TAKEN_AT[kind]:
+            assert await post(client, path, **given, **more) == INVALID_TOKEN, path
+    assert await confirm(client, kind, given) == DONE
+
+
+@every_kind
+async def test_a_token_works_once(client: TestClient, letters: Any, kind: str) -> None:
+    given = await asked(client, letters, kind)
+    assert await confirm(client, kind, given) == DONE
+    # An activation says that it has been done; the others' tokens are no more.
+    again = await confirm(client, kind, given, **({"new_username": "anna.2"} if kind == USERNAME_RESET else {}))
+    assert again == (STALE if kind == ACTIVATION else INVALID_TOKEN)
+
+
+@every_kind
+async def test_of_twenty_who_confirm_at_once_one_succeeds(client: TestClient, letters: Any, kind: str) -> None:
+    given = await asked(client, letters, kind)
+    more = [{"new_username": f"anna.{number}"} if kind == USERNAME_RESET else {} for number in range(20)]
+    answers = await asyncio.gather(*(confirm(client, kind, given, **each) for each in more))
+    assert Counter(status for status, _ in answers) == {204: 1, 403 if kind == ACTIVATION else 400: 19}
+
+
+@every_kind
+async def test_a_token_that_expired_is_no_good(client: TestClient, letters: Any, database: Any, kind: str) -> None:
+    given = await asked(client, letters, kind)
+    database.execute("update one_time_tokens set expires_at = now() - interval '1 second'")
+    assert await confirm(client, kind, given) == INVALID_TOKEN
+
+
+@every_kind
+async def test_a_token_lives_for_three_days(client: TestClient, letters: Any, database: Any, kind: str) -> None:
+    await asked(client, letters, kind)
+    ends = database.execute("select expires_at - now() as life from one_time_tokens where purpose = %s", [kind])
+    assert abs(ends.fetchall()[0]["life"].total_seconds() - 259_200) < 60
+
+
+@every_kind
+async def test_a_token_dies_with_the_next_of_its_kind(client: TestClient, letters: Any, kind: str) -> None:
+    first = await asked(client, letters, kind)
+    anna = Person(client, "anna") if kind == ACTIVATION else await Person(client, "anna").sign_in()
+    second = await asked_by(anna, letters, kind)
+    assert first["token"] != second["token"]
+    assert await confirm(client, kind, first) == INVALID_TOKEN
+    assert await confirm(client, kind, second) == DONE
+
+
+async def test_a_token_outlives_letters_of_other_kinds(client: TestClient, letters: Any) -> None:
+    given = await asked(client, letters, PASSWORD_RESET)
+    anna = await Person(client, "anna").sign_in()
+    await asked_by(anna, letters, EMAIL_CHANGE)
+    assert await confirm(client, USERNAME_RESET, await asked_by(anna, letters, USERNAME_RESET)) == DONE
+    assert await confirm(client, PASSWORD_RESET, given) == DONE
+
+
+@every_kind
+@pytest.mark.parametrize("change", ["password = '!'", "email = 'else@example.com'"])
+async def test_a_token_dies_with_the_password_and_with_the_address_whoever_changes_them(
+    client: TestClient, letters: Any, database: Any, kind: str, change: str
+) -> None:
+    given = await asked(client, letters, kind)
+    database.execute(f"update users set {change}")
+    assert await confirm(client, kind, given) == INVALID_TOKEN
+
+
+@pytest.mark.parametrize("kind", [EMAIL_CHANGE, PASSWORD_RESET, USERNAME_RESET])
+async def test_a_token_dies_with_a_password_that_its_owner_changes(client: TestClient, letters: Any, kind: str) -> None:
+    given = await asked(client, letters, kind)
+    anna = await Person(client, "anna").sign_in()
+    change = {"current_password": PASSWORD, "new_password": "another one of hers"}
+    assert await anna.post("/auth/users/set_password/", change) == DONE
+    assert await confirm(client, kind, given) == INVALID_TOKEN
+
+
+@pytest.mark.parametrize("kind", [PASSWORD_RESET, USERNAME_RESET])
+async def test_a_token_dies_with_a_new_address_that_is_confirmed(client: TestClient, letters: Any, kind: str) -> None:
+    given = await asked(client, letters, kind)
+    anna = await Person(client, "anna").sign_in()
+    assert await confirm(client, EMAIL_CHANGE, await asked_by(anna, letters, EMAIL_CHANGE)) == DONE
+    assert await confirm(client, kind, given) == INVALID_TOKEN
+
+
+@pytest.mark.parametrize("kind", [EMAIL_CHANGE, PASSWORD_RESET, USERNAME_RESET])
+async def test_a_token_outlives_sign_ins_and_another_name(client: TestClient, letters: Any, kind: str) -> None:
+    given = await asked(client, letters, kind)
+    anna = await Person(client, "anna").sign_in()
+    assert (await post(client, "/auth/token/login/", username="anna", password=PASSWORD))[0] == 200
+    named = {"new_username": "anna.k", "current_password": PASSWORD}
+    assert await anna.post("/auth/users/set_username/", named) == DONE
+    assert await confirm(client, kind, given) == DONE
+
+
+@every_kind
+async def test_a_token_is_one_accounts(client: TestClient, letters: Any, kind: str) -> None:
+    await register(client, "boris")
+    theirs = await link(letters, "boris@example.com")
+    given = await asked(client, letters, kind)
+    assert await confirm(client, kind, given | {"uid": theirs["uid"]}) == INVALID_TOKEN
+    assert await confirm(client, kind, given) == DONE
+
+
+@every_kind
+async def test_looking_at_the_endpoint_uses_up_nothing(client: TestClient, letters: Any, kind: str) -> None:
+    given = await asked(client, letters, kind)
+    for method in ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"):
+        response = await client.request(method, TAKEN_AT[kind], params=given, json=given | ENDPOINTS[TAKEN_AT[kind]])
+        assert response.status == 401
+    assert await confirm(client, kind, given) == DONE
+
+
+@every_kind
+async def test_a_token_of_a_letter_opens_no_other_door(client: TestClient, letters: Any, kind: str) -> None:
+    token = (await asked(client, letters, kind))["token"]
+    for keyword in ("Bearer", "JWT", "Token"):
+        response = await client.get("/auth/users/me/", headers={"Authorization": f"{keyword} {token}"})
+        assert response.status == 401
+    for path, name in (("refresh", "refresh"), ("verify", "token"), ("blacklist", "refresh")):
+        assert (await post(client, f"/auth/jwt/{path}/", **{name: token}))[0] == 401
+
+
+async def test_no_token_of_a_sign_in_passes_for_a_letters(client: TestClient, letters: Any) -> None:
+    anna = await activated(client, letters)
+    _, answer = await post(client, "/auth/token/login/", username="anna", password=PASSWORD)
+    given = await asked_by(anna, letters, PASSWORD_RESET)
+    for token in (*anna.tokens.values(), answer["auth_token"]):
+        for path, more in ENDPOINTS.items():
+            assert await post(client, path, uid=given["uid"], token=token, **more) == INVALID_TOKEN
+
+
+def waits_for_a_lock(database: Any) -> bool:
+    waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    return bool(database.execute(waiting).fetchall())
+
+
+@every_kind
+async def test_a_password_that_changes_at_the_same_moment_is_no_deadlock(
+    client: TestClient, letters: Any, database: Any, database_url: str, kind: str
+) -> None:
+    given = await asked(client, letters, kind)
+    with psycopg.connect(database_url) as other:
+        other.execute("select from users for no key update")
+        under_way = asyncio.create_task(confirm(client, kind, given))
+        async with asyncio.timeout(10):
+            while not waits_for_a_lock(database):
+                await asyncio.sleep(0.01)
+        await asyncio.to_thread(other.execute, "update users set password = '!'")
+    assert await under_way == INVALID_TOKEN
+
+
+async def test_the_first_of_two_letters_that_nobody_sent_yet_is_withdrawn(client: TestClient, letters: Any) -> None:
+    anna = await activated(client, letters)
+    for kind in (PASSWORD_RESET, USERNAME_RESET):
+        for _ in range(3):
+            assert await post(client, ASKED_AT[kind], email="anna@example.com") == DONE
+        sent = [letter.link for letter in await letters()]
+        assert len(sent) == 1, kind
+    for address in ("one@example.com", "two@example.com"):
+        assert (await anna.patch("/auth/users/me/", {"email": address}))[0] == 200
+    linked = [letter.to for letter in await letters() if letter.link]
+    assert linked == ["two@example.com"]
+
+
+@pytest.mark.parametrize("change", ["update users set password = '!'", "delete from one_time_tokens"])
+async def test_a_letter_whose_link_died_before_it_was_sent_is_withdrawn(
+    client: TestClient, letters: Any, database: Any, change: str
+) -> None:
+    await register(client)
+    database.execute(change)
+    assert [letter for letter in await letters() if letter.link] == []
+
+
+async def test_a_letter_to_an_account_that_is_gone_is_withdrawn(
+    client: TestClient, letters: Any, database: Any
+) -> None:
+    await register(client)
+    database.execute("delete from users")
+    assert await letters() == []

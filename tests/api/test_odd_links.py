@@ -1,0 +1,84 @@
+"""What is no uid and no token: a clear 400, nothing else (contract 4.3, 9, 11.18)."""
+
+import base64
+import io
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+
+from tests.conftest import in_mode, post
+from tests.links import DONE, ENDPOINTS, INVALID_TOKEN, INVALID_UID, KINDS, asked, confirm
+
+pytestmark = in_mode("activation")
+
+every_kind = pytest.mark.parametrize("kind", KINDS)
+every_endpoint = pytest.mark.parametrize("path", ENDPOINTS)
+
+
+def text(uid: str) -> str:
+    return base64.urlsafe_b64encode(uid.encode()).rstrip(b"=").decode()
+
+
+ODD_UIDS = [
+    *(1, 0, -1, 1.5, 10**60, "MA", "=", "====", "é", "A", "MQ" * 200, "x" * 1_000_000),
+    *map(text, ("-1", "+1", " 1", "1.0", "1e1", "0x1", "٣", "1\0", "1'", "9" * 19, "9" * 20, "9" * 150, str(2**63))),
+    "999999999",
+]
+NOT_TEXT = "Not a valid string."
+
+
+@every_endpoint
+async def test_a_uid_that_names_nobody_is_invalid(client: TestClient, path: str) -> None:
+    for uid in ODD_UIDS:
+        assert await post(client, path, uid=uid, token="x", **ENDPOINTS[path]) == INVALID_UID, str(uid)[:40]
+
+
+@every_endpoint
+@pytest.mark.parametrize(
+    ("odd", "fault"),
+    [
+        (True, NOT_TEXT),
+        ([], NOT_TEXT),
+        ({}, NOT_TEXT),
+        (None, "This field may not be null."),
+        ("NDI\0", "Null characters are not allowed."),
+        ("\ud800", "Surrogate characters are not allowed: U+D800."),
+    ],
+)
+async def test_a_uid_or_token_that_is_no_text_is_a_field_error(
+    client: TestClient, path: str, odd: Any, fault: str
+) -> None:
+    given = ENDPOINTS[path]
+    assert await post(client, path, uid=odd, token=odd, **given) == (400, {"uid": [fault], "token": [fault]})
+
+
+@every_kind
+async def test_a_uid_is_read_through_padding_and_foreign_characters_and_a_token_is_not(
+    client: TestClient, letters: Any, kind: str
+) -> None:
+    given = await asked(client, letters, kind)
+    uid, token = given["uid"], given["token"]
+    for odd in (
+        1,
+        0,
+        1.5,
+        10**60,
+        "é",
+        "x" * 1_000_000,
+        f"{token}=",
+        f"{token}.",
+        f"a{token}",
+        token[:-1],
+        token.upper(),
+    ):
+        assert await confirm(client, kind, given | {"token": odd}) == INVALID_TOKEN, str(odd)[:60]
+    for odd in (f"{uid}=", f"{uid}==", f"{uid}====", f"!{uid}", f"é{uid[0]}.{uid[1:]}\n", f" {uid} "):
+        assert await confirm(client, kind, {"uid": odd, "token": "x"}) == INVALID_TOKEN, odd
+    assert await confirm(client, kind, {"uid": f"{uid[0]}*{uid[1:]}==", "token": f" {token}\n"}) == DONE
+
+
+@every_endpoint
+async def test_a_body_of_more_than_a_megabyte_is_refused(client: TestClient, path: str) -> None:
+    sent = io.BytesIO(b'{"uid": "%s"}' % (b"x" * 1_100_000))
+    assert (await client.post(path, data=sent, headers={"Content-Type": "application/json"})).status == 413

@@ -1,0 +1,266 @@
+"""What a site switches on or off, each under the contract's name (contract 7.1, 12)."""
+
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+
+from tests.conftest import MODES, PASSWORD, Person, in_mode, post
+from tests.links import (
+    ASKED_AT,
+    DONE,
+    EMAIL_CHANGE,
+    INVALID_TOKEN,
+    INVALID_UID,
+    KINDS,
+    TAKEN_AT,
+    USERNAME_RESET,
+    asked,
+    confirm,
+    link,
+    register,
+)
+
+CREATE, LOGIN, ME = "/auth/jwt/create/", "/auth/token/login/", "/auth/users/me/"
+ANNA = "anna@example.com"
+NO_ACCOUNT = (401, {"detail": "No active account found with the given credentials"})
+NO_LOGIN = (400, {"non_field_errors": ["Unable to log in with provided credentials."]})
+FORBIDDEN = (403, {"detail": "You do not have permission to perform this action."})
+NOT_FOUND = (404, {"detail": "Not found."})
+NO_EMAIL = (400, ["User with given email does not exist."])
+REQUIRED = ["This field is required."]
+BLANK = ["This field may not be blank."]
+TAKEN_EMAIL = ["A user with that email already exists."]
+
+by_email = in_mode("default", login_field="email")
+by_either = in_mode("default", login_field="either")
+
+
+async def sign_in(client: TestClient, **given: str) -> tuple[int, Any]:
+    """Sign in at both doors, which must agree: jwt/create's answer."""
+    status, answer = await post(client, CREATE, password=PASSWORD, **given)
+    also, _ = await post(client, LOGIN, password=PASSWORD, **given)
+    assert (status, also) in ((200, 200), (401, 400), (400, 400))
+    return status, answer
+
+
+class TestHideUsers:
+    @in_mode("default")
+    async def test_on_others_do_not_exist(self, anna: Person, boris: Person) -> None:
+        assert [user["id"] for user in (await anna.get("/auth/users/"))[1]] == [anna.id]
+        for method in ("GET", "PUT", "PATCH", "DELETE"):
+            for user_id in (boris.id, 999_999_999):
+                assert await anna.ask(method, f"/auth/users/{user_id}/") == NOT_FOUND
+
+    @in_mode("default", hide_users=False)
+    async def test_off_everybody_lists_everybody_and_others_are_forbidden(
+        self, anna: Person, boris: Person, staff: Person
+    ) -> None:
+        status, users = await anna.get("/auth/users/")
+        assert (status, [user["username"] for user in users]) == (200, ["anna", "boris", "sofia"])
+        assert set(users[0]) == {"email", "id", "username"}
+        for method in ("GET", "PUT", "PATCH", "DELETE"):
+            assert await anna.ask(method, f"/auth/users/{boris.id}/", json={"email": "x"}) == FORBIDDEN
+            assert await anna.ask(method, "/auth/users/999999999/") == NOT_FOUND
+        assert (await staff.get(f"/auth/users/{boris.id}/"))[0] == 200
+        assert (await anna.get(f"/auth/users/{anna.id}/"))[0] == 200
+
+    @in_mode("default", hide_users=False)
+    async def test_off_the_list_is_paged_and_shows_who_is_deactivated_to_staff_alone(
+        self, anna: Person, boris: Person, staff: Person
+    ) -> None:
+        assert (await staff.patch(f"/auth/users/{boris.id}/", {"is_active": False}))[0] == 200
+        assert [user["id"] for user in (await anna.get("/auth/users/"))[1]] == [anna.id, staff.id]
+        assert [user["id"] for user in (await staff.get("/auth/users/?limit=2"))[1]] == [anna.id, boris.id]
+        assert [user["id"] for user in (await anna.get(f"/auth/users/?after={anna.id}"))[1]] == [staff.id]
+
+
+class TestLoginByUsername:
+    @in_mode()
+    async def test_an_address_signs_nobody_in(self, client: TestClient, database: Any) -> None:
+        await register(client, re_password=PASSWORD)
+        database.execute("update users set is_active = true")
+        assert (await sign_in(client, username="anna"))[0] == 200
+        assert await sign_in(client, username=ANNA) == NO_ACCOUNT
+        assert await sign_in(client, email=ANNA) == (400, {"username": REQUIRED})
+
+
+class TestLoginByEmail:
+    @by_email
+    async def test_the_address_signs_in_in_any_case_and_the_name_does_not(self, client: TestClient) -> None:
+        await register(client)
+        for address in (ANNA, "ANNA@Example.Com", f" {ANNA} "):
+            assert (await sign_in(client, email=address))[0] == 200
+        for other in ("anna", "nobody@example.com", "x" * 300):
+            assert await sign_in(client, email=other) == NO_ACCOUNT
+        assert await sign_in(client, username="anna") == (400, {"email": REQUIRED})
+        assert await post(client, CREATE, email="", password="") == (400, {"email": BLANK, "password": BLANK})
+        assert await post(client, LOGIN, email="", password="") == (400, {"email": BLANK, "password": BLANK})
+        assert await post(client, LOGIN, username="anna", password=PASSWORD) == NO_LOGIN
+
+    @by_email
+    async def test_accounts_without_an_address_are_signed_in_by_none(self, client: TestClient, database: Any) -> None:
+        await register(client)
+        database.execute("update users set email = ''")
+        assert await post(client, LOGIN, password=PASSWORD) == NO_LOGIN
+        assert await sign_in(client, email=ANNA) == NO_ACCOUNT
+
+    @by_email
+    async def test_registration_needs_an_address(self, client: TestClient) -> None:
+        given = {"username": "anna", "password": PASSWORD}
+        assert await post(client, "/auth/users/", **given) == (400, {"email": REQUIRED})
+        assert await post(client, "/auth/users/", **given, email="") == (400, {"email": BLANK})
+        assert (await post(client, "/auth/users/", **given, email="A@EXAMPLE.com"))[1]["email"] == "A@example.com"
+
+    @pytest.mark.parametrize("method", ["PUT", "PATCH"])
+    @by_email
+    async def test_the_address_is_read_only_in_the_user_object(self, client: TestClient, method: str) -> None:
+        anna = await self.signed_in(client)
+        same = (200, {"email": ANNA, "id": anna.id, "username": "anna"})
+        for odd in ("new@example.com", "", None, "x"):
+            assert await anna.ask(method, ME, json={"email": odd}) == same
+        assert await anna.get(ME) == same
+
+    @by_email
+    async def test_set_username_sets_the_address(self, client: TestClient, letters: Any) -> None:
+        anna = await self.signed_in(client)
+        await register(client, "boris")
+        path = "/auth/users/set_username/"
+        given = {"new_email": "new@example.com", "current_password": PASSWORD}
+        assert await anna.post(path, {"new_username": "x"}) == (
+            400,
+            {"new_email": REQUIRED, "current_password": REQUIRED},
+        )
+        assert await anna.post(path, given | {"new_email": "BORIS@example.com"}) == (400, {"new_email": TAKEN_EMAIL})
+        assert await anna.post(path, given | {"new_email": ""}) == (400, {"new_email": BLANK})
+        assert await anna.post(path, given) == DONE
+        assert (await anna.get(ME))[1]["email"] == "new@example.com"
+        assert [letter.to for letter in await letters()] == [ANNA]
+        assert (await sign_in(client, email="new@example.com"))[0] == 200
+
+    @by_email
+    async def test_reset_username_sets_the_address(self, client: TestClient, letters: Any) -> None:
+        await register(client)
+        assert await post(client, ASKED_AT[USERNAME_RESET], email=ANNA) == DONE
+        given = await link(letters, ANNA)
+        path = TAKEN_AT[USERNAME_RESET]
+        assert await post(client, path, **given) == (400, {"new_email": REQUIRED})
+        assert await post(client, path, **given, new_email=ANNA) == (400, {"new_email": TAKEN_EMAIL})
+        assert await post(client, path, new_email="new@example.com") == INVALID_UID
+        assert await post(client, path, **given | {"token": "x"}, new_email="new@example.com") == INVALID_TOKEN
+        assert await post(client, path, **given, new_email="new@example.com") == DONE
+        assert (await sign_in(client, email="new@example.com"))[0] == 200
+
+    @in_mode("default", login_field="email", set_username_retype=True, username_reset_confirm_retype=True)
+    async def test_the_address_is_asked_for_twice_as_the_name_would_be(self, client: TestClient, letters: Any) -> None:
+        anna = await self.signed_in(client)
+        mismatch = (400, {"non_field_errors": ["The two username fields didn't match."]})
+        given = {"new_email": "new@example.com", "current_password": PASSWORD}
+        assert await anna.post("/auth/users/set_username/", given) == (400, {"re_new_email": REQUIRED})
+        assert await anna.post("/auth/users/set_username/", given | {"re_new_email": ANNA}) == mismatch
+        assert await post(client, TAKEN_AT[USERNAME_RESET], **given, re_new_email=ANNA) == mismatch
+        assert await anna.post("/auth/users/set_username/", given | {"re_new_email": "new@example.com"}) == DONE
+
+    @in_mode("activation", login_field="email")
+    async def test_where_accounts_are_activated_the_new_address_waits(self, client: TestClient, letters: Any) -> None:
+        user = await register(client)
+        assert await confirm(client, "activation", await link(letters, ANNA)) == DONE
+        anna = Person(client, "anna", user["id"], (await sign_in(client, email=ANNA))[1])
+        given = {"new_email": "new@example.com", "current_password": PASSWORD}
+        assert await anna.post("/auth/users/set_username/", given) == DONE
+        assert (await sign_in(client, email="new@example.com")) == NO_ACCOUNT
+        assert await confirm(client, EMAIL_CHANGE, await link(letters, "new@example.com")) == DONE
+        assert (await sign_in(client, email="new@example.com"))[0] == 200
+
+    async def signed_in(self, client: TestClient) -> Person:
+        user = await register(client)
+        status, tokens = await sign_in(client, email=ANNA)
+        assert status == 200
+        return Person(client, "anna", user["id"], tokens)
+
+
+class TestLoginByEither:
+    @by_either
+    async def test_name_and_address_sign_in_under_the_name_of_username(self, anna: Person) -> None:
+        for login in ("anna", "ANNA", ANNA, "Anna@EXAMPLE.com"):
+            assert (await sign_in(anna.client, username=login))[0] == 200
+        for login in ("nobody", "nobody@example.com"):
+            assert await sign_in(anna.client, username=login) == NO_ACCOUNT
+        assert await sign_in(anna.client, email=ANNA) == (400, {"username": REQUIRED})
+
+    @by_either
+    async def test_the_account_whose_address_it_is_comes_before_one_that_is_called_so(
+        self, anna: Person, client: TestClient
+    ) -> None:
+        await register(client, ANNA, email="", password="a phrase of somebody else")
+        status, tokens = await sign_in(client, username=ANNA)
+        assert (status, await Person(client, "anna", anna.id, tokens).get(ME)) == (200, await anna.get(ME))
+        theirs = {"username": ANNA, "password": "a phrase of somebody else"}
+        assert await post(client, CREATE, **theirs) == NO_ACCOUNT
+
+    @by_either
+    async def test_an_empty_address_is_nobodys(self, client: TestClient) -> None:
+        await register(client, email="")
+        assert await post(client, LOGIN, password=PASSWORD) == NO_LOGIN
+        assert (await sign_in(client, username="anna"))[0] == 200
+
+    @by_either
+    async def test_the_address_can_be_edited_and_the_name_be_set(self, anna: Person) -> None:
+        assert (await anna.patch(ME, {"email": "new@example.com"}))[1]["email"] == "new@example.com"
+        given = {"new_username": "anna.k", "current_password": PASSWORD}
+        assert await anna.post("/auth/users/set_username/", given) == DONE
+
+    @pytest.mark.parametrize("login", ["anna", ANNA, "nobody", "nobody@example.com"])
+    @by_either
+    async def test_every_sign_in_costs_one_hash(self, anna: Person, hashes: Any, login: str) -> None:
+        hashes.clear()
+        await post(anna.client, CREATE, username=login, password="wrong one")
+        assert hashes["run"] == 1
+
+
+shown_by_either = pytest.mark.parametrize(
+    "settings",
+    [MODES["activation"] | {f"{noun}_reset_show_email_not_found": True} for noun in ("password", "username")],
+    indirect=True,
+    ids=["by the password's", "by the username's"],
+)
+
+
+class TestShownEmails:
+    @pytest.mark.parametrize("path", ASKED_AT.values())
+    @in_mode("activation")
+    async def test_off_an_unknown_address_answers_as_a_known_one(self, client: TestClient, path: str) -> None:
+        assert await post(client, path, email="nobody@example.com") == DONE
+
+    @pytest.mark.parametrize("kind", ASKED_AT)
+    @shown_by_either
+    async def test_either_one_shows_it_at_all_three(self, client: TestClient, letters: Any, kind: str) -> None:
+        await asked(client, letters, kind)
+        for address in ("nobody@example.com", "anna@example.org"):
+            assert await post(client, ASKED_AT[kind], email=address) == NO_EMAIL
+        assert await post(client, ASKED_AT[kind], email="ANNA@example.com") == DONE
+        assert [letter.to for letter in await letters()] == [ANNA]
+
+    @pytest.mark.parametrize("kind", ASKED_AT)
+    @shown_by_either
+    async def test_an_account_that_may_not_have_the_letter_is_shown_as_an_unknown_one(
+        self, client: TestClient, letters: Any, database: Any, kind: str
+    ) -> None:
+        await asked(client, letters, kind)
+        database.execute("update users set is_active = false")
+        assert await post(client, ASKED_AT[kind], email=ANNA) == NO_EMAIL
+
+    @in_mode("default", password_reset_show_email_not_found=True)
+    async def test_where_nothing_waits_resending_answers_as_ever(self, anna: Person) -> None:
+        for address in (ANNA, "nobody@example.com"):
+            assert await post(anna.client, ASKED_AT["activation"], email=address) == (400, None)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@in_mode("activation", password_reset_timeout=600)
+async def test_a_link_lives_as_long_as_the_setting_says(
+    client: TestClient, letters: Any, database: Any, kind: str
+) -> None:
+    await asked(client, letters, kind)
+    ends = database.execute("select expires_at - now() as life from one_time_tokens where purpose = %s", [kind])
+    assert abs(ends.fetchall()[0]["life"].total_seconds() - 600) < 60

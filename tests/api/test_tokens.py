@@ -1,0 +1,252 @@
+"""The API token: one string for each account, the same at every login until something ends it (contract 2, 11.23)."""
+
+import asyncio
+import re
+from typing import Any
+
+import bcrypt
+import pytest
+from aiohttp.test_utils import TestClient
+
+from tests.conftest import PASSWORD, Person, in_mode, post
+from tests.links import DONE, NEW_PASSWORD, PASSWORD_RESET, asked_by, confirm
+
+LOGIN, LOGOUT = "/auth/token/login/", "/auth/token/logout/"
+FAILED = (400, {"non_field_errors": ["Unable to log in with provided credentials."]})
+UNKNOWN = (401, {"detail": "Invalid token."})
+ME = "/auth/users/me/"
+
+
+async def log_in(client: TestClient, username: str = "anna", password: str = PASSWORD) -> str:
+    status, answer = await post(client, LOGIN, username=username, password=password)
+    assert (status, list(answer)) == (200, ["auth_token"])
+    token: str = answer["auth_token"]
+    return token
+
+
+async def use(client: TestClient, token: str, method: str = "GET", path: str = ME, **says: Any) -> tuple[int, Any]:
+    headers = {"Authorization": f"Token {token}"}
+    async with client.request(method, path, headers=headers, **says) as response:
+        return response.status, await response.json() if await response.read() else None
+
+
+@in_mode("default", "retype", user_create_password_retype=False)
+async def test_login_answers_the_same_forty_digits_each_time(anna: Person) -> None:
+    token = await log_in(anna.client)
+    assert re.fullmatch("[0-9a-f]{40}", token)
+    assert [await log_in(anna.client, name) for name in ("anna", "ANNA", "ａｎｎａ")] == [token] * 3
+    assert await use(anna.client, token) == await anna.get(ME)
+
+
+async def test_everybody_has_a_token_of_their_own(anna: Person, boris: Person) -> None:
+    tokens = {await log_in(anna.client, name) for name in ("anna", "boris")}
+    assert len(tokens) == 2
+
+
+async def test_many_logins_at_once_answer_the_same_token(anna: Person, database: Any) -> None:
+    tokens = await asyncio.gather(*(log_in(anna.client) for _ in range(20)))
+    assert len(set(tokens)) == 1
+    assert len(database.execute("select from api_tokens").fetchall()) == 1
+    assert (await use(anna.client, tokens[0]))[0] == 200
+
+
+@pytest.mark.parametrize("keyword", ["Token", "token", "TOKEN", " Token ", "Token   "])
+async def test_the_keyword_is_known_in_any_case(anna: Person, keyword: str) -> None:
+    token = await log_in(anna.client)
+    response = await anna.client.get(ME, headers={"Authorization": f"{keyword} {token}"})
+    assert response.status == 200
+
+
+async def test_a_token_written_otherwise_is_unknown(anna: Person) -> None:
+    token = await log_in(anna.client)
+    for odd in (token.upper(), token[:-1], f"{token}0", f"{token}=", "0" * 40, "é" * 40, f"0x{token}"):
+        assert await use(anna.client, odd) == UNKNOWN, odd
+
+
+async def test_a_token_enters_every_door_of_its_account(anna: Person) -> None:
+    token = await log_in(anna.client)
+    profile = await anna.profile()
+    assert (await use(anna.client, token, path="/api/accounts/all-profiles"))[0] == 200
+    edited = await use(
+        anna.client, token, "PATCH", f"/api/accounts/profile/{profile['id']}", json={"location": "Lisbon"}
+    )
+    assert (edited[0], edited[1]["location"]) == (200, "Lisbon")
+    password = {"current_password": PASSWORD}
+    assert await use(anna.client, token, "DELETE", ME, json=password) == DONE
+    assert await use(anna.client, token) == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"username": "anna"},
+        {"password": PASSWORD},
+        {"username": "anna", "password": "wrong one"},
+        {"username": "nobody", "password": PASSWORD},
+        {"username": "anna@example.com", "password": PASSWORD},
+        {"email": "anna@example.com", "password": PASSWORD},
+        {"username": "anna", "password": f"{PASSWORD} "},
+        {"username": "boris", "password": PASSWORD},
+        {"username": "unusable", "password": "!"},
+    ],
+)
+async def test_every_login_that_fails_looks_the_same_and_costs_one_hash(
+    anna: Person, boris: Person, database: Any, hashes: Any, given: dict[str, str]
+) -> None:
+    database.execute("update users set is_active = false where username = 'boris'")
+    database.execute("insert into users (username, password) values ('unusable', '!')")
+    hashes.clear()
+    assert await post(anna.client, LOGIN, **given) == FAILED
+    assert hashes["run"] == 1
+    assert database.execute("select from api_tokens where hash is not null").fetchall() == []
+
+
+BLANK = ["This field may not be blank."]
+NULL = ["This field may not be null."]
+
+
+@pytest.mark.parametrize(
+    ("given", "faults"),
+    [
+        ({"username": "", "password": ""}, {"username": BLANK, "password": BLANK}),
+        ({"username": None, "password": None}, {"username": NULL, "password": NULL}),
+        ({"username": [], "password": True}, dict.fromkeys(("username", "password"), ("Not a valid string.",))),
+        ({"password": "a\0"}, {"password": ["Null characters are not allowed."]}),
+        ({"password": "x" * 4097}, {"password": ["Ensure this field has no more than 4096 bytes."]}),
+    ],
+)
+async def test_a_field_that_cannot_be_is_a_field_error(
+    client: TestClient, hashes: Any, given: dict[str, Any], faults: dict[str, Any]
+) -> None:
+    assert await post(client, LOGIN, **given) == (400, {name: list(texts) for name, texts in faults.items()})
+    assert hashes["run"] == 0
+
+
+async def test_a_form_logs_in_as_well(anna: Person) -> None:
+    response = await anna.client.post(LOGIN.rstrip("/"), data={"username": "anna", "password": PASSWORD})
+    assert (response.status, await response.json()) == (200, {"auth_token": await log_in(anna.client)})
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("by", ["token", "session"])
+async def test_logout_ends_the_token_and_the_next_login_makes_another(anna: Person, boris: Person, by: str) -> None:
+    token, theirs = await log_in(anna.client), await log_in(anna.client, "boris")
+    if by == "token":
+        assert await use(anna.client, token, "POST", LOGOUT) == DONE
+    else:
+        assert await anna.post(LOGOUT) == DONE
+    assert await use(anna.client, token) == UNKNOWN
+    assert (await use(anna.client, theirs))[0] == 200
+    assert (await anna.get(ME))[0] == 200, "logout ends the token alone"
+    fresh = await log_in(anna.client)
+    assert fresh != token
+    assert (await use(anna.client, fresh))[0] == 200
+    assert await use(anna.client, token) == UNKNOWN
+
+
+async def test_logout_without_a_token_is_done_as_well(anna: Person) -> None:
+    for _ in range(2):
+        assert await anna.post(LOGOUT) == DONE
+
+
+async def test_logout_asks_for_somebody_signed_in(client: TestClient) -> None:
+    assert await post(client, LOGOUT) == (401, {"detail": "Authentication credentials were not provided."})
+
+
+@pytest.mark.parametrize("by", ["token", "session"])
+async def test_a_password_change_ends_the_token(anna: Person, by: str) -> None:
+    token = await log_in(anna.client)
+    given = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+    if by == "token":
+        assert await use(anna.client, token, "POST", "/auth/users/set_password/", json=given) == DONE
+        assert (await anna.get(ME))[0] == 401, "a change asked for by the token keeps no session"
+    else:
+        assert await anna.post("/auth/users/set_password/", given) == DONE
+    assert await use(anna.client, token) == UNKNOWN
+    assert await log_in(anna.client, password=NEW_PASSWORD) != token
+
+
+async def test_a_reset_ends_the_token(anna: Person, letters: Any) -> None:
+    token = await log_in(anna.client)
+    assert await confirm(anna.client, PASSWORD_RESET, await asked_by(anna, letters, PASSWORD_RESET)) == DONE
+    assert await use(anna.client, token) == UNKNOWN
+
+
+@pytest.mark.parametrize("by", ["staff", "psql"])
+async def test_deactivation_ends_the_token_and_activation_does_not_revive_it(
+    anna: Person, staff: Person, database: Any, by: str
+) -> None:
+    token = await log_in(anna.client)
+
+    async def switch(active: bool) -> None:
+        if by == "staff":
+            await staff.patch(f"/auth/users/{anna.id}/", {"is_active": active})
+        else:
+            database.execute("update users set is_active = %s where id = %s", [active, anna.id])
+
+    await switch(False)
+    assert (await use(anna.client, token))[0] == 401
+    assert await post(anna.client, LOGIN, username="anna", password=PASSWORD) == FAILED
+    await switch(True)
+    assert await use(anna.client, token) == UNKNOWN
+    fresh = await log_in(anna.client)
+    assert fresh != token
+    assert (await use(anna.client, fresh))[0] == 200
+
+
+async def test_what_ends_sessions_only_leaves_the_token(anna: Person) -> None:
+    token = await log_in(anna.client)
+    assert await post(anna.client, "/auth/jwt/blacklist/", refresh=anna.tokens["refresh"]) == (200, {})
+    assert (await use(anna.client, token))[0] == 200
+
+
+async def test_an_account_that_changes_while_its_password_is_checked_gets_no_token(
+    anna: Person, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = bcrypt.checkpw
+
+    def change_meanwhile(*arguments: Any) -> bool:
+        database.execute("update users set is_active = false")
+        return check(*arguments)
+
+    monkeypatch.setattr(bcrypt, "checkpw", change_meanwhile)
+    assert await post(anna.client, LOGIN, username="anna", password=PASSWORD) == FAILED
+    assert database.execute("select from api_tokens where hash is not null").fetchall() == []
+
+
+async def test_every_kind_of_token_is_refused_where_another_is_wanted(anna: Person) -> None:
+    token = await log_in(anna.client)
+    for keyword in ("Bearer", "JWT"):
+        response = await anna.client.get(ME, headers={"Authorization": f"{keyword} {token}"})
+        assert (response.status, (await response.json())["code"]) == (401, "token_not_valid")
+    for path, name in (("refresh", "refresh"), ("verify", "token"), ("blacklist", "refresh")):
+        assert (await post(anna.client, f"/auth/jwt/{path}/", **{name: token}))[0] == 401
+    for other in anna.tokens.values():
+        assert await use(anna.client, other) == UNKNOWN
+
+
+async def test_the_database_holds_no_token(anna: Person, database: Any) -> None:
+    token = await log_in(anna.client)
+    (row,) = database.execute("select * from api_tokens").fetchall()
+    assert token not in str(row)
+    assert bytes.fromhex(token) not in row["hash"]
+    assert await use(anna.client, row["hash"].hex()) == UNKNOWN
+    assert await use(anna.client, row["hash"].hex()[:40]) == UNKNOWN
+
+
+@pytest.mark.parametrize("path", [LOGIN, LOGIN.rstrip("/")])
+async def test_login_tells_anybody_what_it_is_and_which_methods_it_knows(client: TestClient, path: str) -> None:
+    response = await client.options(path)
+    assert (response.status, response.headers["Allow"]) == (200, "POST, OPTIONS")
+    for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE"):
+        response = await client.request(method, path)
+        assert (response.status, response.headers["Allow"]) == (405, "POST, OPTIONS")
+        bad = await client.request(method, path, headers={"Authorization": "Token x"})
+        assert bad.status == 401
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS"])
+async def test_logout_tells_that_to_nobody_but_who_is_signed_in(anna: Person, method: str) -> None:
+    assert (await anna.client.request(method, LOGOUT)).status == 401
+    assert (await anna.ask(method, LOGOUT))[0] == (200 if method == "OPTIONS" else 405)

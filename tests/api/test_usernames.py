@@ -1,0 +1,216 @@
+"""Usernames: set by who knows the password, reset by the link in a letter (contract 2, 3.1, 11.4)."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+
+from server.web.fields import NOT_USERNAME
+from tests.conftest import PASSWORD, Person, in_mode, post
+from tests.links import (
+    ASKED_AT,
+    DONE,
+    INVALID_TOKEN,
+    INVALID_UID,
+    NEW_NAME,
+    USERNAME_RESET,
+    confirm,
+    link,
+)
+
+SET = "/auth/users/set_username/"
+ASK = ASKED_AT[USERNAME_RESET]
+RESET = "/auth/users/reset_username_confirm/"
+ANNA = "anna@example.com"
+CHANGED = "Frontdesk - Your username has been successfully changed!"
+
+REQUIRED = ["This field is required."]
+BLANK = ["This field may not be blank."]
+NULL = ["This field may not be null."]
+NOT_TEXT = ["Not a valid string."]
+TAKEN = ["A user with that username already exists."]
+WRONG = ["Invalid password."]
+TOO_LONG = "Ensure this field has no more than 150 characters."
+
+# Faults of the name alone, which every endpoint that takes one says in the same words.
+NAMES: list[tuple[Any, list[str]]] = [
+    ("", BLANK),
+    (" ", BLANK),
+    (None, NULL),
+    ([], NOT_TEXT),
+    (True, NOT_TEXT),
+    ("a b", [NOT_USERNAME]),
+    ("a" * 151, [TOO_LONG]),
+    ("!\0" + "a" * 150, [NOT_USERNAME, TOO_LONG, "Null characters are not allowed."]),
+    ("\ud800", [NOT_USERNAME, "Surrogate characters are not allowed: U+D800."]),
+    ("boris", TAKEN),
+    ("BORIS", TAKEN),
+    ("ｂｏｒｉｓ", TAKEN),
+    ("anna", TAKEN),
+]
+
+
+def change(**given: Any) -> dict[str, Any]:
+    return {"new_username": NEW_NAME, "current_password": PASSWORD} | given
+
+
+async def signs_in(client: TestClient, username: str) -> bool:
+    return (await post(client, "/auth/jwt/create/", username=username, password=PASSWORD))[0] == 200
+
+
+async def test_a_new_name_is_in_force_at_once_and_the_account_is_told(anna: Person, letters: Any) -> None:
+    other = await anna.sign_in()
+    assert await anna.post(SET, change()) == DONE
+    assert not await signs_in(anna.client, "anna")
+    assert await signs_in(anna.client, NEW_NAME)
+    for person in (anna, other):
+        assert (await person.get("/auth/users/me/"))[1]["username"] == NEW_NAME
+    assert [(letter.to, letter.subject, letter.link) for letter in await letters()] == [(ANNA, CHANGED, "")]
+
+
+@in_mode("default", "activation", username_changed_email_confirmation=False, send_activation_email=False)
+async def test_with_the_switch_off_nobody_is_told(anna: Person, letters: Any) -> None:
+    await letters()
+    assert await anna.post(SET, change()) == DONE
+    assert await post(anna.client, ASK, email=ANNA) == DONE
+    assert await confirm(anna.client, USERNAME_RESET, await link(letters, ANNA), new_username="anna.2") == DONE
+    assert await letters() == []
+
+
+@pytest.mark.parametrize(("name", "faults"), NAMES)
+async def test_a_name_that_cannot_be_is_refused_wherever_one_is_set(
+    anna: Person, boris: Person, letters: Any, name: Any, faults: list[str]
+) -> None:
+    await letters()
+    refused = (400, {"new_username": faults})
+    assert await anna.post(SET, change(new_username=name)) == refused
+    assert await post(anna.client, ASK, email=ANNA) == DONE
+    given = await link(letters, ANNA)
+    assert await confirm(anna.client, USERNAME_RESET, given, new_username=name) == refused
+    # Before uid and token are looked at.
+    assert await confirm(anna.client, USERNAME_RESET, {"uid": "MA", "token": "x"}, new_username=name) == refused
+    assert await confirm(anna.client, USERNAME_RESET, given) == DONE, "the refusal used up the link"
+
+
+FAULTY: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({}, {"new_username": REQUIRED, "current_password": REQUIRED}),
+    (change(current_password=""), {"current_password": BLANK}),
+    (change(current_password=None), {"current_password": NULL}),
+    (change(current_password="wrong one"), {"current_password": WRONG}),
+    (change(current_password=f" {PASSWORD}"), {"current_password": WRONG}),
+    (change(current_password="wrong one", new_username="BORIS"), {"new_username": TAKEN, "current_password": WRONG}),
+    (change(current_password="wrong one", new_username="a b"), {"new_username": [NOT_USERNAME]}),
+]
+
+
+@pytest.mark.parametrize(("given", "faults"), FAULTY)
+async def test_a_faulty_change_names_its_faults_and_changes_nothing(
+    anna: Person, boris: Person, given: dict[str, Any], faults: dict[str, Any]
+) -> None:
+    assert await anna.post(SET, given) == (400, faults)
+    assert (await anna.get("/auth/users/me/"))[1]["username"] == "anna"
+
+
+async def test_ones_own_name_in_another_spelling_is_free(anna: Person) -> None:
+    assert await anna.post(SET, change(new_username="Ａnna")) == DONE
+    assert (await anna.get("/auth/users/me/"))[1]["username"] == "Anna"
+    assert await signs_in(anna.client, "ANNA")
+
+
+async def test_a_name_is_kept_in_nfkc_and_at_its_longest(anna: Person, letters: Any) -> None:
+    assert await anna.post(SET, change(new_username="ｗｉｄｅ")) == DONE
+    assert (await anna.get("/auth/users/me/"))[1]["username"] == "wide"
+    assert await anna.post(SET, change(new_username="ß" * 150)) == DONE
+    assert await signs_in(anna.client, "SS" * 150)
+
+
+async def test_of_two_who_want_a_name_at_once_one_gets_it(anna: Person, boris: Person) -> None:
+    answers = await asyncio.gather(*(person.post(SET, change()) for person in (anna, boris)))
+    assert sorted(answers, key=str) == [DONE, (400, {"new_username": TAKEN})]
+
+
+async def test_a_name_that_is_taken_at_the_last_moment_is_a_field_error_and_leaves_the_link(
+    anna: Person, letters: Any, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.api.usernames._taken", nothing_is_taken)
+    database.execute("insert into users (username) values ('Boris')")
+    assert await anna.post(SET, change(new_username="boris")) == (400, {"new_username": TAKEN})
+    assert await post(anna.client, ASK, email=ANNA) == DONE
+    given = await link(letters, ANNA)
+    taken = (400, {"new_username": TAKEN})
+    assert await confirm(anna.client, USERNAME_RESET, given, new_username="boris") == taken
+    assert await confirm(anna.client, USERNAME_RESET, given) == DONE
+
+
+async def nothing_is_taken(*arguments: Any) -> dict[str, Any]:
+    return {}
+
+
+async def test_a_reset_puts_the_new_name_in_force_and_ends_no_session(anna: Person, letters: Any) -> None:
+    assert await post(anna.client, ASK, email="Anna@Example.COM") == DONE
+    (letter,) = await letters()
+    assert (letter.to, letter.subject) == (ANNA, "Username reset on Frontdesk")
+    assert "anna" in letter.text.replace(ANNA, "")
+    assert letter.link in letter.text
+    assert await confirm(anna.client, USERNAME_RESET, letter.uid_and_token) == DONE
+    assert await signs_in(anna.client, NEW_NAME)
+    assert (await anna.get("/auth/users/me/"))[1]["username"] == NEW_NAME
+    assert [(letter.to, letter.subject) for letter in await letters()] == [(ANNA, CHANGED)]
+
+
+@pytest.mark.parametrize(
+    ("given", "answer"),
+    [
+        ({}, (400, {"new_username": REQUIRED})),
+        ({"new_username": ""}, (400, {"new_username": BLANK})),
+        ({"new_username": NEW_NAME}, INVALID_UID),
+        ({"new_username": NEW_NAME, "uid": "", "token": ""}, INVALID_UID),
+        ({"new_username": NEW_NAME, "uid": None}, (400, {"uid": NULL})),
+        ({"new_username": NEW_NAME, "uid": None, "token": None}, (400, {"uid": NULL, "token": NULL})),
+        ({"new_username": NEW_NAME, "uid": 1, "token": 1}, INVALID_UID),
+    ],
+)
+@in_mode()
+async def test_a_link_that_is_not_there_reads_as_one_that_is_no_good(
+    client: TestClient, given: dict[str, Any], answer: Any
+) -> None:
+    assert await post(client, RESET, **given) == answer
+
+
+@pytest.mark.parametrize("token", [{}, {"token": ""}, {"token": " "}, {"token": "x"}, {"token": 1}])
+async def test_a_token_that_is_not_there_reads_as_one_that_is_no_good(
+    anna: Person, letters: Any, token: dict[str, Any]
+) -> None:
+    assert await post(anna.client, ASK, email=ANNA) == DONE
+    uid = (await link(letters, ANNA))["uid"]
+    assert await post(anna.client, RESET, uid=uid, new_username=NEW_NAME, **token) == INVALID_TOKEN
+
+
+@in_mode()
+async def test_only_an_active_account_with_a_password_gets_a_link(
+    client: TestClient, database: Any, letters: Any
+) -> None:
+    database.execute(
+        "insert into users (username, email, password, is_active) values"
+        " ('inactive', 'inactive@example.com', 'bcrypt', false), ('unusable', 'unusable@example.com', '!x', true),"
+        " ('good', 'good@example.com', 'bcrypt', true)"
+    )
+    for address in ("inactive@example.com", "unusable@example.com", "nobody@example.com", "GOOD@example.com"):
+        assert await post(client, ASK, email=address) == DONE
+    assert [letter.to for letter in await letters()] == ["good@example.com"]
+
+
+async def test_of_twenty_names_at_once_by_one_link_one_is_in_force(anna: Person, letters: Any) -> None:
+    assert await post(anna.client, ASK, email=ANNA) == DONE
+    given = await link(letters, ANNA)
+    names = [f"anna.{number}" for number in range(20)]
+    answers = await asyncio.gather(*(confirm(anna.client, USERNAME_RESET, given, new_username=each) for each in names))
+    assert Counter(status for status, _ in answers) == {204: 1, 400: 19}
+    (name,) = [each for each, (status, _) in zip(names, answers, strict=True) if status == 204]
+    assert (await anna.get("/auth/users/me/"))[1]["username"] == name
+
+
+async def test_setting_asks_for_somebody_signed_in(client: TestClient) -> None:
+    assert (await post(client, SET, **change()))[0] == 401

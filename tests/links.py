@@ -1,0 +1,83 @@
+"""Letters with links: how each kind is asked for, what its link carries, and the endpoint that takes it."""
+
+from typing import Any
+
+from aiohttp.test_utils import TestClient
+
+from tests.conftest import PASSWORD, Person, post
+
+NEW_PASSWORD = "staple gun theory"
+NEW_NAME = "anna.new"
+
+ACTIVATION, EMAIL_CHANGE, PASSWORD_RESET, USERNAME_RESET = KINDS = (
+    "activation",
+    "email_change",
+    "password_reset",
+    "username_reset",
+)
+ASKED_AT = {
+    ACTIVATION: "/auth/users/resend_activation/",
+    PASSWORD_RESET: "/auth/users/reset_password/",
+    USERNAME_RESET: "/auth/users/reset_username/",
+}
+TAKEN_AT = {
+    ACTIVATION: "/auth/users/activation/",
+    EMAIL_CHANGE: "/auth/users/activation/",
+    PASSWORD_RESET: "/auth/users/reset_password_confirm/",
+    USERNAME_RESET: "/auth/users/reset_username_confirm/",
+}
+BESIDE: dict[str, dict[str, Any]] = {
+    PASSWORD_RESET: {"new_password": NEW_PASSWORD},
+    USERNAME_RESET: {"new_username": NEW_NAME},
+}
+ENDPOINTS: dict[str, dict[str, Any]] = {TAKEN_AT[kind]: BESIDE.get(kind, {}) for kind in KINDS}
+
+INVALID_UID = (400, {"uid": ["Invalid user id or user doesn't exist."]})
+INVALID_TOKEN = (400, {"token": ["Invalid token for given user."]})
+STALE = (403, {"detail": "Stale token for given user."})
+DONE = (204, None)
+
+
+async def link(letters: Any, to: str) -> dict[str, str]:
+    """What the one letter with a link carries that went to `to` since the last look."""
+    (letter,) = [each for each in await letters() if each.link and each.to == to]
+    return letter.uid_and_token
+
+
+async def confirm(client: TestClient, kind: str, given: dict[str, Any], **more: Any) -> tuple[int, Any]:
+    """Post what a link carries where links of its kind are taken."""
+    return await post(client, TAKEN_AT[kind], **BESIDE.get(kind, {}) | given | more)
+
+
+async def register(client: TestClient, username: str = "anna", **given: Any) -> Any:
+    """A new account, not signed in: the user object."""
+    fields = {"username": username, "password": PASSWORD, "email": f"{username}@example.com"} | given
+    status, user = await post(client, "/auth/users/", **fields)
+    assert status == 201, user
+    return user
+
+
+async def activated(client: TestClient, letters: Any, username: str = "anna", **given: Any) -> Person:
+    """Somebody whose account needed its letter's link, and who is signed in."""
+    user = await register(client, username, **given)
+    assert await confirm(client, ACTIVATION, await link(letters, user["email"])) == DONE
+    await letters()
+    return await Person(client, username, user["id"]).sign_in()
+
+
+async def asked(client: TestClient, letters: Any, kind: str) -> dict[str, str]:
+    """What anna's link of `kind` carries, in a service where accounts are activated; her account is made for it."""
+    if kind == ACTIVATION:
+        await register(client)
+        return await link(letters, "anna@example.com")
+    anna = await activated(client, letters)
+    return await asked_by(anna, letters, kind)
+
+
+async def asked_by(anna: Person, letters: Any, kind: str) -> dict[str, str]:
+    """What the next link of `kind` carries, of an account that is there."""
+    if kind == EMAIL_CHANGE:
+        assert (await anna.patch("/auth/users/me/", {"email": "new@example.com"}))[0] == 200
+        return await link(letters, "new@example.com")
+    assert await post(anna.client, ASKED_AT[kind], email="anna@example.com") == DONE
+    return await link(letters, "anna@example.com")

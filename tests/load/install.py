@@ -1,0 +1,67 @@
+"""Gives each peer an environment of its own below `.cache/load/envs/`, made anew when its pins change."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.load.peers import Peer
+
+STAMP = "installed"
+NODE = (("node", "nodejs"), ("npm", "npm"))
+
+
+class CannotInstall(Exception):
+    """A peer's environment could not be made; the text says why."""
+
+
+def missing_tools(peers: list[Peer], *, drives: bool) -> list[str]:
+    """A line for each program that is not there, with the command that installs it; wrk only if it `drives`."""
+    lines = []
+    if drives and not shutil.which("wrk"):
+        lines.append("wrk is missing: apt-get install wrk")
+    if any(peer.kind == "node" for peer in peers):
+        lines += [f"{tool} is missing: apt-get install {package}" for tool, package in NODE if not shutil.which(tool)]
+    return lines
+
+
+def interpreter(peer: Peer, home: Path, say: Callable[[str], None]) -> tuple[str, Path]:
+    """What runs the peer, and the folder to run it in; installs what is missing. Raises CannotInstall."""
+    if peer.kind == "here":
+        return sys.executable, Path(__file__).parents[2]
+    environment = home / "envs" / peer.name
+    pins = [
+        file
+        for name in ("requirements.txt", "package.json", "package-lock.json")
+        if (file := peer.folder / name).exists()
+    ]
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in pins) + sys.version.encode()).hexdigest()
+    stamp = environment / STAMP
+    if not stamp.exists() or stamp.read_text() != digest:
+        say(f"installs {peer.name}")
+        shutil.rmtree(environment, ignore_errors=True)
+        environment.mkdir(parents=True)
+        for command in _commands(peer, environment, home):
+            _run(peer, command, environment)
+        stamp.write_text(digest)
+    if peer.kind == "python":
+        return str(environment / "bin" / "python"), peer.folder
+    shutil.copy(peer.folder / "server.js", environment)  # Node looks for modules beside the file
+    return "node", environment
+
+
+def _commands(peer: Peer, environment: Path, home: Path) -> list[list[str]]:
+    if peer.kind == "node":
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(peer.folder / name, environment)
+        return [["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", f"--cache={home / 'npm'}"]]
+    pip = [str(environment / "bin" / "pip"), "install", "--quiet", f"--cache-dir={home.parent / 'pip'}"]
+    return [[sys.executable, "-m", "venv", str(environment)], [*pip, "-r", str(peer.folder / "requirements.txt")]]
+
+
+def _run(peer: Peer, command: list[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise CannotInstall(f"{peer.name} could not be installed ({' '.join(command[:3])} …):\n{done.stderr[-2000:]}")

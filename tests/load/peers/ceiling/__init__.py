@@ -1,0 +1,1 @@
+"""The ceiling: this service's own handlers and middleware, with no database asked."""

@@ -1,0 +1,66 @@
+"""Serves `/ceiling/…`: the token is read, the answer is made up. What is left is HTTP, middleware, JSON."""
+
+import asyncio
+import os
+import signal
+from datetime import UTC, datetime
+from typing import Any
+
+import uvloop
+from aiohttp import web
+
+from server.app import create_app, listen, runner, settle
+from server.auth.tokens import ACCESS
+from server.settings import Settings
+from server.web.endpoints import Access, Endpoints, install
+from server.web.guards import path_id
+from server.web.parts import TOKENS
+
+ceiling = Endpoints("ceiling", otherwise=Access.ANONYMOUS)
+NOW = datetime.now(UTC)
+
+
+def caller(request: web.Request) -> int:
+    """The id that the caller's token names."""
+    return request.app[TOKENS].read(request.headers["Authorization"].split()[1], ACCESS).user_id
+
+
+@ceiling.get("/ceiling/me/", access=Access.ANONYMOUS)
+async def read_me(request: web.Request) -> Any:
+    """Answer what `/auth/users/me/` would."""
+    user_id = caller(request)
+    return {"email": f"person{user_id}@example.com", "id": user_id, "username": f"person{user_id}"}
+
+
+@ceiling.get("/ceiling/profile/{id}", access=Access.ANONYMOUS)
+async def read_profile(request: web.Request) -> Any:
+    """Answer what `/api/accounts/profile/{id}` would."""
+    caller(request)
+    profile_id = path_id(request)
+    return {
+        "id": profile_id,
+        "user": f"person{profile_id}",
+        "description": f"Number {profile_id} of the film club.",
+        "location": "Lisbon",
+        "date_joined": NOW,
+        "updated_on": NOW,
+        "is_creator": False,
+    }
+
+
+async def serve() -> None:
+    """Serve until SIGTERM."""
+    app = create_app(Settings.read(os.environ))
+    install(app, [ceiling])
+    running = runner(app)
+    await running.setup()
+    settle()
+    await listen(running)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await stop.wait()
+    await running.cleanup()
+
+
+with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+    loop.run(serve())

@@ -1,0 +1,1 @@
+"""Accounts and profiles on our tables."""

@@ -1,0 +1,9 @@
+"""Django's bcrypt with the cost that the measurement asks for."""
+
+import os
+
+from django.contrib.auth.hashers import BCryptSHA256PasswordHasher
+
+
+class Hasher(BCryptSHA256PasswordHasher):
+    rounds = int(os.environ["BCRYPT_ROUNDS"])

@@ -1,0 +1,125 @@
+"""What a run came to: a table for people, JSON for everything else, a chart."""
+
+import json
+import os
+import platform
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tests.load.chart import draw
+from tests.load.measure import Result
+from tests.load.peers import OURS, PEERS
+from tests.load.scenarios import SCENARIOS, Options
+from tests.load.targets import judge
+
+HEAD = ("", "answers/s", "from–to", "p50 ms", "p99 ms", "CPU s", "DB CPU s", "RSS MB", "statements", "ours is", "wrong")
+
+Row = dict[str, Any]
+"""A lane as the file has it."""
+
+
+def write(
+    folder: Path, command: str, options: Options, versions: dict[str, str], results: Sequence[Result]
+) -> list[str]:
+    """Write `results.json` and `chart.svg`; the lines that tell people."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [result.as_json() for result in results]
+    verdicts = [] if options.is_quick else judge(rows)
+    told = {
+        "command": command,
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine() | versions,
+        "options": asdict(options),
+        "results": [row | {"ours_is": ratios(row, rows)} for row in rows],
+        "targets": [verdict._asdict() for verdict in verdicts],
+    }
+    (folder / "results.json").write_text(json.dumps(told, indent=1) + "\n")
+    (folder / "chart.svg").write_text(draw(rows))
+    files = [f"written: {folder / name}" for name in ("results.json", "chart.svg")]
+    return [*table(rows), *_lacking(options), *(verdict.line() for verdict in verdicts), *files]
+
+
+def machine() -> dict[str, Any]:
+    """What it was measured on."""
+    processor = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    return {
+        "processor": processor[0].partition(": ")[2] if processor else platform.machine(),
+        "cores": os.cpu_count(),
+        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+    }
+
+
+def ratios(row: Row, rows: Sequence[Row]) -> list[float]:
+    """How many times as fast ours was, round by round; empty where there is nothing to compare."""
+    same = [each for each in rows if each["peer"] == OURS and each["scenario"] == row["scenario"]]
+    ours = [each for each in same if each["variant"] == row["variant"]] or same
+    if not ours or row["peer"] == OURS:
+        return []
+    pairs = zip(ours[0]["rates"], row["rates"], strict=True)
+    return [mine / theirs for mine, theirs in pairs if theirs]
+
+
+def spread(values: Sequence[float], form: str = ",.0f") -> str:
+    """The least and the greatest."""
+    return f"{min(values):{form}}–{max(values):{form}}" if values else ""
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """All lanes, scenario by scenario, in columns; CPU seconds are those of 1,000 answers."""
+    lines: list[str] = []
+    for name in dict.fromkeys(row["scenario"] for row in rows):
+        cells = [_cells(row, rows) for row in rows if row["scenario"] == name]
+        widths = [max(map(len, column)) for column in zip(HEAD, *cells, strict=True)]
+        lines += ["", f"{name}: {SCENARIOS[name].says}"]
+        for line in (HEAD, *cells):
+            aligned = [line[0].ljust(widths[0])]
+            aligned += [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+            lines.append("  " + "  ".join(aligned).rstrip())
+        for row in rows:
+            if row["scenario"] == name:
+                lines += [f"  {row['lane']}: {value:,.1f} {what}" for what, value in row["figures"].items()]
+                lines += [f"  {row['lane']} answered wrongly: {fault}" for fault in row["wrong"]]
+    return [*lines, ""]
+
+
+def _cells(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
+    def median(name: str, form: str) -> str:
+        return f"{statistics.median(row[name]):{form}}" if row[name] else ""
+
+    times = ratios(row, rows)
+    ours_is = f"× {statistics.median(times):.2f} ({spread(times, '.2f')})" if times else ""
+    return (
+        row["lane"],
+        median("rates", ",.0f" if row["rates"] and statistics.median(row["rates"]) > 100 else ",.1f"),
+        spread(row["rates"]),
+        median("p50", ",.2f"),
+        median("p99", ",.2f"),
+        median("cpu", ".3f"),
+        median("database_cpu", ".3f"),
+        f"{row['rss'] / 1e6:.0f}" if row["rss"] else "",
+        statements(row),
+        ours_is,
+        str(row["failures"]),
+    )
+
+
+def statements(row: Row) -> str:
+    """Statements for one answer, and begins, commits, resets."""
+    if row["statements"] is None:
+        return ""
+    others = f" + {row['others']:.1f}" if row["others"] and row["others"] > 0.05 else ""
+    return f"{row['statements']:.2f}{others}"
+
+
+def _lacking(options: Options) -> list[str]:
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for name in options.peers:
+        for work, reason in PEERS[name].lacks.items():
+            reasons.setdefault((name, reason), []).append(work)
+    return [f"not measured: {name}: {', '.join(works)} ({why})" for (name, why), works in reasons.items()]

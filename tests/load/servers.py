@@ -1,0 +1,93 @@
+"""A peer that runs: in a process of its own on a database, for as long as a scenario lasts."""
+
+import http.client
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from psycopg.conninfo import conninfo_to_dict
+
+from server.settings import Settings
+from tests.load.calls import KEY, YEAR
+from tests.load.install import interpreter
+from tests.load.peers import Peer
+from tests.load.processes import cpu_seconds, free_port, rss_bytes, stop
+
+START_SECONDS = 30
+
+
+class CannotStart(Exception):
+    """A peer does not answer; the text holds the end of what it said."""
+
+
+class Server:
+    """One peer as a process. Raises CannotStart, CannotInstall."""
+
+    def __init__(self, peer: Peer, url: str, rounds: int, home: Path, say: Callable[[str], None]) -> None:
+        self.peer = peer
+        self.port = free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
+        program, folder = interpreter(peer, home, say)
+        environment = self._environment(url, rounds)
+        self._log = home / "logs" / f"{peer.name}.log"
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("wb") as log:
+            says: dict[str, Any] = {"cwd": folder, "env": environment, "stdout": log, "stderr": log}
+            if peer.prepare:
+                subprocess.run([program, *peer.prepare], check=False, **says)
+            command = [program, *(word.format(port=self.port) for word in peer.command)]
+            self.process = subprocess.Popen(command, **says)
+        self._wait()
+
+    def stop(self) -> None:
+        """End it."""
+        stop(self.process)
+
+    def cpu_seconds(self) -> float:
+        """Processor time it has used so far."""
+        return cpu_seconds(self.process.pid)
+
+    def rss_bytes(self) -> int:
+        """Memory it holds."""
+        return rss_bytes(self.process.pid)
+
+    def _environment(self, url: str, rounds: int) -> dict[str, str]:
+        parts = conninfo_to_dict(url)
+        ours = {each.name.upper() for each in fields(Settings)}
+        kept = {name: value for name, value in os.environ.items() if name not in ours}
+        libpq = {f"PG{name.upper()}": str(parts[name]) for name in ("host", "port", "user")}
+        return (
+            kept
+            | libpq
+            | {
+                "PGDATABASE": str(parts["dbname"]),
+                "DATABASE_URL": url,
+                "SIGNING_KEY": KEY,
+                "HOST": "127.0.0.1",
+                "PORT": str(self.port),
+                "MIGRATE_ON_START": "false",
+                "ACCESS_LIFETIME": str(YEAR),
+                "BCRYPT_ROUNDS": str(rounds),
+                "DJANGO_SETTINGS_MODULE": "settings",
+                "NODE_ENV": "production",
+            }
+        )
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
+            try:
+                connection.request("GET", self.peer.paths["read-me"], headers={"Authorization": "Bearer nobody's"})
+                if connection.getresponse().status == 401:
+                    return
+            except OSError:
+                time.sleep(0.05)
+            finally:
+                connection.close()
+        self.stop()
+        raise CannotStart(f"{self.peer.name} does not start: {self._log.read_text()[-2000:]}")
