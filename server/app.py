@@ -27,7 +27,7 @@ from server.metrics import Metrics
 from server.settings import Settings
 from server.templates import Templates
 from server.values import cores
-from server.web import bodies, docs
+from server.web import bodies, docs, html
 from server.web.cors import cors, preflight
 from server.web.endpoints import install
 from server.web.middleware import access, errors
@@ -83,7 +83,7 @@ def create_app(
     app.cleanup_ctx.extend([_database, _hashing, _beside(_sweep), _beside(app[WORKER].run)])
     if revive is not None:
         app.cleanup_ctx.append(_beside(functools.partial(_revive, revive)))
-    install(app, [*TABLES, docs.endpoints])
+    install(app, [*TABLES, docs.endpoints, html.endpoints])
     docs.describe(app)
     return app
 
