@@ -8,9 +8,9 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 import asyncpg
 import asyncpg.pgproto.pgproto
@@ -25,12 +25,15 @@ if TYPE_CHECKING:
 
 UUID = asyncpg.pgproto.pgproto.UUID  # the standard library's, but compared and hashed in C: it keys the hottest set
 
+Made = TypeVar("Made")
+
 log = logging.getLogger(__name__)
 
 POOL = 10  # connections a process; sets make few enough
 ACQUIRE_SECONDS = 5.0  # longest wait for a free connection
 COMMAND_SECONDS = 15.0  # longest wait for an answer
 CONNECT_SECONDS = 5.0
+SHARED = 4  # statements of one name under way at once that are no sets: they must not use up the pool
 DEADLOCK_TRIES = 5
 MIN_VERSION = 170_000
 
@@ -177,6 +180,23 @@ class Database:
         if reads is None:
             reads = self._reads[name] = Reads(lambda columns: self.rows(name, *columns))
         return reads.ask(key, *more)
+
+    async def share(self, name: str, make: Callable[..., Made], *arguments: Any) -> Made:
+        """What `make(rows, *arguments)` makes of a statement's rows, once for all who ask with these arguments now.
+
+        For a statement that is no set and whose answer many want alike, such as the first page of a list. `make` is the
+        same at every call of a statement. Raises Unavailable, Busy.
+        """
+        reads = self._reads.get(name)
+        if reads is None:
+
+            async def run(columns: Sequence[Sequence[Any]]) -> list[tuple[Any, Made]]:
+                return [(asked, make(await self.rows(name, *asked), *asked)) for asked in columns[0]]
+
+            # A statement for each: a page of a thousand must not hold up a page of ten.
+            reads = self._reads[name] = Reads(run, max_set=1, under_way=SHARED)
+        made: Made = (await reads.ask(arguments))[1]  # type: ignore[index]
+        return made
 
     def change(self, name: str, key: Any, given: Mapping[str, Any]) -> Awaitable[asyncpg.Record | None]:
         """The row of `key` after the fields of `given` were changed; None when there is no such row.

@@ -100,6 +100,35 @@ async def test_a_row_that_stays_locked_is_unavailable(
     await impatient.close()
 
 
+async def test_whoever_wants_the_same_page_now_shares_it(
+    db: Database, ids: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = []
+    rows = db.rows
+
+    async def counted(name: str, *arguments: Any) -> Any:
+        sent.append(arguments)
+        return await rows(name, *arguments)
+
+    def make(found: Any, after: int, limit: int, is_staff: bool) -> list[int]:
+        return [row["id"] for row in found]
+
+    monkeypatch.setattr(db, "rows", counted)
+    wanted = [(0, 3, False), (0, 3, False), (ids[4], 3, False), (0, 3, False), (0, 3, True)]
+    pages = await asyncio.gather(*(db.share("profiles/list", make, *page) for page in wanted))
+    assert pages == [ids[:3], ids[:3], ids[5:8], ids[:3], ids[:3]]
+    assert sorted(sent) == sorted(set(wanted))
+
+
+async def test_a_page_is_as_fresh_as_if_it_were_asked_alone(db: Database, ids: list[int], database: Any) -> None:
+    def make(found: Any, *asked: Any) -> int:
+        return len(found)
+
+    assert await db.share("profiles/list", make, 0, 100, False) == 10
+    database.execute("insert into users (username) values ('one more')")
+    assert await db.share("profiles/list", make, 0, 100, False) == 11
+
+
 async def test_a_deadlock_is_tried_again(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     failures = [asyncpg.DeadlockDetectedError("once"), asyncpg.DeadlockDetectedError("twice")]
     fetch = asyncpg.Connection.fetch

@@ -16,7 +16,7 @@ from server.web.bodies import body
 from server.web.endpoints import Access, Endpoints
 from server.web.fields import PASSWORD_MISMATCH, TAKEN_EMAIL, TAKEN_USERNAME
 from server.web.guards import confirm_password, me, only_same_twice, only_self_or_staff, path_id
-from server.web.pages import answer_page, read_page
+from server.web.pages import answer_page, read_page, write_page
 from server.web.parts import DB, LETTERS, PASSWORDS, SETTINGS, TEMPLATES
 from server.web.role_fields import known
 from server.web.schemas import CurrentPassword
@@ -56,7 +56,7 @@ async def list_users(request: web.Request) -> Any:
     page = read_page(request)
     if me(request).is_staff or not request.app[SETTINGS].hide_users:
         rows = await request.app[DB].rows("users/list", page.after, page.limit + 1, me(request).is_staff)
-        return answer_page(request, page, [_shown(request, row) for row in rows])
+        return answer_page(request, page, write_page([_shown(request, row) for row in rows], page.limit))
     return [_mine(request)] if me(request).id > page.after else []
 
 

