@@ -11,6 +11,7 @@ import asyncpg
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from server.auth.passwords import caller
 from server.auth.sessions import Identity, identify
 from server.auth.tokens import ACCESS
 from server.errors import (
@@ -48,6 +49,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     given = request.headers.get("X-Request-ID")
     number = given if given and _GOOD_ID.fullmatch(given) else _next_id()
     request_id.set(number)
+    caller.set(request.protocol)  # type: ignore[arg-type]  # a connection of our Runner is a Caller
     began = time.perf_counter()
     try:
         response = await handler(request)

@@ -1,6 +1,7 @@
 """Nothing in the database can be used to sign in, activate or reset, whoever reads all of it (trust 18)."""
 
 import base64
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,7 +25,7 @@ from tests.links import (
     register,
 )
 
-pytestmark = in_mode("activation")
+in_activation = in_mode("activation")
 
 
 def columns(database: Any) -> Iterator[tuple[str, Any]]:
@@ -88,6 +89,7 @@ async def queue_again(anna: Person) -> None:
     await register(anna.client, "clara")
 
 
+@in_activation
 async def test_no_proof_is_stored_in_any_form(client: TestClient, letters: Any, database: Any) -> None:
     anna, proofs = await everything(client, letters)
     await queue_again(anna)
@@ -101,6 +103,7 @@ async def test_no_proof_is_stored_in_any_form(client: TestClient, letters: Any, 
     assert seen > 50
 
 
+@in_activation
 async def test_nothing_that_is_stored_opens_anything(client: TestClient, letters: Any, database: Any) -> None:
     anna, _ = await everything(client, letters)
     await queue_again(anna)
@@ -115,7 +118,19 @@ async def test_nothing_that_is_stored_opens_anything(client: TestClient, letters
     assert (await anna.get("/auth/users/me/"))[0] == 200
 
 
+@in_mode("activation", access_log=True)
+async def test_no_proof_is_logged(client: TestClient, letters: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "server"):
+        _, proofs = await everything(client, letters)
+        for proof in proofs:  # where it is no good, too
+            await opens(client, "MQ", proof)
+    assert len(caplog.records) > 50
+    for proof in proofs:
+        assert proof not in caplog.text
+
+
 @pytest.mark.parametrize("sent", [True, False], ids=["sent", "waiting"])
+@in_activation
 async def test_the_queue_holds_no_link(client: TestClient, letters: Any, database: Any, sent: bool) -> None:
     await register(client)
     before = str(list(columns(database)))
