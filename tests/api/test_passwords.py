@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from typing import Any
 
+import bcrypt
 import pytest
 from aiohttp.test_utils import TestClient
 
@@ -183,6 +184,20 @@ async def test_of_many_changes_at_once_one_succeeds(anna: Person) -> None:
     assert all(body == WRONG for status, body in answers if status == 400)
     (new,) = [each for each, (status, _) in zip(wanted, answers, strict=True) if status == 204]
     assert await signs_in(anna.client, new)
+
+
+async def test_a_password_that_changed_while_the_new_one_was_hashed_is_not_overwritten(
+    anna: Person, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = bcrypt.hashpw
+
+    def change_meanwhile(*arguments: Any) -> bytes:
+        database.execute("update users set password = '!'")
+        return hashed(*arguments)
+
+    monkeypatch.setattr(bcrypt, "hashpw", change_meanwhile)
+    assert await anna.post(SET, change()) == (400, WRONG)
+    assert database.execute("select password from users").fetchone()["password"] == "!"
 
 
 async def test_a_sign_in_with_the_old_password_at_the_moment_of_a_reset_does_not_outlive_it(
