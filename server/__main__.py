@@ -11,16 +11,13 @@ import functools
 import getpass
 import json
 import os
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import TypeAlias
 
 import asyncpg
 import psycopg
-import uvloop
 
-from server import __version__, app, embedded, migrate
+from server import __version__, app, embedded, master, migrate, serving
 from server.auth.passwords import Passwords
 from server.auth.tokens import kept_key
 from server.db import Database
@@ -30,21 +27,18 @@ from server.mail import listing
 from server.settings import Settings, SettingsError
 from server.templates import LANGUAGE
 from server.values import MIN_KEY_BYTES
-
-Revive: TypeAlias = Callable[[], bool]
-"""Starts the bundled database again if it died; blocks."""
+from server.workers import NotReadyError
 
 
 class CommandError(Exception):
     """The command cannot do its work; the text says why."""
 
 
-def _say(text: str) -> None:
-    print(text, flush=True)
+_say = serving.say
 
 
 @contextlib.contextmanager
-def _database(settings: Settings) -> Iterator[tuple[Settings, Revive | None]]:
+def _database(settings: Settings) -> Iterator[tuple[Settings, serving.Revive | None]]:
     """`settings` with a database behind them, the one they name or the bundled one, and what revives the latter."""
     if settings.database_url:
         yield settings, None
@@ -72,43 +66,25 @@ def _migrate(settings: Settings) -> None:
 
 def serve(settings: Settings, options: argparse.Namespace) -> None:
     """Serve until SIGINT or SIGTERM."""
-    _run(settings, listens=True)
+    if options.worker:
+        inherited, channel = serving.Inherited.read(options.worker[0]), int(options.worker[1])
+        with _database(settings) as (ready, revive):
+            serving.serve_as_worker(ready, inherited, channel, revive)
+    else:
+        _run(settings, serving.serve_alone if settings.workers == 1 else master.serve)
 
 
 def work(settings: Settings, options: argparse.Namespace) -> None:
     """Send the letters that wait, and listen nowhere, until SIGINT or SIGTERM."""
-    _run(settings, listens=False)
+    _run(settings, serving.send_letters)
 
 
-def _run(settings: Settings, *, listens: bool) -> None:
+def _run(settings: Settings, run: Callable[[Settings, str, serving.Revive | None], None]) -> None:
     with _database(settings) as (ready, revive):
         if ready.migrate_on_start:
             _migrate(ready)
         which = "PostgreSQL at DATABASE_URL" if settings.database_url else f"bundled PostgreSQL in {settings.data_dir}"
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-            loop.run(_serve(ready, which, revive, listens=listens))
-
-
-async def _serve(settings: Settings, which: str, revive: Revive | None, *, listens: bool) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    runner = app.runner(app.create_app(settings, revive))
-    try:
-        await runner.setup()
-        app.settle()
-        if listens:
-            address = await app.listen(runner)
-            _say(f"Frontdesk {__version__} listens on {address}")
-            _say(f"  Swagger UI  {address}docs")
-        else:
-            _say(f"Frontdesk {__version__} sends letters.")
-        _say(f"  Database    {which}")
-        await stop.wait()
-        _say("Frontdesk stops: it finishes what is under way.")
-    finally:
-        await app.stop(runner)
+        run(ready, which, revive)
 
 
 def run_migrate(settings: Settings, options: argparse.Namespace) -> None:
@@ -219,9 +195,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m server", description="Frontdesk: accounts and sign-in.")
     parser.add_argument("--version", action="version", version=f"Frontdesk {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    parser.set_defaults(command="serve")
+    parser.set_defaults(command="serve", worker=None)
     for name, command in COMMANDS.items():
         each = commands.add_parser(name, help=(command.__doc__ or "").partition("\n")[0], description=command.__doc__)
+        if name == "serve":  # said by `master.py` alone
+            each.add_argument("--worker", nargs=2, default=None, help=argparse.SUPPRESS)
         if name in ("create-admin", "deactivate", "activate"):
             each.add_argument("name", metavar="NAME", help="username")
         if name == "create-admin":
@@ -241,7 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as failure:
         print(*failure.faults, sep="\n", file=sys.stderr)
         return 2
-    except (CommandError, app.CannotListen, embedded.EmbeddedError) as failure:
+    except (CommandError, app.CannotListen, embedded.EmbeddedError, NotReadyError) as failure:
         print(failure, file=sys.stderr)
         return 1
     except Unavailable as failure:

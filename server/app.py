@@ -19,13 +19,15 @@ from server.auth.api_tokens import ApiTokens
 from server.auth.one_time import OneTime
 from server.auth.passwords import Passwords
 from server.auth.tokens import Tokens
-from server.db import Database
+from server.db import POOL, Database
 from server.errors import Problem
 from server.mail.letters import Letters
 from server.mail.worker import Worker
+from server.metrics import Metrics
 from server.settings import Settings
 from server.templates import Templates
-from server.web import bodies, docs
+from server.values import cores
+from server.web import bodies, docs, html
 from server.web.cors import cors, preflight
 from server.web.endpoints import install
 from server.web.middleware import access, errors
@@ -44,6 +46,7 @@ SWEEP_ROWS = 1000
 SHUTDOWN_SECONDS = 30.0
 LEAVE_SECONDS = 1.0  # for connections to be used once more, and told that it was the last time
 BACKLOG = 1024
+CONNECTIONS = 80  # to the database, of all workers together: PostgreSQL takes 100 unless told otherwise
 KEEPALIVE_SECONDS = 75.0  # also the longest that the headers of a first request may take
 
 
@@ -51,10 +54,12 @@ class CannotListen(Exception):
     """The port cannot be opened; the text says which and why."""
 
 
-def create_app(settings: Settings, revive: Callable[[], bool] | None = None) -> web.Application:
+def create_app(
+    settings: Settings, revive: Callable[[], bool] | None = None, metrics: Metrics | None = None
+) -> web.Application:
     """The whole service for `settings`, whose `database_url` and `signing_key` are set by now.
 
-    `revive` starts the bundled database again if it died; it blocks, and runs in a thread.
+    `revive` starts the bundled database again if it died; it blocks, and runs in a thread. `metrics` counts for it.
     """
     middlewares: list[Middleware] = [errors, access]
     if settings.cors_origins:
@@ -62,7 +67,9 @@ def create_app(settings: Settings, revive: Callable[[], bool] | None = None) -> 
     app = web.Application(middlewares=middlewares, client_max_size=bodies.MAX_BYTES)
     app[SETTINGS] = settings
     app[STOPPING] = asyncio.Event()
-    app[PASSWORDS] = Passwords(settings.bcrypt_rounds)
+    app[PASSWORDS] = Passwords(
+        settings.bcrypt_rounds, threads=max(1, cores() // settings.workers), metrics=metrics or Metrics.alone()
+    )
     app[TOKENS] = Tokens(
         settings.signing_key,
         access_lifetime=settings.access_lifetime,
@@ -76,7 +83,7 @@ def create_app(settings: Settings, revive: Callable[[], bool] | None = None) -> 
     app.cleanup_ctx.extend([_database, _hashing, _beside(_sweep), _beside(app[WORKER].run)])
     if revive is not None:
         app.cleanup_ctx.append(_beside(functools.partial(_revive, revive)))
-    install(app, [*TABLES, docs.endpoints])
+    install(app, [*TABLES, docs.endpoints, html.endpoints])
     docs.describe(app)
     return app
 
@@ -115,12 +122,32 @@ async def listen(running: Runner) -> str:
         await site.start()
     except OSError as failure:
         raise CannotListen(f"HOST {settings.host}, PORT {settings.port}: {failure.strerror}") from None
-    host, port = running.addresses[0][:2]
+    return url_of(running.addresses[0])
+
+
+def url_of(address: tuple[Any, ...]) -> str:
+    """The URL of a socket's address."""
+    host, port = address[:2]
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
+def create_metrics_app(metrics: Metrics) -> web.Application:
+    """What shows `metrics`, at an address of its own: a proxy on this machine would make everybody a neighbour."""
+
+    async def show(request: web.Request) -> web.Response:
+        return web.Response(text=metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+    app = web.Application()
+    app.router.add_get("/metrics", show)
+    return app
+
+
 async def _database(app: web.Application) -> AsyncIterator[None]:
-    app[DB] = await Database.connect(app[SETTINGS].database_url)
+    workers = app[SETTINGS].workers
+    # One of several that comes while the database is away answers 503 for its share of the callers, until it is back.
+    app[DB] = await Database.connect(
+        app[SETTINGS].database_url, connections=min(POOL, CONNECTIONS // workers), patient=workers > 1
+    )
     yield
     await app[DB].close()
 

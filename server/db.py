@@ -89,12 +89,15 @@ class Database:
         self._changes: dict[str, Changes] = {}
 
     @classmethod
-    async def connect(cls, url: str) -> Self:
-        """A database behind `url`. Raises Unavailable when it cannot be reached, RuntimeError when it is too old."""
+    async def connect(cls, url: str, *, connections: int = POOL, patient: bool = False) -> Self:
+        """A database behind `url`. Raises Unavailable when it cannot be reached, RuntimeError when it is too old.
+
+        `patient`: one that cannot be reached now is one that is asked for in vain until it can be.
+        """
         pool = asyncpg.create_pool(
             url,
-            min_size=1,
-            max_size=POOL,
+            min_size=0 if patient else 1,
+            max_size=connections,
             timeout=CONNECT_SECONDS,
             command_timeout=COMMAND_SECONDS,
             server_settings=SESSION,
@@ -102,11 +105,13 @@ class Database:
         )
         try:
             await pool
+            version = await pool.fetchval("select current_setting('server_version_num')::int")
         except Exception as failure:
-            if is_away(failure):
-                raise Unavailable from failure
-            raise
-        version = await pool.fetchval("select current_setting('server_version_num')::int")
+            if not is_away(failure):
+                raise
+            if patient:
+                return cls(pool)
+            raise Unavailable from failure
         if version < MIN_VERSION:
             await pool.close()
             raise RuntimeError(f"PostgreSQL 17 or newer is needed; this one is {version // 10_000}")

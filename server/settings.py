@@ -34,6 +34,12 @@ class Settings:
 
     host: str = _setting(values.text, "127.0.0.1", "address to listen on")
     port: int = _setting(values.whole(0, 65535), 8080, "port to listen on; 0 takes a free one")
+    workers: int = _setting(
+        values.workers, 1, f"processes that serve the port, at most {values.MOST_WORKERS}; `auto`: one for each core"
+    )
+    metrics: str = _setting(
+        values.address, "", "address and port of `/metrics` for Prometheus, such as `127.0.0.1:9464`; empty: nowhere"
+    )
     database_url: str = _setting(
         values.database, "", "PostgreSQL 17 or newer, `postgresql://…`; empty: the bundled one", secret=True
     )

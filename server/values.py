@@ -1,5 +1,6 @@
 """Texts of the environment as values: each function gives the value, or raises ValueError with what is wanted."""
 
+import os
 import re
 from collections.abc import Callable
 from email.utils import formataddr, parseaddr
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+MOST_WORKERS = 32  # with more there would be fewer than two connections to the database for each
 MIN_KEY_BYTES = 32  # RFC 7518 §3.2: an HMAC key is at least as long as the hash
 
 
@@ -40,6 +42,26 @@ def whole(low: int, high: int) -> Callable[[str], int]:
         return int(value)
 
     return parse
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def workers(value: str) -> int:
+    """A number of processes, or `auto`: one for each core."""
+    try:
+        return min(cores(), MOST_WORKERS) if value == "auto" else whole(1, MOST_WORKERS)(value)
+    except ValueError as fault:
+        raise ValueError(f"{fault}, or auto") from None
+
+
+def address(value: str) -> str:
+    """An address to listen on with its port: `HOST:PORT`, `[HOST]:PORT`."""
+    if not re.fullmatch(r"([\w.-]+|\[[\da-fA-F:.]+\]):[0-9]{1,5}", value) or int(value.rpartition(":")[2]) > 65535:
+        raise ValueError("is an address and a port, such as 127.0.0.1:9464")
+    return value
 
 
 def choice(*words: str) -> Callable[[str], str]:

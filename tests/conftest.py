@@ -14,6 +14,7 @@ from psycopg import sql
 from server import migrate, roles
 from server.app import create_app, runner
 from server.embedded import attach
+from server.mail import worker
 from server.roles import Roles
 from server.settings import Settings
 from server.web.parts import DB, WORKER
@@ -109,6 +110,12 @@ class HouseServer(TestServer):
 
     async def _make_runner(self, **kwargs: Any) -> Any:
         return runner(self.app)
+
+
+@pytest.fixture(autouse=True)
+def _still_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service's own worker looks once, and leaves the letters to the fixture `letters`."""
+    monkeypatch.setattr(worker, "LOOK_SECONDS", 3600.0)
 
 
 @pytest.fixture

@@ -94,3 +94,22 @@ def test_a_database_that_is_not_there_ends_with_one_sentence(run: Any) -> None:
 def test_readme_names_every_command() -> None:
     readme = (ROOT / "README.md").read_text()
     assert [name for name in COMMANDS if f"`{name}" not in readme] == []
+
+
+def test_letters_are_listed_and_queued_anew(run: Any, database: Any) -> None:
+    database.execute("insert into users (username, email) values ('anna', 'anna@example.com')")
+    database.execute("insert into letters (kind, address) values ('password_reset', 'anna@example.com')")
+    database.execute(
+        "insert into letters (kind, user_id, tries, fault, given_up_at)"
+        " select 'confirmation', id, 3, '550 no', now() from users"
+    )
+    status, said, _ = run("letters")
+    given_up, waits, summary = said.splitlines()
+    assert (status, summary) == (0, "Given up: 1. Waiting: 1.")
+    assert "confirmation for anna at example.com" in given_up
+    assert given_up.endswith("after 3 tries: 550 no")
+    assert "password_reset for whoever has the address at example.com" in waits
+    assert "anna@" not in said
+    assert run("letters", "--again")[1].splitlines()[0] == "Queued anew: 1."
+    rows = database.execute("select given_up_at, tries, fault from letters").fetchall()
+    assert rows == [{"given_up_at": None, "tries": 0, "fault": None}] * 2

@@ -176,3 +176,13 @@ async def test_a_server_that_is_not_there_is_unavailable() -> None:
 )
 def test_away_is_not_the_same_as_no(failure: Exception, away: bool) -> None:
     assert is_away(failure) is away
+
+
+async def test_a_patient_caller_gets_a_database_that_is_away_and_asks_in_vain_until_it_is_back() -> None:
+    away = "postgresql://127.0.0.1:1/x"
+    with pytest.raises(Unavailable):
+        await Database.connect(away)
+    connected = await Database.connect(away, patient=True)
+    with pytest.raises(Unavailable):
+        await connected.rows("schema/applied")
+    await connected.close()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from server.settings import Settings, SettingsError
+from server.values import MOST_WORKERS, cores
 
 KEY = "k" * 32
 
@@ -37,6 +38,21 @@ def test_what_is_set_is_read() -> None:
     assert settings.cors_origins == ("https://a.example", "http://b.example:3000")
 
 
+def test_workers_are_a_number_or_one_for_each_core() -> None:
+    assert Settings.read({}).workers == 1
+    assert Settings.read({"WORKERS": "3"}).workers == 3
+    assert Settings.read({"WORKERS": "auto"}).workers == min(cores(), MOST_WORKERS)
+    for wrong in ("0", "33", "many", "-1", "1.5"):
+        assert faults(WORKERS=wrong) == ["WORKERS"]
+
+
+def test_metrics_have_an_address_and_a_port() -> None:
+    for right in ("127.0.0.1:9464", "0.0.0.0:0", "[::1]:9464", "metrics.internal:65535"):
+        assert Settings.read({"METRICS": right}).metrics == right
+    for wrong in ("9464", "127.0.0.1", ":9464", "127.0.0.1:65536", "::1:9464", "http://127.0.0.1:9464"):
+        assert faults(METRICS=wrong) == ["METRICS"]
+
+
 def test_an_empty_variable_counts_as_absent() -> None:
     assert Settings.read({"PORT": "", "DATABASE_URL": "", "SIGNING_KEY": ""}) == Settings()
 
@@ -44,6 +60,8 @@ def test_an_empty_variable_counts_as_absent() -> None:
 def test_every_fault_is_named_at_once() -> None:
     environment = {
         "PORT": "70000",
+        "WORKERS": "33",
+        "METRICS": "127.0.0.1",
         "DATABASE_URL": "mysql://x",
         "ACCESS_LIFETIME": "-1",
         "BCRYPT_ROUNDS": "３",

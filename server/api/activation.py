@@ -1,5 +1,7 @@
 """An account, or an address, that waits is put in force by the link in a letter (contract 2, 11.13)."""
 
+from typing import Any
+
 import asyncpg
 from aiohttp import web
 
@@ -10,6 +12,7 @@ from server.mail.letters import ACTIVATION, CONFIRMATION, EMAIL_CHANGE
 from server.web.bodies import body
 from server.web.endpoints import Access, Endpoints
 from server.web.fields import TAKEN_EMAIL
+from server.web.html import link_page
 from server.web.links import ask_for_link, find_by_uid, invalid_token
 from server.web.parts import DB, LETTERS, ONE_TIME, SETTINGS
 from server.web.schemas import Activation, Address
@@ -35,7 +38,14 @@ async def resend_activation(request: web.Request) -> None:
     await ask_for_link(request, ACTIVATION, given["email"])
 
 
-async def _activate(request: web.Request, uid: str, token: str) -> None:
+@link_page(endpoints, "/activate/{uid}/{token}", "activate", "activated")
+async def activate_on_page(request: web.Request, given: dict[str, Any]) -> dict[str, Any]:
+    """Activate an account, or put a new e-mail address in force, on the page that the letter's link opens."""
+    return {"is_address": await _activate(request, given["uid"], given["token"]) == EMAIL_CHANGE}
+
+
+async def _activate(request: web.Request, uid: str, token: str) -> str:
+    """Do what the token was issued for: its purpose."""
     user = await find_by_uid(request, uid)
     try:
         async with request.app[DB].transaction() as asker:
@@ -43,6 +53,7 @@ async def _activate(request: web.Request, uid: str, token: str) -> None:
             if purpose is None:
                 raise await _refusal(request, asker, user["id"], token)
             await _put_in_force(request, asker, user["id"], purpose)
+            return purpose
     except asyncpg.UniqueViolationError:
         raise FieldErrors({"email": [TAKEN_EMAIL]}) from None
 

@@ -16,6 +16,7 @@ from server.web.bodies import body
 from server.web.endpoints import Access, Endpoints
 from server.web.fields import PASSWORD_MISMATCH
 from server.web.guards import confirm_password, me, only_same_twice, only_strong
+from server.web.html import link_page
 from server.web.links import ask_for_link, find_by_uid, invalid_token
 from server.web.parts import DB, LETTERS, ONE_TIME, PASSWORDS, SETTINGS
 from server.web.schemas import Address
@@ -47,6 +48,18 @@ async def ask_for_reset(request: web.Request) -> None:
 async def reset_password(request: web.Request) -> None:
     """Choose another password with what the letter's link carries. Every session of the account ends."""
     await _reset(request, await body(request))
+
+
+@link_page(
+    endpoints,
+    "/password/reset/{uid}/{token}",
+    "password_reset",
+    "password_changed",
+    reads=switches.password_page,
+)
+async def reset_password_on_page(request: web.Request, given: dict[str, Any]) -> None:
+    """Choose another password on the page that the letter's link opens."""
+    await _reset(request, given)
 
 
 async def _reset(request: web.Request, given: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from server.web.bodies import body
 from server.web.endpoints import Access, Endpoints
 from server.web.fields import TAKEN_EMAIL, TAKEN_USERNAME, USERNAME_MISMATCH
 from server.web.guards import confirm_password, me, only_same_twice
+from server.web.html import link_page
 from server.web.links import ask_for_link, find_by_uid, invalid_token
 from server.web.parts import DB, LETTERS, ONE_TIME, SETTINGS
 from server.web.schemas import Address
@@ -51,6 +52,21 @@ async def ask_for_username_reset(request: web.Request) -> None:
 async def reset_username(request: web.Request) -> None:
     """Choose another username with what the letter's link carries."""
     await _reset(request, await body(request))
+
+
+@link_page(
+    endpoints,
+    "/username/reset/{uid}/{token}",
+    "username_reset",
+    "username_changed",
+    reads=switches.username_page,
+)
+async def reset_username_on_page(request: web.Request, given: dict[str, Any]) -> dict[str, Any]:
+    """Choose another username on the page that the letter's link opens."""
+    await _reset(request, given)
+    settings = request.app[SETTINGS]
+    is_email = settings.login_field == "email"
+    return {"is_email": is_email, "is_waiting": is_email and settings.send_activation_email}
 
 
 async def _reset(request: web.Request, given: dict[str, Any]) -> None:

@@ -5,20 +5,37 @@ contract 5.1). Whoever has no password that could fit costs a hash, too: time te
 """
 
 import asyncio
+import contextlib
+import contextvars
 import hashlib
 import os
 import re
+import sys
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import bcrypt
 
 from server.errors import Busy
+from server.metrics import Metrics
 
 Result = TypeVar("Result")
 
-WAITING = 64  # callers before the threads; at 12 rounds the last of them waits some ten seconds
+
+class Caller(Protocol):
+    """Whoever waits for an answer: `transport` is None once they have left, and then `waiting` is cancelled."""
+
+    transport: Any
+    waiting: "asyncio.Task[Any] | None"
+
+
+caller: contextvars.ContextVar[Caller | None] = contextvars.ContextVar("caller", default=None)
+
+WAITING = 64  # callers before the threads; at 12 rounds the last of them waits twenty seconds before one thread
+NICENESS = 5  # of the threads: with every core busy the event loop goes first; at rest it costs nothing
 _PREFIX = "bcrypt_sha256$"
 _OURS = re.compile(r"bcrypt_sha256\$\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
 
@@ -26,13 +43,16 @@ _OURS = re.compile(r"bcrypt_sha256\$\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
 class Passwords:
     """Hashes and checks passwords."""
 
-    def __init__(self, rounds: int, *, threads: int | None = None, waiting: int = WAITING) -> None:
-        threads = threads or os.cpu_count() or 1
+    def __init__(
+        self, rounds: int, *, threads: int = 1, waiting: int = WAITING, metrics: Metrics | None = None
+    ) -> None:
         self._rounds = rounds
         self._limit = waiting
         self._waiting = 0
         self._lanes = asyncio.Semaphore(threads)
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="hash")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="hash", initializer=_step_back)
+        self._metrics = metrics or Metrics.alone()
+        self._metrics.add("hash_threads", threads)
 
     async def hash(self, password: str) -> str:
         """The stored form of a password: `bcrypt_sha256$$2b$…`. Raises Busy when the queue is full."""
@@ -52,17 +72,41 @@ class Passwords:
         self._threads.shutdown(cancel_futures=True)
 
     async def _run(self, work: Callable[..., Result], *arguments: object) -> Result:
-        if self._waiting >= self._limit:
-            raise Busy
-        self._waiting += 1
-        try:
-            await self._lanes.acquire()  # who is cancelled here leaves the queue, and no hash is run
-        finally:
-            self._waiting -= 1
+        await self._turn()
+        self._metrics.add("hash_running")
         running = asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
-        # The lane is free when the thread is, not when the caller has left.
-        running.add_done_callback(lambda _: self._lanes.release())
+        running.add_done_callback(lambda _: self._free())  # when the thread is done, not when the caller has left
         return await asyncio.shield(running)
+
+    def _free(self) -> None:
+        self._metrics.add("hash_running", -1)
+        self._lanes.release()
+
+    async def _turn(self) -> None:
+        """Wait for a thread. Raises Busy, and ConnectionResetError when nobody waits for the answer any more."""
+        if self._waiting >= self._limit:
+            self._metrics.add("hash_refused_total")
+            raise Busy
+        whose, began = caller.get(), time.perf_counter()
+        if whose is not None and whose.transport is None:
+            self._metrics.add("hash_left_total")
+            raise ConnectionResetError
+        try:
+            self._queue(1, whose, asyncio.current_task())
+            await self._lanes.acquire()  # who is cancelled here leaves the queue, and no hash is run
+        except asyncio.CancelledError:
+            self._metrics.add("hash_left_total")
+            raise
+        finally:
+            self._queue(-1, whose, None)
+        self._metrics.add("hash_waits_total")
+        self._metrics.add("hash_wait_seconds_total", time.perf_counter() - began)
+
+    def _queue(self, one: int, whose: Caller | None, waiting: "asyncio.Task[Any] | None") -> None:
+        self._waiting += one
+        self._metrics.add("hash_waiting", one)
+        if whose is not None:
+            whose.waiting = waiting
 
     def _hash(self, password: str) -> str:
         return _PREFIX + bcrypt.hashpw(_digest(password), bcrypt.gensalt(self._rounds)).decode()
@@ -72,6 +116,12 @@ class Passwords:
             self._hash(password)
             return False
         return bcrypt.checkpw(_digest(password), stored.removeprefix(_PREFIX).encode())
+
+
+def _step_back() -> None:
+    if sys.platform == "linux":  # elsewhere a thread has no priority of its own
+        with contextlib.suppress(OSError):  # a sandbox may forbid it
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _digest(password: str) -> bytes:

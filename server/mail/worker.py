@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 8  # letters under way in a process
 LOOK_SECONDS = 1.0  # between two looks into an empty queue
+AWAY_SECONDS = 1.0  # between two tries to write something down
 LEASE_SECONDS = TRY_SECONDS + 15.0
 SETTLE_SECONDS = LEASE_SECONDS - TRY_SECONDS  # for writing down what became of a letter, if the database is away
 FINISH_SECONDS = 5.0  # for what is under way when the worker stops
@@ -65,6 +66,9 @@ class Worker:
                     busy = await self._take(db)
                 except Problem:  # the database is away, which it has said itself
                     busy = False
+                except Exception as failure:  # as a connection may say that dies at the wrong moment
+                    busy = False
+                    log.warning("the queue of letters cannot be read: %s: %s", type(failure).__name__, failure)
                 if busy:
                     await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
                 else:
@@ -73,15 +77,15 @@ class Worker:
             await self._finish()
 
     async def drain(self, db: Database) -> None:
-        """Handle all that is due now, and what comes of it."""
-        await self._take(db)
+        """Handle all that is due now, and what comes of it, one after the other in the order of queueing."""
+        await self._take(db, 1)
         while self._under_way:
             await asyncio.wait(self._under_way)
-            await self._take(db)
+            await self._take(db, 1)
 
-    async def _take(self, db: Database) -> bool:
-        """Begin with letters that are due; whether more may be due than this process can have under way."""
-        free = AT_ONCE - len(self._under_way)
+    async def _take(self, db: Database, at_once: int = AT_ONCE) -> bool:
+        """Begin with letters that are due; whether more may be due than are to be under way."""
+        free = at_once - len(self._under_way)
         rows = await db.rows("letters/take", free, LEASE_SECONDS) if free > 0 else []
         for row in rows:
             task = asyncio.create_task(self._handle(db, row))
@@ -170,10 +174,10 @@ class Worker:
             try:
                 await db.row(statement, *arguments)
                 return
-            except Problem:
+            except Exception:
                 if time.monotonic() > ends:
                     raise
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(AWAY_SECONDS)
 
     async def _sweep(self, db: Database) -> None:
         """Forget what was given up long ago, now and then."""

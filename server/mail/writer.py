@@ -6,12 +6,15 @@ in one ends no line of a text and no header.
 
 import hashlib
 from collections.abc import Mapping
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import parseaddr
 from typing import Any
 from urllib.parse import urlsplit
+
+import idna
 
 from server.auth.one_time import write_uid
 from server.mail.letters import ACTIVATION, EMAIL_CHANGE, PASSWORD_RESET, USERNAME_RESET
@@ -94,12 +97,13 @@ def _digest(letter: Mapping[str, Any]) -> str:
 
 
 def _mailbox(address: str) -> Address:
-    """`address` for a header, its domain as ASCII (RFC 5890). Raises Unwritable."""
+    """`address` for a header, its domain in ASCII. Raises Unwritable.
+
+    IDNA 2008, as the network has it: the codec that Python brings along takes faß.example for fass.example, which is
+    somebody else's.
+    """
     local, _, domain = address.rpartition("@")
     try:
-        ascii_domain = domain.encode("idna").decode() if not domain.isascii() else domain
-        return Address(addr_spec=f"{local}@{ascii_domain}")
-    except (ValueError, IndexError, UnicodeError):
+        return Address(addr_spec=f"{local}@{domain if domain.isascii() else idna.encode(domain, uts46=True).decode()}")
+    except (ValueError, IndexError, MessageError):
         raise Unwritable("the address is none that a letter can go to") from None
-    except Exception as failure:  # email.errors: what the parser stumbles over, and its own mistakes
-        raise Unwritable(f"the address is none that a letter can go to ({type(failure).__name__})") from None

@@ -1,17 +1,16 @@
 """The document and Swagger UI, served by the service itself under a strict policy: nothing comes from elsewhere."""
 
 import functools
-import hashlib
-import mimetypes
 from typing import Any
 
-from aiohttp import hdrs, web
+from aiohttp import web
 from marshmallow import Schema
 
 from server.errors import NotFound
 from server.resources import package
-from server.web.answers import GUARDED, answer_bytes, to_json
+from server.web.answers import answer_bytes, to_json
 from server.web.endpoints import Access, Endpoints
+from server.web.files import send_file
 from server.web.openapi import openapi
 
 endpoints = Endpoints("documentation", otherwise=Access.ANONYMOUS)
@@ -76,15 +75,4 @@ async def read_file(request: web.Request) -> web.Response:
 
 
 def _file(request: web.Request, name: str) -> web.Response:
-    content = (package("server.web") / "swagger" / name).read_bytes()
-    headers = {
-        **GUARDED,
-        "Content-Security-Policy": POLICY,
-        "Cache-Control": "no-cache",  # asked for again each time, sent only when it changed
-        "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"',
-    }
-    if request.headers.get(hdrs.IF_NONE_MATCH) == headers["ETag"]:
-        return web.Response(status=304, headers=headers)
-    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    charset = "utf-8" if kind.startswith("text/") or kind.endswith("javascript") else None
-    return web.Response(body=content, content_type=kind, charset=charset, headers=headers)
+    return send_file(request, name, (package("server.web") / "swagger" / name).read_bytes(), POLICY)

@@ -19,6 +19,7 @@ from server.web.parts import SETTINGS
 Handler = Callable[[web.Request], Awaitable[Any]]
 Shape = type[Schema] | Callable[[Settings], type[Schema]] | None
 """A schema, or what gives it where a switch of the settings decides which."""
+Refusal = Callable[[web.Request, Problem], web.Response]
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 MEDIA_TYPES = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
 
@@ -49,6 +50,7 @@ class Endpoint:
     otherwise: Access | None = None  # of methods that the path does not know, where the table's is not its own
     is_json: bool = True
     is_listed: bool = True
+    refuses: Refusal | None = None  # how a failure looks here; without it it is JSON
 
 
 @dataclass
@@ -182,6 +184,13 @@ def _other_methods(known: Path) -> Handler:
         }
 
     all_others = Endpoint(
-        method="*", path=first.path, function=other, access=known.access, tag=first.tag, is_listed=False
+        method="*",
+        path=first.path,
+        function=other,
+        access=known.access,
+        tag=first.tag,
+        is_json=first.is_json,
+        is_listed=False,
+        refuses=first.refuses,
     )
     return _handler(all_others, known)

@@ -11,6 +11,7 @@ import asyncpg
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from server.auth.passwords import caller
 from server.auth.sessions import Identity, identify
 from server.auth.tokens import ACCESS
 from server.errors import (
@@ -38,6 +39,7 @@ IDENTITY = web.RequestKey("IDENTITY", Identity)
 # Unique is all that an id must be; random bytes for each would take a tenth of a short request's time.
 _PROCESS = secrets.token_hex(5)
 _numbers = itertools.count(1)
+_LONG_PIECE = re.compile("[^/]{32,}")  # no path of ours has one; a token has 43 characters
 _GOOD_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
 
@@ -47,11 +49,12 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     given = request.headers.get("X-Request-ID")
     number = given if given and _GOOD_ID.fullmatch(given) else _next_id()
     request_id.set(number)
+    caller.set(request.protocol)  # type: ignore[arg-type]  # a connection of our Runner is a Caller
     began = time.perf_counter()
     try:
         response = await handler(request)
     except Exception as failure:
-        response = refuse(_problem(request, failure))
+        response = _refused(request, _problem(request, failure))
         allow = getattr(request.match_info.handler, "allow", None)
         if allow:
             response.headers[hdrs.ALLOW] = allow
@@ -66,6 +69,11 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def _next_id() -> str:
     return f"{_PROCESS}-{next(_numbers):x}"
+
+
+def _refused(request: web.Request, problem: Problem) -> web.Response:
+    endpoint = getattr(request.match_info.handler, "endpoint", None)
+    return endpoint.refuses(request, problem) if endpoint and endpoint.refuses else refuse(problem)
 
 
 def _problem(request: web.Request, failure: Exception) -> Problem:
@@ -84,9 +92,14 @@ def _problem(request: web.Request, failure: Exception) -> Problem:
 
 
 def _path(request: web.Request) -> str:
-    """The path as it may stand in a log: a letter's link opens an account, so it stands there by its pattern."""
+    """The path as it may stand in a log: a letter's link opens an account, so it stands there by its pattern.
+
+    A link that was cut or lengthened on its way meets no pattern; a piece of it that could be a token is left out.
+    """
     resource = request.match_info.route.resource
-    return resource.canonical if resource and "{token}" in resource.canonical else request.rel_url.raw_path
+    if resource and "{token}" in resource.canonical:
+        return resource.canonical
+    return _LONG_PIECE.sub("…", request.rel_url.raw_path)
 
 
 @web.middleware

@@ -1,6 +1,8 @@
 """Bytes that are no HTTP are answered, too: in JSON, echoing nothing, with one line in the log."""
 
+import asyncio
 import logging
+from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -13,6 +15,15 @@ log = logging.getLogger(__name__)
 
 class Protocol(RequestHandler):
     """Answers bytes that are no HTTP: no handler ever sees them, so the middleware cannot."""
+
+    waiting: "asyncio.Task[Any] | None" = None
+    """Whom to cancel when the client leaves: what it waits for has not begun. What has begun is left to its end."""
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Nobody waits for the answer any more."""
+        super().connection_lost(exc)
+        if self.waiting is not None:
+            self.waiting.cancel()
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None

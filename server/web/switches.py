@@ -113,6 +113,16 @@ def reset_username(settings: Settings) -> type[Schema]:
     return _twice(schema, new_login(settings)) if settings.username_reset_confirm_retype else schema
 
 
+def password_page(settings: Settings) -> type[Schema]:
+    """The page asks for the password twice, whatever the switch says: who types it does not see it."""
+    return _without_link(_twice(ResetPassword, "new_password"))
+
+
+def username_page(settings: Settings) -> type[Schema]:
+    """The page asks for what the endpoint does."""
+    return _without_link(reset_username(settings))
+
+
 def new_login(settings: Settings) -> str:
     """The name of the field with what an account will sign in with."""
     return "new_email" if settings.login_field == "email" else "new_username"
@@ -123,6 +133,13 @@ def _twice(schema: type[Body], field: str) -> type[Body]:
     kind: Callable[..., object] = type(schema().fields[field])
     again = kind(required=True, metadata=schema().fields[field].metadata)
     return _derived(schema, f"{schema.__name__}Twice", {f"re_{field}": again}, schema.__doc__)
+
+
+@functools.cache
+def _without_link(schema: type[Schema]) -> type[Schema]:
+    """The schema of a page, whose path carries the uid and the token."""
+    meta = type("Meta", (Body.Meta,), {"exclude": (*schema.opts.exclude, "uid", "token")})
+    return type(f"{schema.__name__}Page", (schema,), {"__doc__": schema.__doc__, "Meta": meta})
 
 
 def _derived(schema: type[Body], name: str, fields: dict[str, object], says: str | None) -> type[Body]:

@@ -7,7 +7,7 @@ where id in (
     select id
     from letters
     where given_up_at is null and due_at <= now()
-    order by due_at
+    order by due_at, id
     limit $1
     for update skip locked
 )

@@ -1,14 +1,17 @@
 """Passwords are hashed off the loop, in bounded lanes; whoever has none costs a hash, too."""
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import bcrypt
 import pytest
 
-from server.auth.passwords import Passwords
+from server.auth.passwords import NICENESS, Passwords, caller
 from server.errors import Busy
 
 SAMPLE = "bcrypt_sha256$$2b$04$abcdefghijklmnopqrstuuIvyWZlBcE3WoQXKqRnwrLYJ6nenE0Bq"  # contract 5.1
@@ -28,12 +31,14 @@ class Counting:
         self.gate = threading.Event()
         self.gate.set()
         self.threads: list[str] = []
+        self.niceness: list[int] = []
         for name in ("hashpw", "checkpw"):
             monkeypatch.setattr(bcrypt, name, self._around(getattr(bcrypt, name)))
 
     def _around(self, function: Any) -> Any:
         def counted(*arguments: Any) -> Any:
             self.threads.append(threading.current_thread().name)
+            self.niceness.append(os.getpriority(os.PRIO_PROCESS, 0))  # 0 is the thread that asks
             self.gate.wait(10)
             return function(*arguments)
 
@@ -86,6 +91,13 @@ async def test_hashing_leaves_the_event_loop_free(passwords: Passwords, hashes: 
     assert threading.current_thread().name not in hashes.threads
 
 
+async def test_the_event_loop_goes_before_the_hashes(passwords: Passwords, hashes: Counting) -> None:
+    # Only Linux gives a thread a priority of its own.
+    more = NICENESS if sys.platform == "linux" else 0
+    await passwords.hash("x")
+    assert hashes.niceness == [os.getpriority(os.PRIO_PROCESS, 0) + more]
+
+
 async def test_with_the_queue_full_the_next_is_told_at_once(passwords: Passwords, hashes: Counting) -> None:
     hashes.gate.clear()
     running = [asyncio.create_task(passwords.hash("x")) for _ in range(3)]
@@ -109,6 +121,13 @@ async def test_who_leaves_the_queue_is_not_hashed_and_frees_their_place(password
     hashes.gate.set()
     await asyncio.gather(first, third, fourth)
     assert len(hashes.threads) == 3
+
+
+async def test_who_has_left_before_the_queue_is_not_hashed(passwords: Passwords, hashes: Counting) -> None:
+    caller.set(SimpleNamespace(transport=None, waiting=None))
+    with pytest.raises(ConnectionResetError):
+        await passwords.hash("x")
+    assert hashes.threads == []
 
 
 async def test_who_leaves_while_hashed_frees_the_lane_only_when_it_is_free(

@@ -1,0 +1,1 @@
+"""The pages and Swagger UI in a real browser."""

@@ -1,0 +1,51 @@
+"""`python -m tests.browser [PICTURES]`: people at the pages, in Debian's Chromium, on a desk and on a phone.
+
+What they see is left as pictures in the folder PICTURES (`.cache/browser`). A browser that is missing is installed when
+root asks; anybody else is told how.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.browser.conftest import CHROMIUM
+
+ROOT = Path(__file__).parent.parent.parent
+INSTALL = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium"]
+TEMPORARY = ROOT / ".cache" / "browser-tmp"  # its own: the other tests may run at the same time
+
+
+def has_browser() -> bool:
+    """Whether there is a browser; root gets one."""
+    if CHROMIUM.exists():
+        return True
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        subprocess.run(["apt-get", "update", "-q"], stdout=subprocess.DEVNULL)
+        subprocess.run(INSTALL, stdout=subprocess.DEVNULL, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
+    return CHROMIUM.exists()
+
+
+def main(arguments: list[str]) -> int:
+    """Run the suite; the exit status is 0 when everything holds."""
+    if not has_browser():
+        print(f"{CHROMIUM} is missing: sudo {' '.join(INSTALL)}", file=sys.stderr)
+        return 2
+    pictures = Path(arguments[0]) if arguments else ROOT / ".cache" / "browser"
+    pictures.mkdir(parents=True, exist_ok=True)
+    options = [
+        "tests/browser",
+        "-o",
+        "python_files=*.py",
+        f"--basetemp={TEMPORARY}",
+        f"--pictures={pictures.resolve()}",
+    ]
+    status = subprocess.run([sys.executable, "-m", "pytest", *options], cwd=ROOT).returncode
+    shutil.rmtree(TEMPORARY, ignore_errors=True)
+    print(f"pictures: {pictures}", flush=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,192 @@
+"""A service with its letters in a folder, a browser, and visitors who notice what a person would not."""
+
+import email
+import email.policy
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import requests
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+
+from server.embedded import attach
+from tests.conftest import PASSWORD
+from tests.processes import Started
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SCREENS: dict[str, dict[str, Any]] = {
+    "desk": {"viewport": {"width": 1280, "height": 800}},
+    "phone": {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True},
+}
+LETTER_SECONDS = 20
+# A page that says what was wrong has a status that says so, too; the browser notes that of any page.
+EXPECTED = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--pictures", type=Path, required=True, help="folder for what was seen")
+
+
+@dataclass
+class Site:
+    """A service that sends letters into a folder, and what people do there without a browser."""
+
+    url: str
+    letters: Path
+    database: "psycopg.Connection[Any]"
+
+    def post(self, path: str, **fields: str) -> int:
+        return requests.post(f"{self.url}{path}", json=fields, timeout=30).status_code
+
+    def register(self, name: str) -> None:
+        assert self.post("/auth/users/", username=name, password=PASSWORD, email=f"{name}@example.com") == 201
+
+    def sign_in(self, name: str, password: str = PASSWORD) -> int:
+        return self.post("/auth/jwt/create/", username=name, password=password)
+
+    def ask(self, what: str, name: str) -> str:
+        """Ask for a letter: its link."""
+        assert self.post(f"/auth/users/{what}/", email=f"{name}@example.com") == 204
+        return self.link(name, {"reset_password": "password/reset", "reset_username": "username/reset"}[what])
+
+    def join(self, name: str) -> None:
+        """Have an account that is active, without waiting for a letter."""
+        self.register(name)
+        self.database.execute(
+            "update users set is_active = true, awaits_activation = false where username = %s", [name]
+        )
+
+    def link(self, name: str, page: str) -> str:
+        """The link to `page` in the letter to somebody, as soon as one is there that was not opened before."""
+        pattern = re.compile(rf"{re.escape(self.url)}/{page}/\S+/\S+")
+        ends = time.monotonic() + LETTER_SECONDS
+        while time.monotonic() < ends:
+            for file in sorted(self.letters.glob("*.eml")):
+                letter = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+                found = pattern.search(letter.get_body(("plain",)).get_content())
+                if found and letter["To"] == f"{name}@example.com":
+                    file.unlink()
+                    return found[0]
+            time.sleep(0.05)
+        raise AssertionError(f"no letter to {name} with a link to {page}")
+
+
+@dataclass
+class Visitor:
+    """Somebody at a browser. Leaving, they must have met no error and asked nobody but the service."""
+
+    site: Site
+    screen: str
+    context: BrowserContext
+    pictures: Path
+    page: Page = field(init=False)
+    heard: list[str] = field(default_factory=list)
+    asked: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.context.on("request", lambda request: self.asked.add(request.url))
+        self.context.on("console", self._hear)
+        self.context.on("weberror", lambda error: self.heard.append(str(error.error)))
+        self.page = self.context.new_page()
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not EXPECTED.match(message.text):
+            self.heard.append(message.text)
+
+    def open(self, link: str) -> None:
+        self.page.goto(link)
+
+    def press(self, name: str) -> None:
+        self.page.get_by_role("button", name=name).click()
+
+    def sees(self, heading: str) -> None:
+        """The page has this heading, and nothing of it sticks out."""
+        expect(self.page.get_by_role("heading", level=1)).to_have_text(heading)
+        root = "document.documentElement"
+        assert self.page.evaluate(f"{root}.scrollWidth") <= self.page.evaluate(f"{root}.clientWidth")
+
+    def keep(self, name: str) -> None:
+        """Leave a picture of what is seen."""
+        self.page.screenshot(path=self.pictures / f"{name}-{self.screen}.png", full_page=True)
+
+    def leave(self) -> None:
+        self.context.close()
+        assert self.heard == []
+        assert [url for url in self.asked if not url.startswith((f"{self.site.url}/", "data:"))] == []
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The service, where accounts must be activated."""
+    folder = tmp_path_factory.mktemp("site")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    letters = folder / "mail"
+    running = Started(
+        PORT=str(port),
+        PUBLIC_URL=url,
+        DATA_DIR=str(folder),
+        MAIL_DIR=str(letters),
+        SEND_ACTIVATION_EMAIL="true",
+        SITE_NAME="Film club",
+    )
+    cluster = attach(folder, say=lambda text: None)
+    with psycopg.connect(cluster.url(), autocommit=True) as database:
+        yield Site(url, letters, database)
+    running.stop()
+    cluster.release()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The browser."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def invite(chromium: Browser, site: Site, pytestconfig: pytest.Config) -> Iterator[Callable[..., Visitor]]:
+    """Lets a visitor in, at a screen of SCREENS or one of their own."""
+    inside: list[Visitor] = []
+
+    def let_in(screen: str, **options: Any) -> Visitor:
+        context = chromium.new_context(**SCREENS.get(screen, {}) | options)
+        inside.append(Visitor(site, screen, context, pytestconfig.getoption("--pictures")))
+        return inside[-1]
+
+    yield let_in
+    for visitor in inside:
+        visitor.leave()
+
+
+@pytest.fixture(params=tuple(SCREENS))
+def visitor(invite: Callable[..., Visitor], request: pytest.FixtureRequest) -> Visitor:
+    """A visitor at each screen."""
+    return invite(request.param)
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """A username that no other test has."""
+    words = re.findall("[a-z]+", request.node.name)
+    return f"{words[-1]}{abs(hash(request.node.name)) % 10**6}"

@@ -1,0 +1,188 @@
+"""People follow the links in their letters."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Site, Visitor
+
+FRESH = "staple gun theory"
+
+
+def type_password(visitor: Visitor, password: str) -> None:
+    for field in visitor.page.locator("input[type=password]").all():
+        field.fill(password)
+    visitor.press("Change password")
+
+
+def test_an_account_is_activated(site: Site, visitor: Visitor, name: str) -> None:
+    site.register(name)
+    assert site.sign_in(name) == 401
+    link = site.link(name, "activate")
+    visitor.open(link)
+    visitor.sees("Confirm your e-mail address")
+    visitor.keep("activate")
+    assert site.sign_in(name) == 401
+    visitor.press("Activate")
+    visitor.sees("Your account is active")
+    visitor.keep("activated")
+    assert site.sign_in(name) == 200
+    visitor.open(link)
+    visitor.press("Activate")
+    visitor.sees("Your account is active already")
+    visitor.keep("active-already")
+
+
+def test_a_password_is_reset_after_a_weak_one_was_refused(site: Site, visitor: Visitor, name: str) -> None:
+    site.join(name)
+    link = site.ask("reset_password", name)
+    visitor.open(link)
+    visitor.sees("Choose a new password")
+    visitor.keep("password")
+    type_password(visitor, "password1")
+    visitor.sees("Choose a new password")
+    fault = visitor.page.get_by_text("This password is too common.")
+    expect(fault).to_be_visible()
+    expect(visitor.page.get_by_role("alert")).to_be_visible()
+    expect(visitor.page.get_by_label("New password", exact=True)).to_be_focused()
+    visitor.keep("password-refused")
+    type_password(visitor, FRESH)
+    visitor.sees("Your password is changed")
+    visitor.keep("password-changed")
+    assert site.sign_in(name, FRESH) == 200
+    visitor.open(link)
+    type_password(visitor, FRESH + " once more")
+    visitor.sees("This link does not work")
+    visitor.keep("link-used")
+    assert site.sign_in(name, FRESH) == 200
+
+
+def test_two_passwords_that_differ_are_told_at_the_second(site: Site, visitor: Visitor, name: str) -> None:
+    site.join(name)
+    visitor.open(site.ask("reset_password", name))
+    visitor.page.get_by_label("New password", exact=True).fill(FRESH)
+    visitor.page.get_by_label("The new password again").fill("staple gun")
+    visitor.press("Change password")
+    expect(visitor.page.get_by_label("The new password again")).to_be_focused()
+    visitor.keep("password-differs")
+
+
+def test_a_username_is_reset(site: Site, visitor: Visitor, name: str) -> None:
+    site.join(name)
+    visitor.open(site.ask("reset_username", name))
+    visitor.sees("Choose a new username")
+    visitor.page.get_by_label("New username").fill("two words")
+    visitor.press("Change username")
+    visitor.sees("Choose a new username")
+    expect(visitor.page.get_by_label("New username")).to_have_value("two words")
+    visitor.keep("username-refused")
+    visitor.page.get_by_label("New username").fill(f"{name}.k")
+    visitor.press("Change username")
+    visitor.sees("Your username is changed")
+    visitor.keep("username-changed")
+    assert (site.sign_in(f"{name}.k"), site.sign_in(name)) == (200, 401)
+
+
+@pytest.mark.parametrize(
+    "faded",
+    [
+        pytest.param("update one_time_tokens set expires_at = now() - interval '1 second'", id="expired"),
+        pytest.param("delete from one_time_tokens", id="unknown"),
+    ],
+)
+def test_a_link_that_is_no_longer_good_says_so(site: Site, visitor: Visitor, name: str, faded: str) -> None:
+    site.join(name)
+    visitor.open(site.ask("reset_password", name))
+    site.database.execute(faded)
+    type_password(visitor, FRESH)
+    visitor.sees("This link does not work")
+
+
+def test_a_link_that_is_not_whole_says_so(site: Site, visitor: Visitor) -> None:
+    visitor.open(f"{site.url}/activate/MQ/abc%3E")
+    visitor.sees("There is nothing here")
+    visitor.keep("not-whole")
+
+
+def test_all_of_it_works_without_script(site: Site, invite: Callable[..., Visitor], name: str) -> None:
+    visitor = invite("without-script", java_script_enabled=False)
+    site.register(name)
+    visitor.open(site.link(name, "activate"))
+    visitor.press("Activate")
+    visitor.sees("Your account is active")
+    visitor.open(site.ask("reset_password", name))
+    type_password(visitor, "password1")
+    expect(visitor.page.get_by_label("New password", exact=True)).to_be_focused()
+    type_password(visitor, FRESH)
+    visitor.sees("Your password is changed")
+    assert site.sign_in(name, FRESH) == 200
+
+
+def test_all_of_it_works_by_keyboard(site: Site, visitor: Visitor, name: str) -> None:
+    site.join(name)
+    visitor.open(site.ask("reset_password", name))
+    press, outline = visitor.page.keyboard.press, "getComputedStyle(document.activeElement).outlineWidth"
+    for _ in range(2):
+        press("Tab")
+        assert visitor.page.evaluate(outline) == "3px"
+        visitor.page.keyboard.type(FRESH)
+    press("Tab")
+    assert visitor.page.evaluate(outline) == "3px"
+    visitor.keep("keyboard")
+    press("Enter")
+    visitor.page.wait_for_load_state()
+    visitor.sees("Your password is changed")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_sticks_out_of_a_narrow_screen(
+    site: Site, invite: Callable[..., Visitor], name: str, scheme: str
+) -> None:
+    narrow = {"width": 320, "height": 568}
+    visitor = invite(f"narrow-{scheme}", viewport=narrow, is_mobile=True, color_scheme=scheme, locale="de-DE")
+    visitor.open(f"{site.url}/activate/MQ/abc")
+    visitor.sees("E-Mail-Adresse bestätigen")
+    visitor.keep("activate")
+    visitor.press("Freischalten")
+    visitor.sees("Dieser Link geht nicht")
+    visitor.keep("link-unknown")
+    visitor.open(f"{site.url}/password/reset/MQ/abc")
+    visitor.page.locator("input").first.fill("12345")
+    visitor.page.locator("input").last.fill("12345")
+    visitor.press("Passwort ändern")
+    visitor.sees("Neues Passwort wählen")
+    visitor.keep("password-refused")
+    visitor.open(f"{site.url}/username/reset/MQ/abc")
+    visitor.page.locator("input").fill("Überlänge" * 20)
+    visitor.press("Benutzernamen ändern")
+    visitor.sees("Neuen Benutzernamen wählen")
+    visitor.keep("username-refused")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(site: Site, invite: Callable[..., Visitor], scheme: str) -> None:
+    visitor = invite("desk", color_scheme=scheme)
+    visitor.open(f"{site.url}/password/reset/MQ/abc")
+    for field in visitor.page.locator("input").all():
+        field.fill("short")
+    visitor.press("Change password")
+    for selector in ("header p", "h1", "label", ".rules", ".fault", ".faults a", "button"):
+        assert contrast(visitor, selector) >= 4.5, selector  # WCAG 2.2, 1.4.3
+
+
+def contrast(visitor: Visitor, selector: str) -> float:
+    """The contrast of the first such element's text with what lies behind it (WCAG 2.2)."""
+    seen = """element => {
+        const ink = getComputedStyle(element).color
+        while (getComputedStyle(element).backgroundColor === 'rgba(0, 0, 0, 0)') element = element.parentElement
+        return [ink, getComputedStyle(element).backgroundColor].map(colour => colour.match(/\\d+/g).map(Number))
+    }"""
+    shades = sorted(luminance(colour[:3]) for colour in visitor.page.locator(selector).first.evaluate(seen))
+    return (shades[1] + 0.05) / (shades[0] + 0.05)
+
+
+def luminance(colour: list[int]) -> float:
+    parts = [part / 255 for part in colour]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,0 +1,85 @@
+"""What the tests of letters share."""
+
+import dataclasses
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from server.auth.one_time import OneTime
+from server.db import Database
+from server.mail.letters import Letters
+from server.mail.worker import Worker
+from server.settings import Settings
+from server.templates import Templates
+from tests.conftest import KEY
+from tests.mail.servers import authority, certified, serve, trusted
+
+__all__ = ["authority", "certified", "serve", "trusted"]
+
+
+@pytest.fixture
+async def db(database_url: str, database: Any) -> AsyncIterator[Database]:
+    connected = await Database.connect(database_url)
+    yield connected
+    await connected.close()
+
+
+@dataclasses.dataclass
+class Office:
+    """The queue, and whoever empties it, without a service around them."""
+
+    db: Database
+    settings: Settings
+    rows: "psycopg.Connection[Any]"
+
+    def __post_init__(self) -> None:
+        self.one_time = OneTime(KEY, lifetime=self.settings.password_reset_timeout)
+        self.letters = Letters(self.one_time)
+        self.worker = self.another_worker()
+
+    def another_worker(self) -> Worker:
+        return Worker.of(self.settings, Templates(self.settings.templates_dir))
+
+    def account(self, username: str = "anna", **columns: Any) -> int:
+        """Insert an account that has a password; its id."""
+        given = {"username": username, "email": f"{username}@example.com", "password": "hash", **columns}
+        names = psycopg.sql.SQL(", ").join(map(psycopg.sql.Identifier, given))
+        values = psycopg.sql.SQL(", ").join(map(psycopg.sql.Placeholder, given))
+        insert = psycopg.sql.SQL("insert into users ({}) values ({}) returning id").format(names, values)
+        found = self.rows.execute(insert, given).fetchone()
+        assert found
+        return found["id"]
+
+    async def queue(self, kind: str, user_id: int, address: str = "") -> None:
+        async with self.db.transaction() as asker:
+            await self.letters.queue(asker, kind, user_id, address=address)
+
+    async def queue_link(self, kind: str, user_id: int) -> None:
+        async with self.db.transaction() as asker:
+            await self.letters.queue_link(asker, kind, user_id)
+
+    async def request(self, kind: str, address: str) -> None:
+        async with self.db.transaction() as asker:
+            await self.letters.queue_request(asker, kind, address)
+
+    async def send(self) -> None:
+        """Send what is due, and let whatever had to be put off be due at once."""
+        await self.worker.drain(self.db)
+        self.rows.execute("update letters set due_at = now()")
+
+    def queued(self) -> list[dict[str, Any]]:
+        return self.rows.execute("select * from letters order by id").fetchall()
+
+
+@pytest.fixture
+def make_office(db: Database, settings: Settings, database: Any) -> Callable[..., Office]:
+    """Opens an office with some settings changed."""
+    return lambda **changed: Office(db, dataclasses.replace(settings, **changed), database)
+
+
+@pytest.fixture
+def office(make_office: Callable[..., Office]) -> Office:
+    """Its letters go to a folder."""
+    return make_office()

@@ -1,0 +1,179 @@
+"""Letters are queued with the act they tell of, go to whom they are meant for, and hold no secret while they wait."""
+
+import re
+from typing import Any
+
+import pytest
+
+from server.auth.one_time import read_uid
+from server.mail.letters import ACTIVATION, KINDS, LINKED, PASSWORD_RESET, USERNAME_RESET
+from tests.mail.conftest import Office
+from tests.mail.reading import Read, collect
+
+
+async def sent(office: Office) -> list[Read]:
+    await office.send()
+    return collect(office.settings.letters_dir)
+
+
+async def test_a_letter_is_undone_with_the_act_it_tells_of(office: Office) -> None:
+    anna = office.account()
+
+    async def act() -> None:
+        async with office.db.transaction() as asker:
+            await office.letters.queue(asker, "confirmation", anna)
+            await office.letters.queue_link(asker, ACTIVATION, anna)
+            await office.letters.queue_request(asker, PASSWORD_RESET, "anna@example.com")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await act()
+    assert office.queued() == []
+
+
+@pytest.mark.parametrize("kind", LINKED)
+async def test_a_link_carries_a_token_of_its_purpose_that_works_once(office: Office, kind: str) -> None:
+    anna = office.account(pending_email="new@example.com")
+    await office.queue_link(kind, anna)
+    (letter,) = await sent(office)
+    uid, token = letter.link.split("/")[-2:]
+    assert (read_uid(uid), letter.link.startswith(f"{office.settings.site_url}/")) == (anna, True)
+    async with office.db.transaction() as asker:
+        assert await office.one_time.use(asker, anna, token, *LINKED) == kind
+        assert await office.one_time.use(asker, anna, token, *LINKED) is None
+    assert office.queued() == []
+
+
+async def test_nothing_in_the_database_holds_a_token(office: Office) -> None:
+    anna = office.account(pending_email="new@example.com")
+    for kind in LINKED:
+        await office.queue_link(kind, anna)
+    tables = office.rows.execute(
+        "select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace"
+    )
+    kept = str(
+        [office.rows.execute(f'select t::text from "{row["relname"]}" t').fetchall() for row in tables.fetchall()]
+    )
+    letters = await sent(office)
+    assert len(letters) == len(LINKED)
+    for letter in letters:
+        uid, token = letter.link.split("/")[-2:]
+        assert token not in kept
+        assert uid not in re.findall(r"[\w-]+", kept)
+
+
+async def test_letters_go_to_the_address_they_are_meant_for(office: Office) -> None:
+    anna = office.account(email="Anna@example.com", pending_email="new@example.com")
+    for kind in ("email_change", "password_reset"):
+        await office.queue_link(kind, anna)
+    for kind in ("email_pending", "email_changed"):
+        await office.queue(kind, anna, "old@example.com")
+    await office.queue("confirmation", anna)
+    assert [(letter.to, letter.subject) for letter in await sent(office)] == [
+        ("new@example.com", "Confirm your new e-mail address on Frontdesk"),
+        ("Anna@example.com", "Password reset on Frontdesk"),
+        ("old@example.com", "Frontdesk - A new e-mail address was asked for"),
+        ("old@example.com", "Frontdesk - Your e-mail address has been changed"),
+        ("Anna@example.com", "Frontdesk - Your account has been successfully created and activated!"),
+    ]
+
+
+async def test_an_account_without_an_address_gets_no_letter(office: Office) -> None:
+    await office.queue("confirmation", office.account(email=""))
+    assert (await sent(office), office.queued()) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        "update users set password = 'another'",
+        "update users set email = 'other@example.com'",
+        "update one_time_tokens set used_at = now()",
+        "update one_time_tokens set expires_at = now()",
+        "delete from users",
+    ],
+)
+async def test_a_link_that_is_no_longer_good_is_not_sent(office: Office, act: Any) -> None:
+    await office.queue_link(PASSWORD_RESET, office.account())
+    office.rows.execute(act)
+    assert (await sent(office), office.queued()) == ([], [])
+
+
+async def test_only_the_last_link_of_a_kind_is_sent(office: Office) -> None:
+    anna = office.account()
+    for kind in (PASSWORD_RESET, PASSWORD_RESET, USERNAME_RESET):
+        await office.queue_link(kind, anna)
+    assert [letter.subject for letter in await sent(office)] == [
+        "Password reset on Frontdesk",
+        "Username reset on Frontdesk",
+    ]
+
+
+async def test_a_request_queues_the_same_for_everybody_and_sends_only_to_the_stored_address(office: Office) -> None:
+    office.account()
+    asked = ["ANNA@example.com", "nobody@example.com", "аnna@example.com", ""]  # the third with a Cyrillic а
+    for address in asked:
+        await office.request(PASSWORD_RESET, address)
+    rows = office.queued()
+    assert [row["address"] for row in rows] == asked
+    told = {(row["kind"], row["user_id"], row["nonce"], row["tries"], row["fault"]) for row in rows}
+    assert told == {("password_reset", None, "", 0, None)}
+    assert [letter.to for letter in await sent(office)] == ["anna@example.com"]
+    assert office.queued() == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns", "answered"),
+    [
+        (PASSWORD_RESET, {}, True),
+        (USERNAME_RESET, {}, True),
+        (PASSWORD_RESET, {"is_active": False}, False),
+        (USERNAME_RESET, {"is_active": False, "awaits_activation": True}, False),
+        (PASSWORD_RESET, {"password": "!"}, False),
+        (ACTIVATION, {"is_active": False, "awaits_activation": True}, True),
+        (ACTIVATION, {"is_active": False, "awaits_activation": True, "password": "!x"}, False),
+        (ACTIVATION, {"is_active": False}, False),
+        (ACTIVATION, {}, False),
+    ],
+)
+async def test_a_request_is_answered_for_those_who_may_have_the_link(
+    office: Office, kind: str, columns: dict[str, Any], answered: bool
+) -> None:
+    office.account(**columns)
+    await office.request(kind, "anna@example.com")
+    assert bool(await sent(office)) == answered
+
+
+async def test_every_account_of_an_address_gets_a_letter_of_its_own(office: Office) -> None:
+    office.rows.execute("drop index users_email_key")
+    try:
+        office.account("anna", email="both@example.com")
+        office.account("boris", email="Both@example.com")
+        await office.request(USERNAME_RESET, "both@example.com")
+        letters = await sent(office)
+    finally:
+        office.rows.execute("delete from users")
+        office.rows.execute("create unique index users_email_key on users (email_key) where email_key <> ''")
+    assert [letter.to for letter in letters] == ["both@example.com", "Both@example.com"]
+    assert ["anna" in letters[0].text, "boris" in letters[1].text] == [True, True]
+
+
+async def test_a_request_that_dies_midway_is_answered_once(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.account()
+    await office.request(PASSWORD_RESET, "anna@example.com")
+    with monkeypatch.context() as patch:
+        patch.setattr(office.one_time.__class__, "token", lambda self, nonce: 1 / 0)
+        assert await sent(office) == []
+    (row,) = office.queued()
+    assert (row["user_id"], row["tries"], row["fault"].partition(" at ")[0]) == (
+        None,
+        1,
+        "unforeseen ZeroDivisionError",
+    )
+    assert office.rows.execute("select * from one_time_tokens").fetchall() == []
+    assert len(await sent(office)) == 1
+
+
+def test_the_database_knows_every_kind(office: Office) -> None:
+    for kind in KINDS:
+        office.rows.execute("insert into letters (kind) values (%s)", [kind])

@@ -1,0 +1,162 @@
+"""Texts: every kind in every language says what it must, strangers' names stay text, a site's own folder wins."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+
+from server.mail.letters import KINDS, LINKED
+from server.mail.writer import Writer
+from server.settings import Settings
+from server.templates import MAX_HEADER, TEXTS, Templates
+from tests.mail.reading import Read, read
+
+TOKEN = "t" * 43
+HOSTILE = "<b>{{ 7 * 7 }}</b>{% raw %}\r\nBcc: eve@example.com\r\n\r\nhttps://evil.example"
+
+
+def written(kind: str, language: str = "en", folder: Path | None = None, **given: Any) -> Read:
+    site = {each: given.pop(each) for each in list(given) if each in Settings.__dataclass_fields__}
+    account = {"id": 7, "username": "anna", "email": "anna@example.com", "language": language} | given
+    letter = {"id": 1, "kind": kind, "queued_at": datetime(2026, 1, 2, tzinfo=UTC)}
+    message = Writer(Settings(**site), Templates(folder)).write(
+        letter, account, "anna@example.com", TOKEN if kind in LINKED else ""
+    )
+    return read(message.as_bytes())
+
+
+@pytest.mark.parametrize("language", Templates().languages)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_letter_says_the_same_as_text_and_as_html(kind: str, language: str) -> None:
+    letter = written(kind, language, site_name="Cinema & Co")
+    assert "Cinema & Co" in letter.subject
+    assert "Cinema & Co" in letter.text
+    assert "Cinema &amp; Co" in letter.html
+    assert f'<html lang="{language}">' in letter.html
+    for said in (letter.text, letter.html):
+        assert "http://127.0.0.1:8080" in said
+        assert (TOKEN in said) == (kind in LINKED)
+        assert not re.search(r"[{}]{2}|[{]%", said)
+    if kind in ("password_reset", "username_reset"):
+        assert "anna" in letter.text
+        assert "anna" in letter.html
+    assert letter.message.get_content_type() == "multipart/alternative"
+
+
+def test_every_language_has_every_letter() -> None:
+    found = {
+        language: sorted(file.name for file in (TEXTS / language / "letters").iterdir()) for language in ("en", "de")
+    }
+    wanted = sorted(f"{kind}.{form}" for kind in KINDS for form in ("txt", "html"))
+    assert found == {"en": wanted, "de": wanted}
+
+
+def test_the_subjects_are_those_of_the_contract() -> None:
+    subjects = [written(kind, site_name="SITE").subject for kind in KINDS if not kind.startswith("email_")]
+    assert subjects == [
+        "Account activation on SITE",
+        "Password reset on SITE",
+        "Username reset on SITE",
+        "SITE - Your account has been successfully created and activated!",
+        "SITE - Your password has been successfully changed!",
+        "SITE - Your username has been successfully changed!",
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_a_strangers_name_stays_text(kind: str, language: str) -> None:
+    letter = written(kind, language, username=HOSTILE, email=HOSTILE)
+    assert set(letter.message.keys()) == {
+        *("From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type"),
+    }
+    assert "<b>" not in letter.html
+    assert "49" not in letter.text.replace(TOKEN, "")
+    assert not [line for line in letter.text.splitlines() if line.startswith(("Bcc", "https://evil"))]
+
+
+def test_a_letter_keeps_its_id_when_it_is_written_again() -> None:
+    first, second = written("confirmation"), written("confirmation")
+    assert first.message["Message-ID"] == second.message["Message-ID"]
+    assert re.fullmatch(r"<[0-9a-f]{32}@localhost>", first.message["Message-ID"])
+
+
+@pytest.mark.parametrize(
+    ("given", "link"),
+    [
+        ({}, f"http://127.0.0.1:8080/activate/Nw/{TOKEN}"),
+        ({"public_url": "https://site.example/desk"}, f"https://site.example/desk/activate/Nw/{TOKEN}"),
+        ({"activation_url": "/#/a/{uid}/{token}"}, f"http://127.0.0.1:8080/#/a/Nw/{TOKEN}"),
+        ({"activation_url": "https://app.example/{uid}/{token}"}, f"https://app.example/Nw/{TOKEN}"),
+        ({"activation_url": "app://activate/{uid}/{token}"}, f"app://activate/Nw/{TOKEN}"),
+    ],
+)
+def test_a_link_is_what_the_settings_say(given: dict[str, str], link: str) -> None:
+    assert written("activation", **given).link == link
+    assert written("email_change", **given).link == link
+    assert link in written("activation", "de", **given).html
+
+
+def test_a_site_replaces_a_template_and_adds_a_language(tmp_path: Path) -> None:
+    for name, text in {
+        "en/letters/confirmation.txt": "Subject: Welcome\n\n{{ user.username }} {{ user.id }} {{ user.email }}\n",
+        "nl/letters/confirmation.txt": "Subject: Welkom op {{ site_name }}\n\nDag {{ user.username }}\n",
+        "nl/letters/confirmation.html": '{% extends "letters/frame.html" %}{% block letter %}Dag{% endblock %}',
+        "letters/frame.html": '<html lang="{{ language }}">{% block letter %}{% endblock %}',
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert Templates(tmp_path).languages == ("en", "de", "nl")
+    english, dutch = written("confirmation", "en", tmp_path), written("confirmation", "nl", tmp_path)
+    assert (english.subject, english.text) == ("Welcome", "anna 7 anna@example.com\n")
+    assert english.html.startswith('<html lang="en"><p>Hello')
+    assert (dutch.subject, dutch.html.strip()) == ("Welkom op Frontdesk", '<html lang="nl">Dag')
+    # What the new language lacks is said in English, and marked as English.
+    fallen_back = written("password_changed", "nl", tmp_path)
+    assert fallen_back.html.startswith('<html lang="en"><p>Hello')
+    # A language that there is no more, or that was never one.
+    assert written("confirmation", "../../etc", tmp_path).subject == "Welcome"
+
+
+@pytest.mark.parametrize("text", ["{{ nothing }}", "{% if", "{{ user.__class__.__mro__ }}", "{{ ''.__class__ }}"])
+def test_a_template_that_cannot_be_used_says_so(tmp_path: Path, text: str) -> None:
+    (tmp_path / "en" / "letters").mkdir(parents=True)
+    (tmp_path / "en" / "letters" / "confirmation.txt").write_text(f"Subject: x\n\n{text}\n")
+    with pytest.raises(jinja2.TemplateError):
+        written("confirmation", "en", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("", "en"),
+        ("de", "de"),
+        ("de-AT", "de"),
+        ("DE-ch-1996", "de"),
+        ("fr, de;q=0.5", "de"),
+        ("de;q=0.5, en;q=0.8", "en"),
+        ("en;q=0.5, de;q=0.8", "de"),
+        ("de;q=0.1, *;q=0.5", "en"),
+        ("*", "en"),
+        ("en;q=0, *", "de"),
+        ("de;q=0, fr", "en"),
+        ("de ; q=0.7 , fr", "de"),
+        ("de;q=2", "en"),
+        ("de;q=nan", "en"),
+        ("de-", "en"),
+        ("dee", "en"),
+        (",,;;q=,\x00de", "en"),
+        ("../../de", "en"),
+        ("fr," * MAX_HEADER + "de", "en"),
+    ],
+)
+def test_the_language_is_the_most_wanted_that_there_is(header: str, language: str) -> None:
+    assert Templates().choose(header) == language
+
+
+def test_a_range_means_a_language_of_a_region_too(tmp_path: Path) -> None:
+    (tmp_path / "pt-BR").mkdir()
+    assert [Templates(tmp_path).choose(header) for header in ("pt", "pt-br", "pt-PT")] == ["pt-BR", "pt-BR", "en"]
