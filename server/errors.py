@@ -213,6 +213,13 @@ class UnsupportedMediaType(Problem):
         super().__init__(f'Unsupported media type "{shown}" in request.')
 
 
+class ExpectationFailed(Problem):
+    """The caller waits for something else than 100 Continue (RFC 9110 §10.1.1)."""
+
+    status = 417
+    text = "Expectation Failed."
+
+
 class Unavailable(Problem):
     """The database cannot be asked now; the outcome of a change that was under way is unknown."""
 

@@ -204,6 +204,16 @@ async def test_an_expectation_is_met_or_refused(anna: Person) -> None:
     assert (b"application/json" in head, b"the-unexpected" in body) == (True, False)
 
 
+@pytest.mark.parametrize("request_line", [b"GET /auth/users/me/", b"POST /auth/jwt/create/", b"DELETE /no"])
+async def test_an_expectation_that_is_no_text_is_refused_like_any_other(
+    client: TestClient, caplog: pytest.LogCaptureFixture, request_line: bytes
+) -> None:
+    head, body = await raw(client, request_line + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: \xff\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 417 ")
+    assert json.loads(body) == {"detail": "Expectation Failed."}
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 PREFLIGHT = {
     "Origin": "https://app.example",
     "Access-Control-Request-Method": "PATCH",
