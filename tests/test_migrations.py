@@ -94,6 +94,17 @@ def test_unique_email_can_be_switched_off_and_on(url: str, connection: Any) -> N
         insert("clara")
 
 
+@pytest.mark.parametrize("unique_email", [True, False])
+def test_with_nothing_to_change_a_start_waits_for_no_transaction(
+    url: str, connection: Any, monkeypatch: pytest.MonkeyPatch, unique_email: bool
+) -> None:
+    migrate.migrate(url, unique_email=unique_email)
+    monkeypatch.setattr(migrate, "LOCK_SECONDS", 1)
+    with psycopg.connect(url) as busy:
+        busy.execute("insert into users (username) values ('anna')")
+        assert migrate.migrate(url, unique_email=unique_email) == []
+
+
 def test_a_user_whom_psql_inserts_has_a_profile(database: Any) -> None:
     user = database.execute("insert into users (username) values ('anna') returning id").fetchone()
     profile = database.execute("select * from profiles").fetchone()
