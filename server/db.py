@@ -17,8 +17,9 @@ import asyncpg.pgproto.pgproto
 import orjson
 
 from server.coalesce import Changes, Coalesced, Reads
-from server.errors import Unavailable
+from server.errors import StartError, TooOld, Unavailable
 from server.resources import statements
+from server.values import MIN_POSTGRES
 
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
@@ -32,7 +33,6 @@ ACQUIRE_SECONDS = 5.0  # longest wait for a free connection
 COMMAND_SECONDS = 15.0  # longest wait for an answer
 CONNECT_SECONDS = 5.0
 DEADLOCK_TRIES = 5
-MIN_VERSION = 170_000
 
 SESSION = {
     "application_name": "frontdesk",
@@ -90,7 +90,7 @@ class Database:
 
     @classmethod
     async def connect(cls, url: str) -> Self:
-        """A database behind `url`. Raises Unavailable when it cannot be reached, RuntimeError when it is too old."""
+        """A database behind `url`. Raises Unavailable when it cannot be reached, StartError when it is no use."""
         pool = asyncpg.create_pool(
             url,
             min_size=1,
@@ -102,14 +102,17 @@ class Database:
         )
         try:
             await pool
+            async with pool.acquire() as connection:
+                version = connection.get_server_version().major
         except Exception as failure:
             if is_away(failure):
                 raise Unavailable from failure
+            if isinstance(failure, asyncpg.PostgresError):  # no such database, a wrong password
+                raise StartError(f"The database cannot be used: {failure}.") from failure
             raise
-        version = await pool.fetchval("select current_setting('server_version_num')::int")
-        if version < MIN_VERSION:
+        if version < MIN_POSTGRES:
             await pool.close()
-            raise RuntimeError(f"PostgreSQL 17 or newer is needed; this one is {version // 10_000}")
+            raise TooOld(version)
         return cls(pool)
 
     async def close(self) -> None:

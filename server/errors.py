@@ -6,6 +6,19 @@ Texts and codes are protocol (contract, sections 1.5 and 8): clients parse them.
 from collections.abc import Mapping
 from typing import Any
 
+from server.values import MIN_POSTGRES
+
+
+class StartError(Exception):
+    """The service cannot start as it is set up; the text says why, for whoever starts it."""
+
+
+class TooOld(StartError):
+    """The database is of a PostgreSQL that lacks what the schema needs."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"PostgreSQL {MIN_POSTGRES} or newer is needed; this one is {version}.")
+
 
 class Problem(Exception):
     """A failure with an answer: `status`, a JSON `body` and extra `headers`."""

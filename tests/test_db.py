@@ -10,7 +10,7 @@ import pytest
 
 from server import db as module
 from server.db import Database, is_away
-from server.errors import Unavailable
+from server.errors import StartError, Unavailable
 
 
 @pytest.fixture
@@ -146,9 +146,14 @@ async def test_a_transaction_is_whole_or_not_at_all(db: Database, database: Any)
 
 
 async def test_a_server_that_is_too_old_stops_the_start(monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:
-    monkeypatch.setattr(module, "MIN_VERSION", 990_000)
-    with pytest.raises(RuntimeError, match="PostgreSQL 17 or newer is needed"):
+    monkeypatch.setattr(module, "MIN_POSTGRES", 99)
+    with pytest.raises(StartError, match="is needed; this one is 1"):
         await Database.connect(database_url)
+
+
+async def test_a_database_that_does_not_exist_stops_the_start(database_url: str) -> None:
+    with pytest.raises(StartError, match='database "nothing.*" does not exist'):
+        await Database.connect(database_url.replace("/test_", "/nothing_"))
 
 
 async def test_a_server_that_is_not_there_is_unavailable() -> None:
