@@ -7,6 +7,7 @@ A statement is asked in one of three ways: `find` and `change` share it with eve
 import asyncio
 import logging
 import math
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -43,17 +44,26 @@ SESSION = {
     "idle_in_transaction_session_timeout": "30s",
 }
 
-# SQLSTATEs that say "not now" instead of "not so": connection and resource classes, shutdown, a lock not had in time.
-_AWAY = ("08", "53", "57", "55P03", "25P03")
+# SQLSTATEs that say "not now" instead of "not so": connection and resource classes, shutdown, a transaction left open
+# for too long, read-only after a failover.
+_AWAY = ("08", "53", "57P", "25P03", "25006")
+_HELD_UP = ("55P03", "57014")  # a lock not had, a statement not through in time: not now either, but the database lives
+# asyncpg's own errors of a lost connection have no class of their own, and share theirs with mistakes of the caller.
+_CLOSED = re.compile("closed|closing|released back|cancelling")
 
 
 def is_away(failure: BaseException) -> bool:
     """Whether `failure` means that PostgreSQL cannot be asked now, as against its having said no."""
     if isinstance(failure, asyncpg.PostgresError):
-        return (failure.sqlstate or "").startswith(_AWAY)
-    if isinstance(failure, ValueError):  # a value that no column takes: asyncpg calls that an interface error, too
-        return False
-    return isinstance(failure, OSError | asyncpg.InterfaceError | TimeoutError | asyncio.IncompleteReadError)
+        return (failure.sqlstate or "").startswith((*_AWAY, *_HELD_UP))
+    if isinstance(failure, asyncpg.InterfaceError):
+        return _CLOSED.search(str(failure)) is not None
+    return isinstance(failure, OSError | TimeoutError | asyncio.IncompleteReadError)
+
+
+def _is_held_up(failure: BaseException) -> bool:
+    """Whether it is somebody's lock or a long statement that is in the way, and not the database that is lost."""
+    return isinstance(failure, asyncpg.PostgresError) and failure.sqlstate in _HELD_UP
 
 
 class Asker:
@@ -135,6 +145,8 @@ class Database:
 
     def _tell(self, failure: Exception) -> None:
         """Raises Unavailable if that is what `failure` means."""
+        if _is_held_up(failure):
+            raise Unavailable from failure
         if is_away(failure):
             self.lost.set()
             if time.monotonic() - self._told >= 1.0:  # not a line for each of thousands of requests

@@ -19,7 +19,7 @@ def test_a_key_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
 
 def test_a_key_is_on_the_disk_before_anybody_signs_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
-    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(str(Path(f"/proc/self/fd/{fd}").readlink())))
     kept_key(tmp_path)
     assert synced == [str(tmp_path / f".signing_key.{os.getpid()}"), str(tmp_path)]
 
