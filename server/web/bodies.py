@@ -131,6 +131,8 @@ def _refuse_surrogates(raw: bytes, data: Any) -> None:
         json.dumps(data, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise ParseError("JSON parse error - Surrogate characters are not allowed") from None
+    except RecursionError:  # writing goes less deep than reading
+        raise ParseError("JSON parse error - Too deeply nested") from None
 
 
 def _form(raw: bytes) -> dict[str, Any]:

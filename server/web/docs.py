@@ -6,7 +6,6 @@ import mimetypes
 from typing import Any
 
 from aiohttp import hdrs, web
-from marshmallow import Schema
 
 from server.errors import NotFound
 from server.resources import package
@@ -54,7 +53,7 @@ def document(app: web.Application) -> dict[str, Any]:
     return app[DOCUMENT].content
 
 
-@endpoints.get("/openapi.json", access=Access.ANONYMOUS, answers=Schema, is_listed=False)
+@endpoints.get("/openapi.json", access=Access.ANONYMOUS, is_listed=False)
 async def read_document(request: web.Request) -> web.Response:
     """Read the OpenAPI document."""
     return answer_bytes(request.app[DOCUMENT].body)
@@ -75,15 +74,22 @@ async def read_file(request: web.Request) -> web.Response:
     return _file(request, name)
 
 
-def _file(request: web.Request, name: str) -> web.Response:
+@functools.cache
+def _content(name: str) -> tuple[bytes, str]:
+    """A file of ours and its ETag: read and hashed once, not on the loop for everybody who asks."""
     content = (package("server.web") / "swagger" / name).read_bytes()
+    return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+
+def _file(request: web.Request, name: str) -> web.Response:
+    content, tag = _content(name)
     headers = {
         **GUARDED,
         "Content-Security-Policy": POLICY,
         "Cache-Control": "no-cache",  # asked for again each time, sent only when it changed
-        "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"',
+        "ETag": tag,
     }
-    if request.headers.get(hdrs.IF_NONE_MATCH) == headers["ETag"]:
+    if request.headers.get(hdrs.IF_NONE_MATCH) == tag:
         return web.Response(status=304, headers=headers)
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     charset = "utf-8" if kind.startswith("text/") or kind.endswith("javascript") else None

@@ -100,6 +100,6 @@ async def test_a_body_that_does_not_come_is_408(anna: Person, monkeypatch: pytes
         yield b"{"
         await told.wait()
 
-    async with anna.client.post("/auth/jwt/create/", data=chunks()) as response:
+    async with asyncio.timeout(10), anna.client.post("/auth/jwt/create/", data=chunks()) as response:
         assert (response.status, await response.json()) == (408, {"detail": "The request body did not arrive in time."})
         told.set()
