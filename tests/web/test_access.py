@@ -290,3 +290,16 @@ async def test_without_a_host_the_address_stands_for_it(client: TestClient) -> N
     head, body = await raw(client, b"GET /auth/ HTTP/1.0\r\n\r\n")
     assert head.startswith(b"HTTP/1.0 200 ")
     assert json.loads(body) == {"users": f"http://127.0.0.1:{client.port}/auth/users/"}
+
+
+async def test_each_request_has_a_line_in_the_log_where_the_settings_say_so(
+    settings: Settings, database: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    for wanted in (True, False):
+        caplog.clear()
+        caplog.set_level(logging.INFO, "server")
+        async with TestClient(HouseServer(create_app(replace(settings, access_log=wanted)))) as client:
+            await client.get("/auth/users/me/?secret=x")
+        lines = [record.getMessage() for record in caplog.records if record.name == "server.web.middleware"]
+        assert len(lines) == wanted
+        assert all(re.fullmatch(r"GET /auth/users/me/ 401 \d+\.\d ms", line) for line in lines)
