@@ -7,6 +7,7 @@ A statement is asked in one of three ways: `find` and `change` share it with eve
 import asyncio
 import logging
 import math
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,8 +18,9 @@ import asyncpg.pgproto.pgproto
 import orjson
 
 from server.coalesce import Changes, Coalesced, Reads
-from server.errors import Unavailable
+from server.errors import StartError, TooOld, Unavailable
 from server.resources import statements
+from server.values import MIN_POSTGRES
 
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
@@ -35,7 +37,6 @@ COMMAND_SECONDS = 15.0  # longest wait for an answer
 CONNECT_SECONDS = 5.0
 SHARED = 4  # statements of one name under way at once that are no sets: they must not use up the pool
 DEADLOCK_TRIES = 5
-MIN_VERSION = 170_000
 
 SESSION = {
     "application_name": "frontdesk",
@@ -46,17 +47,26 @@ SESSION = {
     "idle_in_transaction_session_timeout": "30s",
 }
 
-# SQLSTATEs that say "not now" instead of "not so": connection and resource classes, shutdown, a lock not had in time.
-_AWAY = ("08", "53", "57", "55P03", "25P03")
+# SQLSTATEs that say "not now" instead of "not so": connection and resource classes, shutdown, a transaction left open
+# for too long, read-only after a failover.
+_AWAY = ("08", "53", "57P", "25P03", "25006")
+_HELD_UP = ("55P03", "57014")  # a lock not had, a statement not through in time: not now either, but the database lives
+# asyncpg's own errors of a lost connection have no class of their own, and share theirs with mistakes of the caller.
+_CLOSED = re.compile("closed|closing|released back|cancelling")
 
 
 def is_away(failure: BaseException) -> bool:
     """Whether `failure` means that PostgreSQL cannot be asked now, as against its having said no."""
     if isinstance(failure, asyncpg.PostgresError):
-        return (failure.sqlstate or "").startswith(_AWAY)
-    if isinstance(failure, ValueError):  # a value that no column takes: asyncpg calls that an interface error, too
-        return False
-    return isinstance(failure, OSError | asyncpg.InterfaceError | TimeoutError | asyncio.IncompleteReadError)
+        return (failure.sqlstate or "").startswith((*_AWAY, *_HELD_UP))
+    if isinstance(failure, asyncpg.InterfaceError):
+        return _CLOSED.search(str(failure)) is not None
+    return isinstance(failure, OSError | TimeoutError | asyncio.IncompleteReadError)
+
+
+def _is_held_up(failure: BaseException) -> bool:
+    """Whether it is somebody's lock or a long statement that is in the way, and not the database that is lost."""
+    return isinstance(failure, asyncpg.PostgresError) and failure.sqlstate in _HELD_UP
 
 
 class Asker:
@@ -93,7 +103,7 @@ class Database:
 
     @classmethod
     async def connect(cls, url: str, *, connections: int = POOL, patient: bool = False) -> Self:
-        """A database behind `url`. Raises Unavailable when it cannot be reached, RuntimeError when it is too old.
+        """A database behind `url`. Raises Unavailable when it cannot be reached, StartError when it is no use.
 
         `patient`: one that cannot be reached now is one that is asked for in vain until it can be.
         """
@@ -108,16 +118,19 @@ class Database:
         )
         try:
             await pool
-            version = await pool.fetchval("select current_setting('server_version_num')::int")
+            async with pool.acquire() as connection:
+                version = connection.get_server_version().major
         except Exception as failure:
-            if not is_away(failure):
-                raise
-            if patient:
-                return cls(pool)
-            raise Unavailable from failure
-        if version < MIN_VERSION:
+            if is_away(failure):
+                if patient:
+                    return cls(pool)
+                raise Unavailable from failure
+            if isinstance(failure, asyncpg.PostgresError):  # no such database, a wrong password
+                raise StartError(f"The database cannot be used: {failure}.") from failure
+            raise
+        if version < MIN_POSTGRES:
             await pool.close()
-            raise RuntimeError(f"PostgreSQL 17 or newer is needed; this one is {version // 10_000}")
+            raise TooOld(version)
         return cls(pool)
 
     async def close(self) -> None:
@@ -140,6 +153,8 @@ class Database:
 
     def _tell(self, failure: Exception) -> None:
         """Raises Unavailable if that is what `failure` means."""
+        if _is_held_up(failure):
+            raise Unavailable from failure
         if is_away(failure):
             self.lost.set()
             if time.monotonic() - self._told >= 1.0:  # not a line for each of thousands of requests

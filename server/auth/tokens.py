@@ -5,6 +5,7 @@ header but `alg`.
 """
 
 import base64
+import contextlib
 import hmac
 import math
 import os
@@ -20,7 +21,7 @@ import jwt
 import orjson
 
 from server.db import UUID
-from server.errors import TokenNotValid
+from server.errors import StartError, TokenNotValid
 from server.values import MIN_KEY_BYTES
 
 ACCESS = "access"
@@ -135,20 +136,32 @@ def _session_id(claim: Any) -> uuid.UUID:
 def kept_key(folder: Path) -> str:
     """The signing key kept in `folder`, made there (mode 0600) by the first who asks; simultaneous starts get the same.
 
-    Raises OSError when the folder cannot be written, ValueError when what is kept there is too short.
+    Raises StartError when the folder cannot be written or what is kept there is too short.
     """
     path = folder / "signing_key"
-    if not path.exists():
-        fresh = folder / f".signing_key.{os.getpid()}"
-        fresh.touch(mode=0o600)
-        fresh.write_text(os.urandom(MIN_KEY_BYTES).hex())
-        try:
-            path.hardlink_to(fresh)  # fails where somebody was quicker, and never shows half a key
-        except FileExistsError:
-            pass
-        finally:
-            fresh.unlink()
-    key = path.read_text().strip()
+    try:
+        if not path.exists():
+            _make_key(path)
+        key = path.read_text(errors="replace").strip()
+    except OSError as failure:
+        raise StartError(f"The signing key cannot be kept in {path}: {failure.strerror}.") from failure
     if len(key.encode()) < MIN_KEY_BYTES:
-        raise ValueError(f"{path} holds fewer than {MIN_KEY_BYTES} bytes: remove it to have a new one made")
+        raise StartError(f"{path} holds fewer than {MIN_KEY_BYTES} bytes: remove it to have a new one made.")
     return key
+
+
+def _make_key(path: Path) -> None:
+    fresh = path.with_name(f".signing_key.{os.getpid()}")
+    fresh.touch(mode=0o600)
+    try:
+        with fresh.open("w") as file:
+            file.write(os.urandom(MIN_KEY_BYTES).hex())
+            file.flush()
+            os.fsync(file.fileno())  # a power cut must not leave tokens in people's hands, and an empty file here
+        with contextlib.suppress(FileExistsError):  # somebody was quicker; and half a key is never shown
+            path.hardlink_to(fresh)
+    finally:
+        fresh.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)

@@ -4,11 +4,11 @@ import asyncio
 import logging
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.web_protocol import RequestHandler
 
-from server.errors import BadRequest, Problem
-from server.web.answers import answer, refuse
+from server.errors import BadRequest, ExpectationFailed, Problem
+from server.web.answers import refuse
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,10 @@ class Protocol(RequestHandler):
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         """A JSON 400 that echoes nothing, one line in the log, and the connection closed."""
+        if isinstance(exc, UnicodeEncodeError) and hdrs.EXPECT in request.headers:
+            # aiohttp's own refusal quotes the header, and an answer cannot hold bytes that are no text.
+            log.info("refused before any handler from %s: an expectation of odd bytes", request.remote)
+            return refuse(ExpectationFailed())
         if status >= 500:
             log.error("unhandled failure outside of a handler", exc_info=exc)
         else:
@@ -43,9 +47,9 @@ class Protocol(RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """What aiohttp itself refuses before any middleware (an Expect header it cannot meet) is JSON, too."""
-        if isinstance(resp, web.HTTPException):
+        if isinstance(resp, web.HTTPExpectationFailed):
             log.info("refused before any handler from %s: %s", request.remote, resp.reason)
-            resp = answer({"detail": f"{resp.reason}."}, resp.status)
+            resp = refuse(ExpectationFailed())
         return await super().finish_response(request, resp, start_time)
 
 
