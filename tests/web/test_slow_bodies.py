@@ -5,23 +5,23 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from aiohttp import web
 
-from server.web import bodies, middleware
+from server.web import bodies
 from tests.conftest import Person, post
 
 
 @pytest.fixture
 def identified(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Set as soon as somebody was let in."""
+    """Set as soon as somebody was let in and the service begins to read what they send."""
     event = asyncio.Event()
-    identify = middleware.identify
+    read = bodies._read
 
-    async def noted(*arguments: Any) -> Any:
-        identity = await identify(*arguments)
+    async def noted(request: web.Request) -> bytes:
         event.set()
-        return identity
+        return await read(request)
 
-    monkeypatch.setattr(middleware, "identify", noted)
+    monkeypatch.setattr(bodies, "_read", noted)
     return event
 
 
