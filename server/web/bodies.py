@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 from marshmallow import Schema, ValidationError
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
-from server.errors import FieldErrors, ParseError, RequestTimeout, UnsupportedMediaType
+from server.errors import FieldErrors, ParseError, RequestTimeout, UnsupportedEncoding, UnsupportedMediaType
 from server.web.endpoints import MEDIA_TYPES, declared
 from server.web.fields import Flag, Part, no_object
 from server.web.role_fields import RoleFields
@@ -28,7 +28,8 @@ JSON, URLENCODED, MULTIPART = MEDIA_TYPES
 async def body(request: web.Request, schema: type[Schema] | None = None) -> dict[str, Any]:
     """The fields that came, in their types: those of `schema`, or of what the endpoint declares to read.
 
-    Raises FieldErrors, ParseError, UnsupportedMediaType, RequestTimeout; and aiohttp's error for more than 1 MiB.
+    Raises FieldErrors, ParseError, UnsupportedMediaType, UnsupportedEncoding, RequestTimeout; and aiohttp's error for
+    more than 1 MiB.
     """
     wanted = (schema or declared(request.match_info.handler).reads)()  # type: ignore[misc]
     raw = await _read(request)
@@ -64,6 +65,9 @@ def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _media_type(request: web.Request) -> str:
+    encoding = request.headers.get(hdrs.CONTENT_ENCODING, "identity")
+    if encoding.strip().lower() != "identity":
+        raise UnsupportedEncoding(encoding)
     given = request.headers.get(hdrs.CONTENT_TYPE, "")
     media_type = given.partition(";")[0].strip().lower()
     if media_type not in MEDIA_TYPES:
