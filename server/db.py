@@ -42,6 +42,13 @@ SESSION = {
     "statement_timeout": "15s",
     "idle_in_transaction_session_timeout": "30s",
 }
+# asyncpg at a loss over a connection that died under it; a schema older than we are, or half brought up to date.
+_ASTRAY = (
+    asyncpg.InternalClientError,
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
+    asyncpg.UndefinedFunctionError,
+)
 
 # SQLSTATEs that say "not now" instead of "not so": connection and resource classes, shutdown, a lock not had in time.
 _AWAY = ("08", "53", "57", "55P03", "25P03")
@@ -49,6 +56,8 @@ _AWAY = ("08", "53", "57", "55P03", "25P03")
 
 def is_away(failure: BaseException) -> bool:
     """Whether `failure` means that PostgreSQL cannot be asked now, as against its having said no."""
+    if isinstance(failure, _ASTRAY):
+        return True
     if isinstance(failure, asyncpg.PostgresError):
         return (failure.sqlstate or "").startswith(_AWAY)
     if isinstance(failure, ValueError):  # a value that no column takes: asyncpg calls that an interface error, too
