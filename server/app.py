@@ -99,7 +99,13 @@ def document(app: web.Application) -> dict[str, Any]:
 
 def runner(app: web.Application) -> Runner:
     """What serves `app`: a request under way has SHUTDOWN_SECONDS to finish."""
-    return Runner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, keepalive_timeout=KEEPALIVE_SECONDS)
+    return Runner(
+        app,
+        access_log=None,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        auto_decompress=False,  # of a body that nobody wanted aiohttp would unpack a gigabyte, to throw it away
+    )
 
 
 def settle() -> None:

@@ -46,6 +46,13 @@ SESSION = {
     "statement_timeout": "15s",
     "idle_in_transaction_session_timeout": "30s",
 }
+# asyncpg at a loss over a connection that died under it; a schema older than we are, or half brought up to date.
+_ASTRAY = (
+    asyncpg.InternalClientError,
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
+    asyncpg.UndefinedFunctionError,
+)
 
 # SQLSTATEs that say "not now" instead of "not so": connection and resource classes, shutdown, a transaction left open
 # for too long, read-only after a failover.
@@ -57,6 +64,8 @@ _CLOSED = re.compile("closed|closing|released back|cancelling")
 
 def is_away(failure: BaseException) -> bool:
     """Whether `failure` means that PostgreSQL cannot be asked now, as against its having said no."""
+    if isinstance(failure, _ASTRAY):
+        return True
     if isinstance(failure, asyncpg.PostgresError):
         return (failure.sqlstate or "").startswith((*_AWAY, *_HELD_UP))
     if isinstance(failure, asyncpg.InterfaceError):

@@ -221,9 +221,17 @@ class UnsupportedMediaType(Problem):
     status = 415
 
     def __init__(self, media_type: str) -> None:
-        # Bytes that are no text come out of a header as lone surrogates, which JSON cannot hold.
-        shown = media_type.encode(errors="replace").decode()
-        super().__init__(f'Unsupported media type "{shown}" in request.')
+        super().__init__(f'Unsupported media type "{_readable(media_type)}" in request.')
+
+
+class UnsupportedEncoding(Problem):
+    """The body is compressed, which the service does not undo (RFC 9110 §15.5.16)."""
+
+    status = 415
+    headers = {"Accept-Encoding": "identity"}
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(f'Unsupported content encoding "{_readable(encoding)}" in request.')
 
 
 class ExpectationFailed(Problem):
@@ -245,3 +253,8 @@ class Busy(Unavailable):
     """A queue is full: this request was not begun."""
 
     text = "The service is busy."
+
+
+def _readable(header: str) -> str:
+    # Bytes that are no text come out of a header as lone surrogates, which JSON cannot hold.
+    return header.encode(errors="replace").decode()

@@ -51,4 +51,7 @@ def start_logging(form: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if form == "json" else TextLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("asyncpg").setLevel(
+        logging.ERROR
+    )  # it shows a traceback while the database is away; db.py a line
     logging.getLogger("yoyo").setLevel(logging.WARNING)

@@ -38,7 +38,9 @@ async def readiness(request: web.Request) -> Any:
     """Tell whether requests can be served: the database answers and has every migration."""
     try:
         applied = {row["name"] for row in await request.app[DB].rows("schema/applied")}
-    except asyncpg.UndefinedTableError:
+    except Unavailable as failure:
+        if not isinstance(failure.__cause__, asyncpg.UndefinedTableError):
+            raise
         applied = set()
     pending = [name for name in migrate.names() if name not in applied]
     if pending:

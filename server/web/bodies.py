@@ -14,7 +14,7 @@ from aiohttp import hdrs, web
 from marshmallow import Schema, ValidationError
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
-from server.errors import FieldErrors, ParseError, RequestTimeout, UnsupportedMediaType
+from server.errors import FieldErrors, ParseError, RequestTimeout, UnsupportedEncoding, UnsupportedMediaType
 from server.web.endpoints import MEDIA_TYPES, declared
 from server.web.fields import Flag, Part, no_object
 from server.web.middleware import identify_again
@@ -32,8 +32,8 @@ JSON, URLENCODED, MULTIPART = MEDIA_TYPES
 async def body(request: web.Request, schema: type[Schema] | None = None) -> dict[str, Any]:
     """The fields that came, in their types: those of `schema`, or of what the endpoint declares to read.
 
-    Raises FieldErrors, ParseError, UnsupportedMediaType, RequestTimeout; aiohttp's error for more than 1 MiB;
-    and a 401 when the body took its time, and nobody is signed in any more.
+    Raises FieldErrors, ParseError, UnsupportedMediaType, UnsupportedEncoding, RequestTimeout; aiohttp's error for more
+    than 1 MiB; and a 401 when the body took its time, and nobody is signed in any more.
     """
     wanted = _reader(schema or declared(request.match_info.handler).reads)
     raw = await _read(request)
@@ -81,6 +81,9 @@ def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _media_type(request: web.Request) -> str:
+    encoding = request.headers.get(hdrs.CONTENT_ENCODING, "identity")
+    if encoding.strip().lower() != "identity":
+        raise UnsupportedEncoding(encoding)
     given = request.headers.get(hdrs.CONTENT_TYPE, "")
     media_type = given.partition(";")[0].strip().lower()
     if media_type not in MEDIA_TYPES:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
-from tests.conftest import Person, post
+from tests.conftest import PASSWORD, Person, post
 
 SIGNED_IN = [
     "/auth/users/",
@@ -50,6 +50,30 @@ async def test_a_database_without_its_migrations_is_not_ready(client: TestClient
         database.execute("alter table elsewhere rename to _yoyo_migration")
     assert (response.status, response.headers["Retry-After"]) == (503, "2")
     assert "0001.users" in (await response.json())["detail"]
+
+
+@pytest.mark.parametrize(
+    ("rename", "back"),
+    [
+        ("table users rename to elsewhere", "table elsewhere rename to users"),
+        ("table users rename username to elsewhere", "table users rename elsewhere to username"),
+        ("function username_key rename to elsewhere", "function elsewhere rename to username_key"),
+    ],
+)
+async def test_what_a_database_without_its_migrations_cannot_do_is_503_and_no_traceback(
+    anna: Person, database: Any, caplog: pytest.LogCaptureFixture, rename: str, back: str
+) -> None:
+    given = {"username": "boris", "password": PASSWORD}
+    database.execute(f"alter {rename}")
+    try:
+        answers = [await anna.post(path, given) for path in ("/auth/users/", "/auth/jwt/create/")]
+        response = await anna.client.get("/auth/users/me/", headers=anna.header)
+    finally:
+        database.execute(f"alter {back}")
+    answers.append((response.status, await response.json()))
+    assert 500 not in [status for status, _ in answers]
+    assert (503, {"detail": "The service is temporarily unavailable."}) in answers
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 @pytest.mark.parametrize("path", SIGNED_IN)
