@@ -5,11 +5,11 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
 
 import asyncpg
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.typedefs import Handler
 
 from server.auth.passwords import caller
 from server.auth.sessions import Identity, identify
@@ -35,7 +35,6 @@ from server.web.parts import API_TOKENS, DB, SETTINGS, STOPPING, TOKENS
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 IDENTITY = web.RequestKey("IDENTITY", Identity)
 # Unique is all that an id must be; random bytes for each would take a tenth of a short request's time.
 _PROCESS = secrets.token_hex(5)
