@@ -31,6 +31,7 @@ POOL = 10  # connections a process; sets make few enough
 ACQUIRE_SECONDS = 5.0  # longest wait for a free connection
 COMMAND_SECONDS = 15.0  # longest wait for an answer
 CONNECT_SECONDS = 5.0
+CLOSE_SECONDS = 1.0
 DEADLOCK_TRIES = 5
 MIN_VERSION = 170_000
 
@@ -127,11 +128,12 @@ class Database:
         return cls(pool)
 
     async def close(self) -> None:
-        """Let the sets under way come home, then close every connection."""
+        """Let the sets under way come home, then close every connection; within CLOSE_SECONDS."""
         shared: list[Coalesced] = [*self._reads.values(), *self._changes.values()]
-        await asyncio.gather(*(statement.close() for statement in shared))
         try:
-            await asyncio.wait_for(self._pool.close(), ACQUIRE_SECONDS)
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await asyncio.gather(*(statement.close() for statement in shared))
+                await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
 

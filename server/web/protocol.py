@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -24,6 +24,11 @@ class Protocol(RequestHandler):
         super().connection_lost(exc)
         if self.waiting is not None:
             self.waiting.cancel()
+
+    def leave(self) -> None:
+        """Close the connection, unless a request is under way on it."""
+        if self._waiter is not None and not self._waiter.done():
+            self.force_close()
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -59,6 +64,11 @@ class Server(web.Server):
 
 class Runner(web.AppRunner):
     """aiohttp's runner with our server."""
+
+    @property
+    def connections(self) -> list[Protocol]:
+        """Who is connected."""
+        return cast("list[Protocol]", self.server.connections) if self.server else []
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
