@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from server.errors import BadRequest, Problem
+from server.logs import new_id, request_id
 from server.web.answers import answer, refuse
 
 log = logging.getLogger(__name__)
@@ -37,10 +38,12 @@ class Protocol(RequestHandler):
         if status >= 500:
             log.error("unhandled failure outside of a handler", exc_info=exc)
         else:
+            request_id.set(new_id())
             log.info("malformed request from %s: %s", request.remote, type(exc).__name__)
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun already")
         response = refuse(BadRequest() if status < 500 else Problem())
+        response.headers["X-Request-ID"] = request_id.get()
         response.force_close()
         return response
 
