@@ -21,7 +21,7 @@ from server import __version__, app, embedded, master, migrate, serving, signals
 from server.auth.passwords import Passwords
 from server.auth.tokens import kept_key
 from server.db import Database
-from server.errors import FieldErrors, Unavailable
+from server.errors import FieldErrors, StartError, Unavailable
 from server.logs import start_logging
 from server.mail import listing
 from server.settings import Settings, SettingsError
@@ -221,7 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as failure:
         print(*failure.faults, sep="\n", file=sys.stderr)
         return 2
-    except (CommandError, app.CannotListen, embedded.EmbeddedError, NotReadyError) as failure:
+    except (CommandError, StartError, app.CannotListen, embedded.EmbeddedError, NotReadyError) as failure:
         print(failure, file=sys.stderr)
         return 1
     except Unavailable as failure:

@@ -13,7 +13,6 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from server import embedded
 from server.api import activation, passwords, profiles, roles, service, signin, tokens, usernames, users
 from server.auth.api_tokens import ApiTokens
 from server.auth.one_time import OneTime
@@ -204,6 +203,8 @@ async def _sweep(db: Database) -> None:
                     pass
         except Problem:
             log.warning("what expired was not swept: the database is away")
+        except Exception:  # or nothing would ever be swept again, and nobody told
+            log.exception("what expired was not swept")
 
 
 async def _revive(revive: Callable[[], bool], db: Database) -> None:
@@ -214,6 +215,6 @@ async def _revive(revive: Callable[[], bool], db: Database) -> None:
         try:
             if await asyncio.to_thread(revive):
                 log.warning("the bundled database had died and was started again")
-        except embedded.EmbeddedError:
+        except Exception:  # or it would never be started again
             log.exception("the bundled database cannot be started")
         await asyncio.sleep(REVIVE_SECONDS)

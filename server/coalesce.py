@@ -3,7 +3,8 @@
 The rules (docs/decisions/coalescing.md):
 
 - A call never joins a statement already sent, only the one not sent yet: every answer is as fresh as if asked alone.
-- At rest a set leaves with the next turn of the event loop; while sets are under way the next one fills up.
+- At rest a set leaves with the next turn of the event loop; while sets are under way the next one fills up. A set that
+  is late does not count any more: the next one passes it.
 - A changed key stands in at most one set at a time, waiting or under way, so that changes to one row keep their order.
 - When the server refuses a set, each row is tried alone and the failure goes to its owner only.
 - When the connection is lost the outcome is unknown: nothing is tried again, every caller is told.
@@ -33,6 +34,8 @@ MAX_SET = 256  # rows in one statement: beyond this the first would wait too lon
 MAX_WAITING = 20_000  # callers of one statement: beyond this a 503 is kinder than an answer the client gave up on
 UNDER_WAY = 1  # sets on their way at once: a second one halves the sets and doubles their cost, and gained nothing
 ALONE = 4  # rows waiting for a lock at once: they must not use up the pool
+PATIENCE = 0.25  # seconds until a set that is not back lets the next one pass: one frozen connection must not stop all
+LATE = 3  # sets that were let pass, at most: when more do not come back, it is not the connection
 
 
 class _Asked:
@@ -81,6 +84,7 @@ class Coalesced(ABC):
         self._callers = 0
         self._waiting: dict[Hashable, _Asked] = {}
         self._under_way = 0
+        self._late = 0  # of those under way
         self._about_to_send = False
         self._tasks: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
 
@@ -116,12 +120,12 @@ class Coalesced(ABC):
         self._callers -= len(asked.waiters)
 
     def _plan(self) -> None:
-        if self._waiting and not self._about_to_send and self._under_way < self._lanes:
+        lanes = self._lanes + min(self._late, LATE)
+        if self._waiting and not self._about_to_send and self._under_way < lanes:
             self._about_to_send = True
             asyncio.get_running_loop().call_soon(self._send)
 
     def _send(self) -> None:
-        self._about_to_send = False
         taken: list[_Asked] = []
         while self._waiting and len(taken) < self._max_set:
             asked = self._waiting.pop(next(iter(self._waiting)))
@@ -132,6 +136,8 @@ class Coalesced(ABC):
         if taken:
             self._under_way += 1
             self._start(self._carry(taken))
+        # Not before: dropping a row can bring up the one behind it, and that must not send a set beyond the lanes.
+        self._about_to_send = False
         self._plan()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -140,6 +146,15 @@ class Coalesced(ABC):
         task.add_done_callback(self._tasks.discard)
 
     async def _carry(self, taken: list[_Asked]) -> None:
+        late = 0
+
+        def let_pass() -> None:
+            nonlocal late
+            late = 1
+            self._late += 1
+            self._plan()
+
+        patience = asyncio.get_running_loop().call_later(PATIENCE, let_pass)
         try:
             await self._try_together(taken)
         except Exception as failure:
@@ -148,7 +163,9 @@ class Coalesced(ABC):
             self._fail(taken, Unavailable())
             raise
         finally:
+            patience.cancel()
             self._under_way -= 1
+            self._late -= late
             self._plan()
 
     async def _try_together(self, taken: list[_Asked]) -> None:
@@ -223,7 +240,8 @@ class Changes(Coalesced):
     async def _go_alone(self, asked: _Asked) -> None:
         try:
             async with self._alone:
-                asked.answer(await self._run_alone(asked.arguments))
+                if not asked.abandoned:
+                    asked.answer(await self._run_alone(asked.arguments))
         except Exception as failure:
             asked.fail(failure)
         except BaseException:

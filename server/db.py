@@ -7,23 +7,27 @@ A statement is asked in one of three ways: `find` and `change` share it with eve
 import asyncio
 import logging
 import math
+import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 import asyncpg
 import asyncpg.pgproto.pgproto
 import orjson
 
 from server.coalesce import Changes, Coalesced, Reads
-from server.errors import Unavailable
+from server.errors import StartError, TooOld, Unavailable
 from server.resources import statements
+from server.values import MIN_POSTGRES
 
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 
 UUID = asyncpg.pgproto.pgproto.UUID  # the standard library's, but compared and hashed in C: it keys the hottest set
+
+Made = TypeVar("Made")
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +36,8 @@ ACQUIRE_SECONDS = 5.0  # longest wait for a free connection
 COMMAND_SECONDS = 15.0  # longest wait for an answer
 CONNECT_SECONDS = 5.0
 CLOSE_SECONDS = 1.0
+SHARED = 4  # statements of one name under way at once that are no sets: they must not use up the pool
 DEADLOCK_TRIES = 5
-MIN_VERSION = 170_000
 
 SESSION = {
     "application_name": "frontdesk",
@@ -51,8 +55,12 @@ _ASTRAY = (
     asyncpg.UndefinedFunctionError,
 )
 
-# SQLSTATEs that say "not now" instead of "not so": connection and resource classes, shutdown, a lock not had in time.
-_AWAY = ("08", "53", "57", "55P03", "25P03")
+# SQLSTATEs that say "not now" instead of "not so": connection and resource classes, shutdown, a transaction left open
+# for too long, read-only after a failover.
+_AWAY = ("08", "53", "57P", "25P03", "25006")
+_HELD_UP = ("55P03", "57014")  # a lock not had, a statement not through in time: not now either, but the database lives
+# asyncpg's own errors of a lost connection have no class of their own, and share theirs with mistakes of the caller.
+_CLOSED = re.compile("closed|closing|released back|cancelling")
 
 
 def is_away(failure: BaseException) -> bool:
@@ -60,10 +68,15 @@ def is_away(failure: BaseException) -> bool:
     if isinstance(failure, _ASTRAY):
         return True
     if isinstance(failure, asyncpg.PostgresError):
-        return (failure.sqlstate or "").startswith(_AWAY)
-    if isinstance(failure, ValueError):  # a value that no column takes: asyncpg calls that an interface error, too
-        return False
-    return isinstance(failure, OSError | asyncpg.InterfaceError | TimeoutError | asyncio.IncompleteReadError)
+        return (failure.sqlstate or "").startswith((*_AWAY, *_HELD_UP))
+    if isinstance(failure, asyncpg.InterfaceError):
+        return _CLOSED.search(str(failure)) is not None
+    return isinstance(failure, OSError | TimeoutError | asyncio.IncompleteReadError)
+
+
+def _is_held_up(failure: BaseException) -> bool:
+    """Whether it is somebody's lock or a long statement that is in the way, and not the database that is lost."""
+    return isinstance(failure, asyncpg.PostgresError) and failure.sqlstate in _HELD_UP
 
 
 class Asker:
@@ -100,7 +113,7 @@ class Database:
 
     @classmethod
     async def connect(cls, url: str, *, connections: int = POOL, patient: bool = False) -> Self:
-        """A database behind `url`. Raises Unavailable when it cannot be reached, RuntimeError when it is too old.
+        """A database behind `url`. Raises Unavailable when it cannot be reached, StartError when it is no use.
 
         `patient`: one that cannot be reached now is one that is asked for in vain until it can be.
         """
@@ -115,16 +128,19 @@ class Database:
         )
         try:
             await pool
-            version = await pool.fetchval("select current_setting('server_version_num')::int")
+            async with pool.acquire() as connection:
+                version = connection.get_server_version().major
         except Exception as failure:
-            if not is_away(failure):
-                raise
-            if patient:
-                return cls(pool)
-            raise Unavailable from failure
-        if version < MIN_VERSION:
+            if is_away(failure):
+                if patient:
+                    return cls(pool)
+                raise Unavailable from failure
+            if isinstance(failure, asyncpg.PostgresError):  # no such database, a wrong password
+                raise StartError(f"The database cannot be used: {failure}.") from failure
+            raise
+        if version < MIN_POSTGRES:
             await pool.close()
-            raise RuntimeError(f"PostgreSQL 17 or newer is needed; this one is {version // 10_000}")
+            raise TooOld(version)
         return cls(pool)
 
     async def close(self) -> None:
@@ -148,6 +164,8 @@ class Database:
 
     def _tell(self, failure: Exception) -> None:
         """Raises Unavailable if that is what `failure` means."""
+        if _is_held_up(failure):
+            raise Unavailable from failure
         if is_away(failure):
             self.lost.set()
             if time.monotonic() - self._told >= 1.0:  # not a line for each of thousands of requests
@@ -188,6 +206,23 @@ class Database:
         if reads is None:
             reads = self._reads[name] = Reads(lambda columns: self.rows(name, *columns))
         return reads.ask(key, *more)
+
+    async def share(self, name: str, make: Callable[..., Made], *arguments: Any) -> Made:
+        """What `make(rows, *arguments)` makes of a statement's rows, once for all who ask with these arguments now.
+
+        For a statement that is no set and whose answer many want alike, such as the first page of a list. `make` is the
+        same at every call of a statement. Raises Unavailable, Busy.
+        """
+        reads = self._reads.get(name)
+        if reads is None:
+
+            async def run(columns: Sequence[Sequence[Any]]) -> list[tuple[Any, Made]]:
+                return [(asked, make(await self.rows(name, *asked), *asked)) for asked in columns[0]]
+
+            # A statement for each: a page of a thousand must not hold up a page of ten.
+            reads = self._reads[name] = Reads(run, max_set=1, under_way=SHARED)
+        made: Made = (await reads.ask(arguments))[1]  # type: ignore[index]
+        return made
 
     def change(self, name: str, key: Any, given: Mapping[str, Any]) -> Awaitable[asyncpg.Record | None]:
         """The row of `key` after the fields of `given` were changed; None when there is no such row.

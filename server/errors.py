@@ -6,6 +6,19 @@ Texts and codes are protocol (contract, sections 1.5 and 8): clients parse them.
 from collections.abc import Mapping
 from typing import Any
 
+from server.values import MIN_POSTGRES
+
+
+class StartError(Exception):
+    """The service cannot start as it is set up; the text says why, for whoever starts it."""
+
+
+class TooOld(StartError):
+    """The database is of a PostgreSQL that lacks what the schema needs."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"PostgreSQL {MIN_POSTGRES} or newer is needed; this one is {version}.")
+
 
 class Problem(Exception):
     """A failure with an answer: `status`, a JSON `body` and extra `headers`."""
@@ -219,6 +232,13 @@ class UnsupportedEncoding(Problem):
 
     def __init__(self, encoding: str) -> None:
         super().__init__(f'Unsupported content encoding "{_readable(encoding)}" in request.')
+
+
+class ExpectationFailed(Problem):
+    """The caller waits for something else than 100 Continue (RFC 9110 §10.1.1)."""
+
+    status = 417
+    text = "Expectation Failed."
 
 
 class Unavailable(Problem):

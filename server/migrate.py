@@ -9,7 +9,9 @@ from typing import Any
 import psycopg
 import yoyo
 
+from server.errors import TooOld
 from server.resources import resource, statements
+from server.values import MIN_POSTGRES
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,9 @@ def _all() -> Any:
 def _alone(url: str) -> "Iterator[psycopg.Connection[Any]]":
     """Hold the migration lock: the database drops it when its holder dies, as yoyo's own lock row is not."""
     with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
+        version = connection.info.server_version // 10_000
+        if version < MIN_POSTGRES:
+            raise TooOld(version)
         connection.execute("select set_config('lock_timeout', %s, false)", [f"{LOCK_SECONDS}s"])
         connection.execute("select pg_advisory_lock(%s)", [LOCK])
         yield connection
@@ -41,8 +46,8 @@ class SharedAddresses(Exception):
 def migrate(url: str, *, unique_email: bool = True) -> list[str]:
     """Bring the schema of the database at `url` up to date; the names of the migrations that were applied.
 
-    Raises psycopg.Error when the database refuses or cannot be reached, SharedAddresses when `unique_email` is
-    asked of accounts that share addresses.
+    Raises psycopg.Error when the database refuses or cannot be reached, TooOld, and SharedAddresses when
+    `unique_email` is asked of accounts that share addresses.
     """
     with _alone(url) as connection:
         backend = _backend(url)

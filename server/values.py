@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 MOST_WORKERS = 32  # with more there would be fewer than two connections to the database for each
+MIN_POSTGRES = 17  # for the collation "pg_c_utf8", which is the same on every machine
 MIN_KEY_BYTES = 32  # RFC 7518 §3.2: an HMAC key is at least as long as the hash
 
 

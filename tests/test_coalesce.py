@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server.coalesce import UNDER_WAY, Changes, Reads
+from server.coalesce import ALONE, LATE, UNDER_WAY, Changes, Reads
 from server.errors import Busy, Unavailable
 
 
@@ -56,6 +56,19 @@ def asking(statement: Any, *keys: Any) -> list[asyncio.Task[Any]]:
 @pytest.fixture
 def sent() -> Statement:
     return Statement()
+
+
+@pytest.fixture
+async def patience(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The patience with each set that was sent: called, it is over; by itself it lasts for ever."""
+    ends: list[Any] = []
+
+    def call_later(delay: float, callback: Any, *arguments: Any) -> asyncio.Handle:
+        ends.append(lambda: callback(*arguments))
+        return asyncio.Handle(callback, arguments, asyncio.get_running_loop())
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", call_later)
+    return ends
 
 
 async def test_callers_of_one_moment_travel_together(sent: Statement) -> None:
@@ -112,6 +125,55 @@ async def test_while_sets_are_under_way_the_next_fills_up(sent: Statement, lanes
     sent.answer(1)
     assert await sent.arrived(lanes + 1) == [10, 11, 12]
     for number in range(2, lanes + 2):
+        sent.answer(number)
+    await reads.close()
+
+
+async def test_a_set_that_does_not_come_back_holds_up_nobody(sent: Statement, patience: list[Any]) -> None:
+    reads = Reads(sent.run)
+    (frozen,) = asking(reads, 1)
+    await sent.arrived(1)
+    (second,) = asking(reads, 2)
+    await turns()
+    assert len(sent.sent) == 1
+    patience[0]()
+    assert await sent.arrived(2) == [2]
+    sent.answer(2)
+    assert await second == (2, "2@2")
+    (third,) = asking(reads, 3)
+    assert await sent.arrived(3) == [3], "a set that is late took the lane once more"
+    asking(reads, 4)
+    await turns()
+    assert len(sent.sent) == 3, "beside a set that is late there are more lanes than before"
+    sent.answer(3)
+    await sent.arrived(4)
+    sent.answer(4)
+    sent.answer(1)
+    assert await frozen == (1, "1@1")
+    assert await third == (3, "3@3")
+    asking(reads, 5)
+    await sent.arrived(5)
+    asking(reads, 6)
+    await turns()
+    assert len(sent.sent) == 5, "the lane was given back twice"
+    sent.answer(5)
+    await sent.arrived(6)
+    sent.answer(6)
+    await reads.close()
+
+
+async def test_sets_that_do_not_come_back_are_bounded(sent: Statement, patience: list[Any]) -> None:
+    reads = Reads(sent.run)
+    for number in range(1, LATE + 2):
+        asking(reads, number)
+        await sent.arrived(number)
+        patience[number - 1]()
+    asking(reads, 10)
+    await turns()
+    assert len(sent.sent) == LATE + 1
+    sent.answer(1)
+    assert await sent.arrived(LATE + 2) == [10]
+    for number in range(2, LATE + 3):
         sent.answer(number)
     await reads.close()
 
@@ -272,6 +334,47 @@ async def test_a_row_that_is_left_out_goes_alone_and_holds_up_nobody(sent: State
     assert await behind == (1, "1@3")
 
 
+async def test_a_change_that_was_left_while_it_waited_to_go_alone_is_not_sent(sent: Statement) -> None:
+    alone: list[Any] = []
+    unlocked = asyncio.Event()
+
+    async def run_alone(arguments: Sequence[Any]) -> Any:
+        alone.append(arguments[0])
+        await unlocked.wait()
+        return (arguments[0], "alone")
+
+    changes = Changes(sent.run, run_alone)
+    *first, last = asking(changes, *range(ALONE + 1))
+    keys = await sent.arrived(1)
+    sent.answer(1, leaving_out=keys)
+    await turns()
+    assert alone == keys[:ALONE]
+    last.cancel()
+    unlocked.set()
+    await asyncio.gather(*first)
+    await changes.close()
+    assert alone == keys[:ALONE]
+
+
+async def test_no_more_rows_go_alone_at_once_than_agreed(sent: Statement) -> None:
+    alone: list[Any] = []
+    unlocked = asyncio.Event()
+
+    async def run_alone(arguments: Sequence[Any]) -> Any:
+        alone.append(arguments[0])
+        await unlocked.wait()
+        return (arguments[0], "alone")
+
+    changes = Changes(sent.run, run_alone)
+    callers = asking(changes, *range(3 * ALONE))
+    keys = await sent.arrived(1)
+    sent.answer(1, leaving_out=keys)
+    await turns()
+    assert alone == keys[:ALONE]
+    unlocked.set()
+    assert await asyncio.gather(*callers) == [(key, "alone") for key in keys]
+
+
 async def test_a_row_that_fails_alone_fails_its_owner_and_lets_the_next_come(sent: Statement) -> None:
     async def run_alone(arguments: Sequence[Any]) -> Any:
         raise Unavailable
@@ -302,10 +405,11 @@ async def test_closing_waits_until_all_is_through(sent: Statement) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_whatever_comes_every_caller_gets_an_answer_to_its_own_question(seed: int) -> None:
+async def test_whatever_comes_every_caller_gets_an_answer_to_its_own_question(seed: int, patience: list[Any]) -> None:
     chance = random.Random(seed)
     log: dict[int, list[int]] = {}
     busy: set[int] = set()
+    under_way = peak = 0
 
     async def settle(arguments: Sequence[Any]) -> Any:
         key, number = arguments
@@ -315,6 +419,9 @@ async def test_whatever_comes_every_caller_gets_an_answer_to_its_own_question(se
         return (key, number)
 
     async def run(columns: Sequence[Sequence[Any]]) -> Any:
+        nonlocal under_way, peak
+        under_way += 1
+        peak = max(peak, under_way)
         asked = list(zip(*columns, strict=True))
         keys = {key for key, _ in asked}
         assert len(keys) == len(asked)
@@ -330,6 +437,7 @@ async def test_whatever_comes_every_caller_gets_an_answer_to_its_own_question(se
             return [await settle(each) for each in asked if chance.random() < 0.9]
         finally:
             busy.difference_update(keys)
+            under_way -= 1
 
     async def run_alone(arguments: Sequence[Any]) -> Any:
         await asyncio.sleep(0)
@@ -347,6 +455,7 @@ async def test_whatever_comes_every_caller_gets_an_answer_to_its_own_question(se
             callers[chance.randrange(1, number + 1)].cancel()
     answers = await asyncio.gather(*callers.values(), return_exceptions=True)
     await changes.close()
+    assert peak == seed % 2 + 1, "more sets were under way than agreed"
     for number, answer in zip(callers, answers, strict=True):
         if isinstance(answer, tuple):
             assert answer == (keys[number], number)

@@ -1,6 +1,7 @@
 """The commands: each does one thing, says so, and ends with 0, 1 or 2."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,20 @@ def test_a_database_that_is_not_there_ends_with_one_sentence(run: Any) -> None:
         assert status == 1
         assert "Traceback" not in faults
         assert faults.startswith("The database ")
+
+
+def test_a_start_that_cannot_be_says_why_in_one_line(run: Any, database_url: str, tmp_path: Path) -> None:
+    nowhere = database_url.replace("/test", "/nowhere")
+    status, _, faults = run("serve", DATABASE_URL=nowhere, MIGRATE_ON_START="false")
+    assert status == 1
+    assert re.fullmatch('The database cannot be used: database "nowhere.*" does not exist.\n', faults)
+    (tmp_path / "signing_key").write_text("short\n")
+    status, _, faults = run("serve", DATABASE_URL="", SIGNING_KEY="", DATA_DIR=str(tmp_path))
+    assert (status, faults.splitlines()[-1:]) == (
+        1,
+        [f"{tmp_path}/signing_key holds fewer than 32 bytes: remove it to have a new one made."],
+    )
+    assert "Traceback" not in faults
 
 
 def test_readme_names_every_command() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from server import db as module
 from server.db import Database, is_away
-from server.errors import Unavailable
+from server.errors import StartError, Unavailable
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ async def test_a_locked_row_goes_alone_and_holds_up_nobody(db: Database, ids: li
 
 
 async def test_a_row_that_stays_locked_is_unavailable(
-    monkeypatch: pytest.MonkeyPatch, database_url: str, ids: list[int]
+    monkeypatch: pytest.MonkeyPatch, database_url: str, ids: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(module.SESSION, "lock_timeout", "20ms")
     impatient = await Database.connect(database_url)
@@ -97,7 +97,38 @@ async def test_a_row_that_stays_locked_is_unavailable(
         holder.execute("select from profiles where id = %s for update", [ids[0]])
         with pytest.raises(Unavailable):
             await impatient.change("profiles/edit", ids[0], {"location": "never"})
+    assert not impatient.lost.is_set(), "a locked row made the database look dead"
+    assert caplog.records == []
     await impatient.close()
+
+
+async def test_whoever_wants_the_same_page_now_shares_it(
+    db: Database, ids: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = []
+    rows = db.rows
+
+    async def counted(name: str, *arguments: Any) -> Any:
+        sent.append(arguments)
+        return await rows(name, *arguments)
+
+    def make(found: Any, after: int, limit: int, is_staff: bool) -> list[int]:
+        return [row["id"] for row in found]
+
+    monkeypatch.setattr(db, "rows", counted)
+    wanted = [(0, 3, False), (0, 3, False), (ids[4], 3, False), (0, 3, False), (0, 3, True)]
+    pages = await asyncio.gather(*(db.share("profiles/list", make, *page) for page in wanted))
+    assert pages == [ids[:3], ids[:3], ids[5:8], ids[:3], ids[:3]]
+    assert sorted(sent) == sorted(set(wanted))
+
+
+async def test_a_page_is_as_fresh_as_if_it_were_asked_alone(db: Database, ids: list[int], database: Any) -> None:
+    def make(found: Any, *asked: Any) -> int:
+        return len(found)
+
+    assert await db.share("profiles/list", make, 0, 100, False) == 10
+    database.execute("insert into users (username) values ('one more')")
+    assert await db.share("profiles/list", make, 0, 100, False) == 11
 
 
 async def test_a_deadlock_is_tried_again(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,9 +177,25 @@ async def test_a_transaction_is_whole_or_not_at_all(db: Database, database: Any)
 
 
 async def test_a_server_that_is_too_old_stops_the_start(monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:
-    monkeypatch.setattr(module, "MIN_VERSION", 990_000)
-    with pytest.raises(RuntimeError, match="PostgreSQL 17 or newer is needed"):
+    monkeypatch.setattr(module, "MIN_POSTGRES", 99)
+    with pytest.raises(StartError, match="is needed; this one is 1"):
         await Database.connect(database_url)
+
+
+async def test_a_database_that_does_not_exist_stops_the_start(database_url: str) -> None:
+    with pytest.raises(StartError, match=r'database "nothing.*" does not exist'):
+        await Database.connect(database_url.replace("/test_", "/nothing_"))
+
+
+async def test_a_call_with_too_many_arguments_is_a_fault_of_ours(db: Database) -> None:
+    with pytest.raises(asyncpg.InterfaceError, match="expects 1 argument"):
+        await db.row("users/find", 1, 2)
+
+
+async def test_a_connection_that_was_closed_is_unavailable(db: Database) -> None:
+    await db.close()
+    with pytest.raises(Unavailable):
+        await db.row("users/find", 1)
 
 
 async def test_a_server_that_is_not_there_is_unavailable() -> None:
@@ -167,7 +214,10 @@ async def test_a_server_that_is_not_there_is_unavailable() -> None:
         (asyncpg.TooManyConnectionsError(), True),
         (asyncpg.LockNotAvailableError(), True),
         (asyncpg.QueryCanceledError(), True),
+        (asyncpg.ReadOnlySQLTransactionError(), True),
         (asyncpg.InterfaceError("connection is closed"), True),
+        (asyncpg.InterfaceError("pool is closing"), True),
+        (asyncpg.InterfaceError("the server expects 1 argument for this query, 2 were passed"), False),
         (asyncpg.UniqueViolationError(), False),
         (asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress"), True),
         (asyncpg.UndefinedTableError(), True),

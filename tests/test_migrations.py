@@ -13,6 +13,7 @@ import pytest
 import yoyo
 
 from server import migrate
+from server.errors import StartError
 from server.resources import resource
 
 ROOT = Path(__file__).parent.parent
@@ -92,6 +93,26 @@ def test_unique_email_can_be_switched_off_and_on(url: str, connection: Any) -> N
     migrate.migrate(url)
     with pytest.raises(psycopg.errors.UniqueViolation):
         insert("clara")
+
+
+def test_a_server_that_is_too_old_is_told_so_before_anything_is_made(
+    url: str, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate, "MIN_POSTGRES", 99)
+    with pytest.raises(StartError, match="is needed; this one is 1"):
+        migrate.migrate(url)
+    assert tables(connection) == set()
+
+
+@pytest.mark.parametrize("unique_email", [True, False])
+def test_with_nothing_to_change_a_start_waits_for_no_transaction(
+    url: str, connection: Any, monkeypatch: pytest.MonkeyPatch, unique_email: bool
+) -> None:
+    migrate.migrate(url, unique_email=unique_email)
+    monkeypatch.setattr(migrate, "LOCK_SECONDS", 1)
+    with psycopg.connect(url) as busy:
+        busy.execute("insert into users (username) values ('anna')")
+        assert migrate.migrate(url, unique_email=unique_email) == []
 
 
 def test_a_user_whom_psql_inserts_has_a_profile(database: Any) -> None:

@@ -1,6 +1,6 @@
 """Profiles. Everybody signed in reads them; each is its owner's to change, and not even staff's."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -13,7 +13,7 @@ from server.web import role_shapes
 from server.web.bodies import body
 from server.web.endpoints import Endpoints
 from server.web.guards import me, only_owner, path_id
-from server.web.pages import answer_page, read_page
+from server.web.pages import Written, answer_page, read_page, write_page
 from server.web.parts import DB, SETTINGS
 from server.web.role_fields import change
 
@@ -30,8 +30,9 @@ class NoProfile(NotFound):
 async def list_profiles(request: web.Request) -> Any:
     """List all profiles, a page at a time; those of deactivated accounts only for staff."""
     page = read_page(request)
-    rows = await request.app[DB].rows("profiles/list", page.after, page.limit + 1, me(request).is_staff)
-    return answer_page(request, page, [_shown(request, row) for row in rows])
+    write = _write_fields_too if request.app[SETTINGS].roles else _write
+    asked = (page.after, page.limit + 1, me(request).is_staff)
+    return answer_page(request, page, await request.app[DB].share("profiles/list", write, *asked))
 
 
 @endpoints.post(
@@ -147,10 +148,25 @@ def _changed(request: web.Request, profile: Mapping[str, Any], given: Mapping[st
 
 def _shown(request: web.Request, row: Any) -> dict[str, Any]:
     """The profile object of the contract: the owner shows by name, the owner's id is for guards."""
+    return _with_fields(row) if request.app[SETTINGS].roles else _plain(row)
+
+
+def _plain(row: Any) -> dict[str, Any]:
+    shown = dict(row)
+    del shown["user_id"], shown["role"], shown["fields"]
+    return shown
+
+
+def _with_fields(row: Any) -> dict[str, Any]:
     shown = dict(row)
     del shown["user_id"]
-    if request.app[SETTINGS].roles:
-        shown["fields"] = orjson.loads(row["fields"] or "{}")
-    else:
-        del shown["role"], shown["fields"]
+    shown["fields"] = orjson.loads(row["fields"] or "{}")
     return shown
+
+
+def _write(rows: Sequence[Any], after: int, limit: int, is_staff: bool) -> Written:
+    return write_page([_plain(row) for row in rows], limit - 1)
+
+
+def _write_fields_too(rows: Sequence[Any], after: int, limit: int, is_staff: bool) -> Written:
+    return write_page([_with_fields(row) for row in rows], limit - 1)

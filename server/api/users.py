@@ -15,8 +15,8 @@ from server.web import role_shapes, switches
 from server.web.bodies import body
 from server.web.endpoints import Access, Endpoints
 from server.web.fields import PASSWORD_MISMATCH, TAKEN_EMAIL, TAKEN_USERNAME
-from server.web.guards import confirm_password, me, only_same_twice, only_self_or_staff, path_id
-from server.web.pages import answer_page, read_page
+from server.web.guards import confirm_password, gone, me, only_same_twice, only_self_or_staff, path_id
+from server.web.pages import answer_page, read_page, write_page
 from server.web.parts import DB, LETTERS, PASSWORDS, SETTINGS, TEMPLATES
 from server.web.role_fields import known
 from server.web.schemas import CurrentPassword
@@ -56,7 +56,7 @@ async def list_users(request: web.Request) -> Any:
     page = read_page(request)
     if me(request).is_staff or not request.app[SETTINGS].hide_users:
         rows = await request.app[DB].rows("users/list", page.after, page.limit + 1, me(request).is_staff)
-        return answer_page(request, page, [_shown(request, row) for row in rows])
+        return answer_page(request, page, write_page([_shown(request, row) for row in rows], page.limit))
     return [_mine(request)] if me(request).id > page.after else []
 
 
@@ -133,11 +133,11 @@ async def _edit(request: web.Request, user: dict[str, Any]) -> Any:
     try:
         async with request.app[DB].transaction() as asker:
             if "email" in given:
-                user = _there(request, await _change_address(request, asker, user, given["email"]))
+                user = _there(request, user, await _change_address(request, asker, user, given["email"]))
             if "is_active" in given:
-                user = _there(request, await asker.row("users/edit", user["id"], given["is_active"]))
+                user = _there(request, user, await asker.row("users/edit", user["id"], given["is_active"]))
             if "role" in given:
-                user = _there(request, await asker.row("users/set_role", user["id"], given["role"]))
+                user = _there(request, user, await asker.row("users/set_role", user["id"], given["role"]))
     except asyncpg.UniqueViolationError as failure:
         raise _taken(failure) from None
     return user
@@ -153,10 +153,10 @@ async def _change_address(request: web.Request, asker: Asker, user: Any, address
     return await addresses.change(asker, request.app[LETTERS], user["id"], address, confirmed=confirmed)
 
 
-def _there(request: web.Request, row: Any) -> dict[str, Any]:
-    """The user object. Raises NotFound when the account went away meanwhile."""
+def _there(request: web.Request, user: Any, row: Any) -> dict[str, Any]:
+    """The user object after a change of `user`. Raises NotFound or a 401 when the account went away meanwhile."""
     if row is None:
-        raise NotFound
+        raise gone(request, user["id"])
     return _shown(request, row)
 
 
@@ -164,7 +164,7 @@ async def _delete(request: web.Request, user_id: int) -> None:
     given = await body(request)
     await confirm_password(request, given["current_password"])
     if await request.app[DB].row("users/delete", user_id) is None:
-        raise NotFound
+        raise gone(request, user_id)
 
 
 async def _welcome(request: web.Request, asker: Asker, user_id: int) -> None:

@@ -1,12 +1,14 @@
 """Passwords are hashed off the event loop, in a bounded number of threads with a bounded queue before them.
 
 bcrypt reads 72 bytes; so that every character counts it is given the SHA-256 of the password (`bcrypt_sha256`,
-contract 5.1). Whoever has no password that could fit costs a hash, too: time tells nothing (trust 8).
+contract 5.1). Whoever has no password that could fit costs a hash, too, and one that does not fit costs as much as a
+hash of today's strength, whatever is stored: time tells nothing (trust 8).
 """
 
 import asyncio
 import contextlib
 import contextvars
+import functools
 import hashlib
 import os
 import re
@@ -19,6 +21,7 @@ from typing import Any, Protocol, TypeVar
 
 import bcrypt
 
+from server.auth import foreign_hashes
 from server.errors import Busy
 from server.metrics import Metrics
 
@@ -34,6 +37,7 @@ class Caller(Protocol):
 
 caller: contextvars.ContextVar[Caller | None] = contextvars.ContextVar("caller", default=None)
 
+MIN_ROUNDS = 4  # bcrypt takes no fewer
 WAITING = 64  # callers before the threads; at 12 rounds the last of them waits twenty seconds before one thread
 NICENESS = 5  # of the threads: with every core busy the event loop goes first; at rest it costs nothing
 _PREFIX = "bcrypt_sha256$"
@@ -112,10 +116,38 @@ class Passwords:
         return _PREFIX + bcrypt.hashpw(_digest(password), bcrypt.gensalt(self._rounds)).decode()
 
     def _check(self, password: str, stored: str | None) -> bool:
-        if stored is None or not _OURS.fullmatch(stored):
-            self._hash(password)
-            return False
-        return bcrypt.checkpw(_digest(password), stored.removeprefix(_PREFIX).encode())
+        if ours := _OURS.fullmatch(stored or ""):
+            rounds = int(ours[1])
+            if MIN_ROUNDS <= rounds <= max(self._rounds, foreign_hashes.MAX_BCRYPT_ROUNDS):
+                fits = bcrypt.checkpw(_digest(password), ours[0].removeprefix(_PREFIX).encode())
+                return fits or self._spend(1 - 2.0 ** (rounds - self._rounds))
+        elif foreign := foreign_hashes.read(stored or ""):
+            began = time.thread_time()
+            fits = foreign(_bytes(password))
+            return fits or self._spend(1 - (time.thread_time() - began) / self._seconds)
+        return self._spend(1)
+
+    def _spend(self, share: float) -> bool:
+        """Spend this share of what a hash costs, as near as a sum of smaller hashes comes to it; always False."""
+        for rounds in range(self._rounds, MIN_ROUNDS - 1, -1):
+            cost = 2.0 ** (rounds - self._rounds)
+            if cost <= share:
+                bcrypt.hashpw(_digest(""), bcrypt.gensalt(rounds))
+                share -= cost
+        return False
+
+    @functools.cached_property
+    def _seconds(self) -> float:
+        """The time that a hash takes its thread, measured once, at a sixteenth of its cost."""
+        rounds = max(self._rounds - 4, MIN_ROUNDS)
+        began = time.thread_time()
+        bcrypt.hashpw(_digest(""), bcrypt.gensalt(rounds))
+        return (time.thread_time() - began) * 2.0 ** (self._rounds - rounds)
+
+
+def _bytes(password: str) -> bytes:
+    # Fields refuse lone surrogates; should one come here all the same, it must not raise with the password in its text.
+    return password.encode("utf-8", "surrogatepass")
 
 
 def _step_back() -> None:
@@ -125,5 +157,4 @@ def _step_back() -> None:
 
 
 def _digest(password: str) -> bytes:
-    # Fields refuse lone surrogates; should one come here all the same, it must not raise with the password in its text.
-    return hashlib.sha256(password.encode("utf-8", "surrogatepass")).hexdigest().encode()
+    return hashlib.sha256(_bytes(password)).hexdigest().encode()

@@ -4,6 +4,9 @@ JSON Web Tokens as contract 4.1 has them, read under the rules of RFC 8725: one 
 header but `alg`.
 """
 
+import base64
+import contextlib
+import hmac
 import math
 import os
 import re
@@ -15,9 +18,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jwt
+import orjson
 
 from server.db import UUID
-from server.errors import TokenNotValid
+from server.errors import StartError, TokenNotValid
 from server.values import MIN_KEY_BYTES
 
 ACCESS = "access"
@@ -29,6 +33,13 @@ CACHE = 16_384  # verified tokens kept, some 600 bytes each: a signature is chec
 
 # Times are looked at by hand, at each use. Audience, issuer and subject say nothing here (contract 4.1).
 _OPTIONS: Any = {f"verify_{claim}": False for claim in ("exp", "aud", "iss", "sub", "jti")}
+
+
+def _base64url(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+_HEADER = _base64url(orjson.dumps({"alg": ALGORITHM, "typ": "JWT"}))
 
 
 class Claims(NamedTuple):
@@ -65,7 +76,9 @@ class Tokens:
             "sid": str(session_id),
             **(shows or {}),
         }
-        return jwt.encode(claims, self._key, ALGORITHM)
+        # RFC 7515 §3.1 by hand: PyJWT looks at each signature for keys in four file formats first, 24 µs against 3.
+        signed = _HEADER + b"." + _base64url(orjson.dumps(claims))
+        return (signed + b"." + _base64url(hmac.digest(self._key, signed, "sha256"))).decode()
 
     def read(self, token: str, *kinds: str) -> Claims:
         """The claims of a token that is sound, not expired and of one of `kinds`. Raises TokenNotValid, saying why."""
@@ -123,20 +136,32 @@ def _session_id(claim: Any) -> uuid.UUID:
 def kept_key(folder: Path) -> str:
     """The signing key kept in `folder`, made there (mode 0600) by the first who asks; simultaneous starts get the same.
 
-    Raises OSError when the folder cannot be written, ValueError when what is kept there is too short.
+    Raises StartError when the folder cannot be written or what is kept there is too short.
     """
     path = folder / "signing_key"
-    if not path.exists():
-        fresh = folder / f".signing_key.{os.getpid()}"
-        fresh.touch(mode=0o600)
-        fresh.write_text(os.urandom(MIN_KEY_BYTES).hex())
-        try:
-            path.hardlink_to(fresh)  # fails where somebody was quicker, and never shows half a key
-        except FileExistsError:
-            pass
-        finally:
-            fresh.unlink()
-    key = path.read_text().strip()
+    try:
+        if not path.exists():
+            _make_key(path)
+        key = path.read_text(errors="replace").strip()
+    except OSError as failure:
+        raise StartError(f"The signing key cannot be kept in {path}: {failure.strerror}.") from failure
     if len(key.encode()) < MIN_KEY_BYTES:
-        raise ValueError(f"{path} holds fewer than {MIN_KEY_BYTES} bytes: remove it to have a new one made")
+        raise StartError(f"{path} holds fewer than {MIN_KEY_BYTES} bytes: remove it to have a new one made.")
     return key
+
+
+def _make_key(path: Path) -> None:
+    fresh = path.with_name(f".signing_key.{os.getpid()}")
+    fresh.touch(mode=0o600)
+    try:
+        with fresh.open("w") as file:
+            file.write(os.urandom(MIN_KEY_BYTES).hex())
+            file.flush()
+            os.fsync(file.fileno())  # a power cut must not leave tokens in people's hands, and an empty file here
+        with contextlib.suppress(FileExistsError):  # somebody was quicker; and half a key is never shown
+            path.hardlink_to(fresh)
+    finally:
+        fresh.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)

@@ -4,7 +4,6 @@ import functools
 from typing import Any
 
 from aiohttp import web
-from marshmallow import Schema
 
 from server.errors import NotFound
 from server.resources import package
@@ -53,7 +52,7 @@ def document(app: web.Application) -> dict[str, Any]:
     return app[DOCUMENT].content
 
 
-@endpoints.get("/openapi.json", access=Access.ANONYMOUS, answers=Schema, is_listed=False)
+@endpoints.get("/openapi.json", access=Access.ANONYMOUS, is_listed=False)
 async def read_document(request: web.Request) -> web.Response:
     """Read the OpenAPI document."""
     return answer_bytes(request.app[DOCUMENT].body)
@@ -75,4 +74,9 @@ async def read_file(request: web.Request) -> web.Response:
 
 
 def _file(request: web.Request, name: str) -> web.Response:
-    return send_file(request, name, (package("server.web") / "swagger" / name).read_bytes(), POLICY)
+    return send_file(request, name, _content(name), POLICY)
+
+
+@functools.cache
+def _content(name: str) -> bytes:
+    return (package("server.web") / "swagger" / name).read_bytes()

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from server.auth.password_rules import password_faults
 from server.auth.sessions import Identity, renew_hash
-from server.errors import FieldErrors, Forbidden, NotFound
+from server.errors import FieldErrors, Forbidden, NotFound, Problem, UserNotFound
 from server.web.middleware import IDENTITY
 from server.web.parts import DB, PASSWORDS, SETTINGS
 
@@ -42,12 +42,22 @@ def only_self_or_staff(request: web.Request, user_id: int) -> None:
 
 
 async def confirm_password(request: web.Request, current_password: str) -> str:
-    """The caller's own password, once more: the hash that it fits. Raises FieldErrors when it fits none."""
+    """The caller's own password, once more: the hash that it fits.
+
+    Raises FieldErrors when it fits none, UserNotFound when the account went away meanwhile.
+    """
     db, passwords = request.app[DB], request.app[PASSWORDS]
     row = await db.row("users/password", me(request).id)
-    if row is None or not await passwords.check(current_password, row["password"]):
+    if row is None:
+        raise UserNotFound
+    if not await passwords.check(current_password, row["password"]):
         raise FieldErrors({"current_password": ["Invalid password."]})
     return await renew_hash(db, passwords, me(request).id, current_password, row["password"])
+
+
+def gone(request: web.Request, user_id: int) -> Problem:
+    """What to raise for an account that went away meanwhile: the caller's own is nobody's any more."""
+    return UserNotFound() if me(request).id == user_id else NotFound()
 
 
 def only_strong(field: str, password: str, *, username: str = "", email: str = "") -> None:

@@ -17,6 +17,7 @@ from server.errors import (
     BadAuthorizationHeader,
     BadCredentials,
     BadRequest,
+    Forbidden,
     NotAcceptable,
     NotAuthenticated,
     NotFound,
@@ -109,6 +110,16 @@ async def access(request: web.Request, handler: Handler) -> web.StreamResponse:
     elif endpoint.access is not Access.PUBLIC:
         raise NotAuthenticated
     return await handler(request)
+
+
+async def identify_again(request: web.Request) -> None:
+    """Find out anew who asks, where somebody does: it may be over by now. Raises a 401, or Forbidden."""
+    if IDENTITY in request:
+        identity = await _identity(request)
+        assert identity is not None  # the header is the same
+        if request[IDENTITY].is_staff and not identity.is_staff:
+            raise Forbidden  # doors that staff alone may pass lie behind already
+        request[IDENTITY] = identity
 
 
 async def _identity(request: web.Request) -> Identity | None:

@@ -1,12 +1,12 @@
 """Lists are ordered by id and paged by it: a page costs the same however deep it lies (contract 11.16)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiohttp import web
 
 from server.errors import FieldErrors
-from server.web.answers import answer
+from server.web.answers import answer_bytes, to_json
 
 LIMIT = 100
 MAX_LIMIT = 1000
@@ -40,11 +40,23 @@ def _number(request: web.Request, name: str, default: int, low: int, high: int, 
     return int(text)
 
 
-def answer_page(request: web.Request, page: Page, rows: Sequence[dict[str, Any]]) -> web.Response:
-    """The first `page.limit` of `rows` as an array; where more came there is a Link to the next page (RFC 8288)."""
-    shown = rows[: page.limit]
+class Written(NamedTuple):
+    """A page as JSON, and the id after which the next one begins, or None."""
+
+    body: bytes
+    last: int | None
+
+
+def write_page(rows: Sequence[Mapping[str, Any]], limit: int) -> Written:
+    """The first `limit` of `rows` as an array; where more came there is a next page."""
+    shown = rows[:limit]
+    return Written(to_json(shown), shown[-1]["id"] if len(rows) > limit else None)
+
+
+def answer_page(request: web.Request, page: Page, written: Written) -> web.Response:
+    """A page, with a Link to the next one where there is one (RFC 8288)."""
     headers = {}
-    if len(rows) > page.limit:
+    if written.last is not None:
         limit = f"limit={page.limit}&" if "limit" in request.query else ""
-        headers["Link"] = f'<{request.rel_url.raw_path}?{limit}after={shown[-1]["id"]}>; rel="next"'
-    return answer(shown, headers=headers)
+        headers["Link"] = f'<{request.rel_url.raw_path}?{limit}after={written.last}>; rel="next"'
+    return answer_bytes(written.body, headers=headers)

@@ -4,12 +4,12 @@ import asyncio
 import logging
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.web_protocol import RequestHandler
 
-from server.errors import BadRequest, Problem
+from server.errors import BadRequest, ExpectationFailed, Problem
 from server.logs import new_id, request_id
-from server.web.answers import answer, refuse
+from server.web.answers import refuse
 
 log = logging.getLogger(__name__)
 
@@ -35,15 +35,18 @@ class Protocol(RequestHandler):
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         """A JSON 400 that echoes nothing, one line in the log, and the connection closed."""
+        _give_id()
+        if isinstance(exc, UnicodeEncodeError) and hdrs.EXPECT in request.headers:
+            # aiohttp's own refusal quotes the header, and an answer cannot hold bytes that are no text.
+            log.info("refused before any handler from %s: an expectation of odd bytes", request.remote)
+            return _refuse(ExpectationFailed())
         if status >= 500:
             log.error("unhandled failure outside of a handler", exc_info=exc)
         else:
-            request_id.set(new_id())
             log.info("malformed request from %s: %s", request.remote, type(exc).__name__)
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun already")
-        response = refuse(BadRequest() if status < 500 else Problem())
-        response.headers["X-Request-ID"] = request_id.get()
+        response = _refuse(BadRequest() if status < 500 else Problem())
         response.force_close()
         return response
 
@@ -51,10 +54,23 @@ class Protocol(RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """What aiohttp itself refuses before any middleware (an Expect header it cannot meet) is JSON, too."""
-        if isinstance(resp, web.HTTPException):
+        if isinstance(resp, web.HTTPExpectationFailed):
+            _give_id()
             log.info("refused before any handler from %s: %s", request.remote, resp.reason)
-            resp = answer({"detail": f"{resp.reason}."}, resp.status)
+            resp = _refuse(ExpectationFailed())
         return await super().finish_response(request, resp, start_time)
+
+
+def _give_id() -> None:
+    """What never comes to the middleware gets its id here."""
+    if not request_id.get():
+        request_id.set(new_id())
+
+
+def _refuse(problem: Problem) -> web.Response:
+    response = refuse(problem)
+    response.headers["X-Request-ID"] = request_id.get()
+    return response
 
 
 class Server(web.Server):

@@ -1,11 +1,12 @@
 -- Change profiles, each only in the fields that are given: the changed rows. Rows that somebody else holds are left out.
 -- shape: profiles/find
+-- No order: nobody is waited for, so nobody can be met the other way round. users joins on true because the table that is
+-- updated may be named in the where clause alone.
 -- $1 ids, $2 the given fields of each, as JSON objects
 with held as (
     select p.id
     from profiles p
     where p.id = any($1::bigint[])
-    order by p.id
     for no key update skip locked
 )
 update profiles p

@@ -34,23 +34,21 @@ async def test_a_uid_that_names_nobody_is_invalid(client: TestClient, path: str)
         assert await post(client, path, uid=uid, token="x", **ENDPOINTS[path]) == INVALID_UID, str(uid)[:40]
 
 
+NO_TEXTS: list[tuple[Any, str]] = [
+    (True, NOT_TEXT),
+    ([], NOT_TEXT),
+    ({}, NOT_TEXT),
+    (None, "This field may not be null."),
+    ("NDI\0", "Null characters are not allowed."),
+    ("\ud800", "Surrogate characters are not allowed: U+D800."),
+]
+
+
 @every_endpoint
-@pytest.mark.parametrize(
-    ("odd", "fault"),
-    [
-        (True, NOT_TEXT),
-        ([], NOT_TEXT),
-        ({}, NOT_TEXT),
-        (None, "This field may not be null."),
-        ("NDI\0", "Null characters are not allowed."),
-        ("\ud800", "Surrogate characters are not allowed: U+D800."),
-    ],
-)
-async def test_a_uid_or_token_that_is_no_text_is_a_field_error(
-    client: TestClient, path: str, odd: Any, fault: str
-) -> None:
-    given = ENDPOINTS[path]
-    assert await post(client, path, uid=odd, token=odd, **given) == (400, {"uid": [fault], "token": [fault]})
+async def test_a_uid_or_token_that_is_no_text_is_a_field_error(client: TestClient, path: str) -> None:
+    for odd, fault in NO_TEXTS:
+        answer = await post(client, path, uid=odd, token=odd, **ENDPOINTS[path])
+        assert answer == (400, {"uid": [fault], "token": [fault]})
 
 
 @every_kind

@@ -1,6 +1,7 @@
 """Signing in: four doors that look at no header; every failure looks alike and costs one hash (contract 2, 4)."""
 
 import asyncio
+import base64
 import hashlib
 from collections import Counter
 from dataclasses import replace
@@ -266,3 +267,13 @@ class TestAtFiveRounds:
         assert (await (await anna.sign_in()).get("/auth/users/me/"))[0] == 200
         assert (database.execute("select password from users").fetchone()["password"] == stored) is kept
         assert (await (await anna.sign_in()).get("/auth/users/me/"))[0] == 200
+
+
+async def test_a_hash_that_was_brought_along_signs_in_and_is_rewritten(anna: Person, database: Any) -> None:
+    digest = base64.b64encode(hashlib.pbkdf2_hmac("sha256", PASSWORD.encode(), b"salt", 1000)).decode()
+    database.execute("update users set password = %s", [f"pbkdf2_sha256$1000$salt${digest}"])
+    assert (await post(anna.client, "/auth/jwt/create/", username="anna", password="wrong horse"))[0] == 401
+    assert database.execute("select password from users").fetchone()["password"].startswith("pbkdf2_sha256$")
+    assert (await (await anna.sign_in()).get("/auth/users/me/"))[0] == 200
+    assert database.execute("select password from users").fetchone()["password"].startswith("bcrypt_sha256$$2b$04$")
+    assert (await (await anna.sign_in()).get("/auth/users/me/"))[0] == 200

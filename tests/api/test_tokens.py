@@ -2,13 +2,16 @@
 
 import asyncio
 import re
+from dataclasses import replace
 from typing import Any
 
 import bcrypt
 import pytest
 from aiohttp.test_utils import TestClient
 
-from tests.conftest import PASSWORD, Person, in_mode, post
+from server.app import create_app
+from server.settings import Settings
+from tests.conftest import PASSWORD, HouseServer, Person, in_mode, post
 from tests.links import DONE, NEW_PASSWORD, PASSWORD_RESET, asked_by, confirm
 
 LOGIN, LOGOUT = "/auth/token/login/", "/auth/token/logout/"
@@ -76,29 +79,29 @@ async def test_a_token_enters_every_door_of_its_account(anna: Person) -> None:
     assert await use(anna.client, token) == UNKNOWN
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        {},
-        {"username": "anna"},
-        {"password": PASSWORD},
-        {"username": "anna", "password": "wrong one"},
-        {"username": "nobody", "password": PASSWORD},
-        {"username": "anna@example.com", "password": PASSWORD},
-        {"email": "anna@example.com", "password": PASSWORD},
-        {"username": "anna", "password": f"{PASSWORD} "},
-        {"username": "boris", "password": PASSWORD},
-        {"username": "unusable", "password": "!"},
-    ],
-)
+LOGINS: list[dict[str, str]] = [
+    {},
+    {"username": "anna"},
+    {"password": PASSWORD},
+    {"username": "anna", "password": "wrong one"},
+    {"username": "nobody", "password": PASSWORD},
+    {"username": "anna@example.com", "password": PASSWORD},
+    {"email": "anna@example.com", "password": PASSWORD},
+    {"username": "anna", "password": f"{PASSWORD} "},
+    {"username": "boris", "password": PASSWORD},
+    {"username": "unusable", "password": "!"},
+]
+
+
 async def test_every_login_that_fails_looks_the_same_and_costs_one_hash(
-    anna: Person, boris: Person, database: Any, hashes: Any, given: dict[str, str]
+    anna: Person, boris: Person, database: Any, hashes: Any
 ) -> None:
     database.execute("update users set is_active = false where username = 'boris'")
     database.execute("insert into users (username, password) values ('unusable', '!')")
-    hashes.clear()
-    assert await post(anna.client, LOGIN, **given) == FAILED
-    assert hashes["run"] == 1
+    for given in LOGINS:
+        hashes.clear()
+        assert await post(anna.client, LOGIN, **given) == FAILED
+        assert hashes["run"] == 1, given
     assert database.execute("select from api_tokens where hash is not null").fetchall() == []
 
 
@@ -233,6 +236,13 @@ async def test_the_database_holds_no_token(anna: Person, database: Any) -> None:
     assert bytes.fromhex(token) not in row["hash"]
     assert await use(anna.client, row["hash"].hex()) == UNKNOWN
     assert await use(anna.client, row["hash"].hex()[:40]) == UNKNOWN
+
+
+async def test_the_signing_key_makes_the_token(anna: Person, settings: Settings) -> None:
+    token = await log_in(anna.client)
+    elsewhere = create_app(replace(settings, signing_key="another key of more than 32 bytes in length"))
+    async with TestClient(HouseServer(elsewhere)) as client:
+        assert await log_in(client) != token
 
 
 @pytest.mark.parametrize("path", [LOGIN, LOGIN.rstrip("/")])

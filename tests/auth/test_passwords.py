@@ -80,6 +80,24 @@ async def test_what_no_password_fits_costs_one_hash(passwords: Passwords, hashes
     assert len(hashes.threads) == 1
 
 
+@pytest.mark.parametrize("rounds", [4, 5, 7, 8])
+async def test_a_password_that_fits_not_costs_the_same_whatever_strength_is_stored(
+    monkeypatch: pytest.MonkeyPatch, rounds: int
+) -> None:
+    spent: list[int] = []
+
+    def noting(function: Any, salt: int) -> Any:
+        return lambda *given: spent.append(2 ** int(given[salt][4:6])) or function(*given)
+
+    stored = SAMPLE.replace("$04$", f"$0{rounds}$")
+    passwords = Passwords(8, threads=1)
+    for name, salt in (("hashpw", 1), ("checkpw", 1)):
+        monkeypatch.setattr(bcrypt, name, noting(getattr(bcrypt, name), salt))
+    assert not await passwords.check("wrong", stored)
+    assert sum(spent) == 2**8
+    passwords.close()
+
+
 async def test_hashing_leaves_the_event_loop_free(passwords: Passwords, hashes: Counting) -> None:
     hashes.gate.clear()
     hashing = asyncio.create_task(passwords.hash("x"))

@@ -3,7 +3,7 @@
 import requests
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Site, Visitor
+from tests.browser.visitors import Site, Visitor
 from tests.conftest import PASSWORD
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -15,6 +16,7 @@ from tests.load.data import Data
 from tests.load.drivers import Load
 from tests.load.hashes import bare_rate
 from tests.load.peers import PEERS
+from tests.load.processes import cpu_seconds, machine_seconds, tree
 from tests.load.sampler import TIMEOUT, Sampler, check
 from tests.load.scenarios import BARE, Lane, Options, Scenario
 from tests.load.servers import Server
@@ -34,6 +36,7 @@ class Result:
     p99: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)  # seconds of the server for 1,000 answers
     database_cpu: list[float] = field(default_factory=list)  # seconds of PostgreSQL for 1,000 answers
+    elsewhere: list[float] = field(default_factory=list)  # cores that processes with no part in this kept busy
     rss: int = 0  # bytes, the greatest seen
     statements: float | None = None  # for one answer
     others: float | None = None  # begin, commit, reset …, for one answer
@@ -99,6 +102,19 @@ class Bench:
         finally:
             server.stop()
 
+    @contextlib.contextmanager
+    def watching(self, result: Result) -> Iterator[None]:
+        """Note how many cores others kept busy meanwhile: they blur what is measured."""
+        began, before = time.monotonic(), self._foreign_seconds()
+        yield
+        result.elsewhere.append(max(0.0, self._foreign_seconds() - before) / (time.monotonic() - began))
+
+    def _foreign_seconds(self) -> float:
+        own = cpu_seconds(os.getpid())  # servers and drivers are its children
+        if self.data.postmaster not in tree(os.getpid()):
+            own += self.data.cpu_seconds()
+        return machine_seconds() - own
+
 
 class Track:
     """A lane with everything it needs to be driven."""
@@ -134,7 +150,8 @@ class Track:
                 stack.enter_context(Sampler(self._server.base, self._calls)) if self._scenario.is_sampled else None
             )
             used, database = self._server.cpu_seconds(), self._bench.data.cpu_seconds()
-            load = self._drive(self._bench.options.seconds * self._lane.longer)
+            with self._bench.watching(self.result):
+                load = self._drive(self._bench.options.seconds * self._lane.longer)
             used, database = self._server.cpu_seconds() - used, self._bench.data.cpu_seconds() - database
         wrong = sampler.wrong if sampler else self._check_after()
         self._note(load, used, database, wrong, sampler.looked if sampler else CHECKED_AFTER)
@@ -195,6 +212,7 @@ class BareTrack:
 
     def __init__(self, bench: Bench, scenario: Scenario, lane: Lane) -> None:
         self.result = Result(scenario.name, lane)
+        self._bench = bench
         self._seconds = bench.options.seconds * lane.longer
         self._rounds = bench.options.hash_rounds
 
@@ -203,7 +221,8 @@ class BareTrack:
 
     def run(self) -> Load:
         """One round."""
-        load = bare_rate(self._seconds, self._rounds)
+        with self._bench.watching(self.result):
+            load = bare_rate(self._seconds, self._rounds)
         self.result.rates.append(load.rate)
         self.result.p50.append(load.p50)
         self.result.p99.append(load.p99)

@@ -39,6 +39,12 @@ def cpu_seconds(pid: int) -> float:
     return ticks / TICK
 
 
+def machine_seconds() -> float:
+    """Processor time that all processes of the machine have used."""
+    user, nice, system = Path("/proc/stat").read_text().split()[1:4]
+    return (int(user) + int(nice) + int(system)) / TICK
+
+
 def rss_bytes(pid: int) -> int:
     """Resident memory of `pid` and its descendants."""
     pages = 0

@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.load.chart import draw
 from tests.load.peers import OURS, PEERS
-from tests.load.report import ratios
+from tests.load.report import quiet, ratios
 from tests.load.scenarios import SCENARIOS
 from tests.load.targets import Verdict
 
@@ -50,6 +50,7 @@ def section(told: Told) -> str:
         f" logs off, PostgreSQL {machine['postgresql']} with fsync. Measured on {when(told)} on {machine['cores']}"
         f" cores ({machine['processor']}) shared with PostgreSQL and the load, by `{told['command']}`."
     )
+    head += "".join(f" Meanwhile {line}." for line in quiet(told["results"]))
     rest = "Every figure: `docs/load/results.json`; what was to be reached: `docs/load/README.md`."
     return "\n".join([BEGIN, head, "", *_table(told["results"]), "", "![chart](docs/load/chart.svg)", "", rest, END])
 

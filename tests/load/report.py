@@ -40,7 +40,7 @@ def write(
     (folder / "results.json").write_text(json.dumps(told, indent=1) + "\n")
     (folder / "chart.svg").write_text(draw(rows))
     files = [f"written: {folder / name}" for name in ("results.json", "chart.svg")]
-    return [*table(rows), *_lacking(options), *(verdict.line() for verdict in verdicts), *files]
+    return [*table(rows), *_lacking(options), *quiet(rows), *(verdict.line() for verdict in verdicts), *files]
 
 
 def machine() -> dict[str, Any]:
@@ -86,6 +86,17 @@ def table(rows: Sequence[Row]) -> list[str]:
                 lines += [f"  {row['lane']}: {value:,.1f} {what}" for what, value in row["figures"].items()]
                 lines += [f"  {row['lane']} answered wrongly: {fault}" for fault in row["wrong"]]
     return [*lines, ""]
+
+
+def quiet(rows: Sequence[Row]) -> list[str]:
+    """How much of the machine others took: a line, or none where no lane was timed."""
+    cores = [each for row in rows for each in row["elsewhere"]]
+    if not cores:
+        return []
+    return [
+        f"other processes kept {statistics.median(cores):.2f} of {os.cpu_count()} cores busy in the median,"
+        f" {max(cores):.2f} at most"
+    ]
 
 
 def _cells(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:

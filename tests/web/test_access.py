@@ -206,6 +206,17 @@ async def test_an_expectation_is_met_or_refused(anna: Person) -> None:
     assert head.startswith(b"HTTP/1.1 417 ")
     head, body = await raw(anna.client, start.replace(b"/verify/", b"/no") + b"Expect: the-unexpected\r\n\r\n")
     assert (b"application/json" in head, b"the-unexpected" in body) == (True, False)
+    assert b"X-Request-ID: " in head
+
+
+@pytest.mark.parametrize("request_line", [b"GET /auth/users/me/", b"POST /auth/jwt/create/", b"DELETE /no"])
+async def test_an_expectation_that_is_no_text_is_refused_like_any_other(
+    client: TestClient, caplog: pytest.LogCaptureFixture, request_line: bytes
+) -> None:
+    head, body = await raw(client, request_line + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: \xff\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 417 ")
+    assert json.loads(body) == {"detail": "Expectation Failed."}
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 PREFLIGHT = {
@@ -284,3 +295,16 @@ async def test_without_a_host_the_address_stands_for_it(client: TestClient) -> N
     head, body = await raw(client, b"GET /auth/ HTTP/1.0\r\n\r\n")
     assert head.startswith(b"HTTP/1.0 200 ")
     assert json.loads(body) == {"users": f"http://127.0.0.1:{client.port}/auth/users/"}
+
+
+async def test_each_request_has_a_line_in_the_log_where_the_settings_say_so(
+    settings: Settings, database: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    for wanted in (True, False):
+        caplog.clear()
+        caplog.set_level(logging.INFO, "server")
+        async with TestClient(HouseServer(create_app(replace(settings, access_log=wanted)))) as client:
+            await client.get("/auth/users/me/?secret=x")
+        lines = [record.getMessage() for record in caplog.records if record.name == "server.web.middleware"]
+        assert len(lines) == wanted
+        assert all(re.fullmatch(r"GET /auth/users/me/ 401 \d+\.\d ms", line) for line in lines)

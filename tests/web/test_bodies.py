@@ -300,3 +300,10 @@ async def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(
     assert (await client.get("/readyz")).status == 200
     assert database.execute("select * from users").fetchall() == []
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_whatever_depth_an_escape_lies_at_is_no_failure_of_ours(client: TestClient) -> None:
+    for depth in [*range(940, 1000), 100_000]:  # reading and writing give up at depths that differ by a few
+        body = b'{"username": "anna", "password": "x", "other": ' + b"[" * depth + b'"\\u0061"' + b"]" * depth + b"}"
+        status, said = await send(client, body, JSON)
+        assert status == 401 or said == {"detail": "JSON parse error - Too deeply nested"}, (depth, said)

@@ -1,6 +1,7 @@
 """The document is true and valid; Swagger UI comes from the service alone."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from openapi_spec_validator import validate
 
 from server.app import create_app, document
 from server.settings import Settings
+from server.web import docs
 from server.web.docs import FILES
 
 METHODS = {"get", "put", "post", "delete", "patch"}
@@ -119,3 +121,13 @@ async def test_swagger_looks_at_no_query_and_remembers_nothing(client: TestClien
         "validatorUrl: null",
     ):
         assert setting in start
+
+
+async def test_a_file_of_the_explorer_is_read_once(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    read_bytes = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path) or read_bytes(path))
+    docs._content.cache_clear()
+    for _ in range(3):
+        assert (await client.get("/docs/swagger-ui.css")).status == 200
+    assert [path.name for path in read] == ["swagger-ui.css"]

@@ -1,0 +1,77 @@
+"""Hashes that accounts bring along from the stack that this contract comes from: read, never written (contract 5.1).
+
+A row may be anybody's work: what would take a thread for seconds or much memory is not read, and fits nobody.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from collections.abc import Callable
+from typing import TypeAlias
+
+import bcrypt
+
+Fits: TypeAlias = Callable[[bytes], bool]
+"""Whether a password, as UTF-8, is the one of a hash. Blocks for as long as the hash costs."""
+
+MAX_ITERATIONS = 3_000_000  # of PBKDF2, some second; 1,000,000 is the stack's own number
+MAX_SCRYPT_MEMORY = 64 * 1024 * 1024  # bytes; 16 MiB is the stack's own
+MAX_SCRYPT_WORK = 2**21  # N times r times p: a second; 655,360 is the stack's own
+MAX_BCRYPT_ROUNDS = 16  # some five seconds
+MAX_BCRYPT_BYTES = 72  # what bcrypt reads of a password
+
+_PBKDF2 = re.compile(r"pbkdf2_(sha256|sha1)\$([0-9]{1,7})\$([^$]{1,64})\$([A-Za-z0-9+/]+=*)", re.ASCII)
+_SCRYPT = re.compile(r"scrypt\$([0-9]{1,7})\$([^$]{1,64})\$([0-9]{1,4})\$([0-9]{1,4})\$([A-Za-z0-9+/]+=*)", re.ASCII)
+_BCRYPT = re.compile(r"bcrypt\$(\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53})")
+_LENGTHS = {"sha256": 32, "sha1": 20, "scrypt": 64}
+
+
+def read(stored: str) -> Fits | None:
+    """What checks a password against a foreign hash; None when it is none, is damaged, or asks for too much."""
+    if found := _PBKDF2.fullmatch(stored):
+        return _pbkdf2(*found.groups())
+    if found := _SCRYPT.fullmatch(stored):
+        return _scrypt(*found.groups())
+    if found := _BCRYPT.fullmatch(stored):
+        return _bcrypt(*found.groups())
+    return None
+
+
+def _pbkdf2(digest: str, iterations: str, salt: str, written: str) -> Fits | None:
+    wanted = _decode(written, _LENGTHS[digest])
+    if wanted is None or not 1 <= int(iterations) <= MAX_ITERATIONS:
+        return None
+    return lambda password: hmac.compare_digest(
+        hashlib.pbkdf2_hmac(digest, password, salt.encode(), int(iterations)), wanted
+    )
+
+
+def _scrypt(cost: str, salt: str, block: str, lanes: str, written: str) -> Fits | None:
+    wanted = _decode(written, _LENGTHS["scrypt"])
+    n, r, p = int(cost), int(block), int(lanes)
+    memory = 128 * r * (n + p)
+    if wanted is None or n < 2 or n & (n - 1) or not r or not p:
+        return None
+    if memory > MAX_SCRYPT_MEMORY or n * r * p > MAX_SCRYPT_WORK:
+        return None
+    return lambda password: hmac.compare_digest(
+        hashlib.scrypt(password, salt=salt.encode(), n=n, r=r, p=p, maxmem=2 * MAX_SCRYPT_MEMORY, dklen=len(wanted)),
+        wanted,
+    )
+
+
+def _bcrypt(written: str, rounds: str) -> Fits | None:
+    if not 4 <= int(rounds) <= MAX_BCRYPT_ROUNDS:
+        return None
+    # What lies beyond the 72 bytes was never hashed: nobody can tell whether it is right.
+    return lambda password: len(password) <= MAX_BCRYPT_BYTES and bcrypt.checkpw(password, written.encode())
+
+
+def _decode(written: str, length: int) -> bytes | None:
+    try:
+        decoded = base64.b64decode(written, validate=True)
+    except binascii.Error:
+        return None
+    return decoded if len(decoded) == length else None

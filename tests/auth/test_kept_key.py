@@ -1,0 +1,36 @@
+"""The signing key that a site with the bundled database gets made for it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from server.auth.tokens import kept_key
+from server.errors import StartError
+
+
+def test_a_key_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
+    key = kept_key(tmp_path)
+    assert len(key) == 64
+    assert kept_key(tmp_path) == key
+    assert (tmp_path / "signing_key").stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in tmp_path.iterdir()] == ["signing_key"]
+
+
+def test_a_key_is_on_the_disk_before_anybody_signs_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(str(Path(f"/proc/self/fd/{fd}").readlink())))
+    kept_key(tmp_path)
+    assert synced == [str(tmp_path / f".signing_key.{os.getpid()}"), str(tmp_path)]
+
+
+@pytest.mark.parametrize("kept", ["", "short", "\n" * 40])
+def test_a_key_that_is_too_short_is_not_taken(tmp_path: Path, kept: str) -> None:
+    (tmp_path / "signing_key").write_text(kept)
+    with pytest.raises(StartError, match="fewer than 32 bytes"):
+        kept_key(tmp_path)
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="No such file or directory"):
+        kept_key(tmp_path / "nowhere")
