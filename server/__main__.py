@@ -139,7 +139,11 @@ def activate(settings: Settings, options: argparse.Namespace) -> None:
 
 def _switch(settings: Settings, name: str, *, active: bool) -> None:
     async def switch(db: Database) -> None:
-        if await db.row("users/switch", name, active) is None:
+        try:
+            found = await db.row("users/switch", name, active)
+        except asyncpg.DataError:  # bytes of a command line that are no text
+            found = None
+        if found is None:
             raise CommandError(f"There is no account named {name}.")
 
     _ask(settings, switch)

@@ -20,7 +20,7 @@ import orjson
 from server.coalesce import Changes, Coalesced, Reads
 from server.errors import StartError, TooOld, Unavailable
 from server.resources import statements
-from server.values import MIN_POSTGRES
+from server.values import MIN_POSTGRES, for_asyncpg
 
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
@@ -118,7 +118,7 @@ class Database:
         `patient`: one that cannot be reached now is one that is asked for in vain until it can be.
         """
         pool = asyncpg.create_pool(
-            url,
+            for_asyncpg(url),
             min_size=0 if patient else 1,
             max_size=connections,
             timeout=CONNECT_SECONDS,
