@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 import asyncpg
 import psycopg
 
-from server import __version__, app, embedded, master, migrate, serving
+from server import __version__, app, embedded, master, migrate, serving, signals
 from server.auth.passwords import Passwords
 from server.auth.tokens import kept_key
 from server.db import Database
@@ -48,7 +48,8 @@ def _database(settings: Settings) -> Iterator[tuple[Settings, serving.Revive | N
         key = settings.signing_key or kept_key(settings.data_dir)
         yield dataclasses.replace(settings, database_url=cluster.url(), signing_key=key), cluster.revive
     finally:
-        cluster.release()
+        with signals.ignored():
+            cluster.release()
 
 
 def _migrate(settings: Settings) -> None:
@@ -138,7 +139,11 @@ def activate(settings: Settings, options: argparse.Namespace) -> None:
 
 def _switch(settings: Settings, name: str, *, active: bool) -> None:
     async def switch(db: Database) -> None:
-        if await db.row("users/switch", name, active) is None:
+        try:
+            found = await db.row("users/switch", name, active)
+        except asyncpg.DataError:  # bytes of a command line that are no text
+            found = None
+        if found is None:
             raise CommandError(f"There is no account named {name}.")
 
     _ask(settings, switch)
@@ -215,7 +220,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = Settings.read(os.environ)
         start_logging(settings.log_format)
-        COMMANDS[options.command](settings, options)
+        with signals.raised():
+            COMMANDS[options.command](settings, options)
     except SettingsError as failure:
         print(*failure.faults, sep="\n", file=sys.stderr)
         return 2

@@ -42,8 +42,9 @@ TABLES = tuple(noun.endpoints for noun in NOUNS)
 SWEEP_SECONDS = 600
 REVIVE_SECONDS = 0.5  # between two looks at a database that may have died
 SWEEP_ROWS = 1000
-SHUTDOWN_SECONDS = 30.0
-LEAVE_SECONDS = 1.0  # for connections to be used once more, and told that it was the last time
+STOP_SECONDS = 8.0  # for requests under way, bodies that still arrive included; docker kills after 10
+LEAVE_SECONDS = 1.0  # of them, for connections to be used once more, and told that it was the last time
+CUT_SECONDS = 0.5  # for what is cancelled after that
 BACKLOG = 1024
 CONNECTIONS = 80  # to the database, of all workers together: PostgreSQL takes 100 unless told otherwise
 KEEPALIVE_SECONDS = 75.0  # also the longest that the headers of a first request may take
@@ -98,11 +99,11 @@ def document(app: web.Application) -> dict[str, Any]:
 
 
 def runner(app: web.Application) -> Runner:
-    """What serves `app`: a request under way has SHUTDOWN_SECONDS to finish."""
+    """What serves `app`."""
     return Runner(
         app,
         access_log=None,
-        shutdown_timeout=SHUTDOWN_SECONDS,
+        shutdown_timeout=CUT_SECONDS,
         keepalive_timeout=KEEPALIVE_SECONDS,
         auto_decompress=False,  # of a body that nobody wanted aiohttp would unpack a gigabyte, to throw it away
     )
@@ -162,14 +163,20 @@ async def _hashing(app: web.Application) -> AsyncIterator[None]:
     app[PASSWORDS].close()
 
 
-async def stop(running: Runner) -> None:
-    """Stop so that no request is cut: accept nobody new, tell who is connected to leave, finish what is under way."""
+async def stop(running: Runner, at_once: asyncio.Event) -> None:
+    """Stop so that no request is cut: accept nobody new, tell who is connected to leave, finish what is under way.
+
+    That may take STOP_SECONDS, or less when `at_once` is set; bytes that arrive until then are read.
+    """
     for site in list(running.sites):
         await site.stop()
     running.app[STOPPING].set()
-    ends = time.monotonic() + LEAVE_SECONDS
-    while running.server and running.server.connections and time.monotonic() < ends:  # noqa: ASYNC110  aiohttp tells nobody
-        await asyncio.sleep(0.01)
+    began = time.monotonic()
+    while running.connections and not at_once.is_set() and time.monotonic() < began + STOP_SECONDS:
+        if time.monotonic() >= began + LEAVE_SECONDS:
+            for connection in running.connections:
+                connection.leave()
+        await asyncio.sleep(0.01)  # aiohttp tells nobody when a connection has ended
     await running.cleanup()
 
 

@@ -118,9 +118,8 @@ class Cluster:
         return False
 
     def _signal(self, fd: int, socket_dir: Path) -> None:
-        postmaster = self._postmaster(socket_dir)
         for number, limit in ((signal.SIGINT, STOP), (signal.SIGQUIT, HARDER), (signal.SIGKILL, HARDER)):
-            if postmaster:
+            if postmaster := self._postmaster(socket_dir):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(postmaster, number)
             if take_within(fd, limit):
@@ -129,13 +128,17 @@ class Cluster:
         raise EmbeddedError(f"PostgreSQL on {self.home} cannot be stopped: end its processes by hand.")
 
     def _postmaster(self, socket_dir: Path) -> int | None:
-        """Whom to signal: who listens on the socket, as the kernel tells; else the pid file's, if a postgres."""
+        """Whom to signal: who listens on the socket, as the kernel tells; else the pid file's, if a postgres.
+
+        Else our child, which has neither yet in its first milliseconds.
+        """
         if pid := peer(socket_dir):
             return pid
         with contextlib.suppress(OSError, ValueError, IndexError):
             pid = int((self.home / "postmaster.pid").read_text().splitlines()[0])
-            return pid if pid > 1 and self._is_postgres(pid) else None
-        return None
+            if pid > 1 and self._is_postgres(pid):
+                return pid
+        return self._child
 
     def _is_postgres(self, pid: int) -> bool:
         process = Path(f"/proc/{pid}")

@@ -20,7 +20,7 @@ import orjson
 from server.coalesce import Changes, Coalesced, Reads
 from server.errors import StartError, TooOld, Unavailable
 from server.resources import statements
-from server.values import MIN_POSTGRES
+from server.values import MIN_POSTGRES, for_asyncpg
 
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
@@ -37,6 +37,7 @@ POOL = 10  # connections a process; sets make few enough
 ACQUIRE_SECONDS = 5.0  # longest wait for a free connection
 COMMAND_SECONDS = 15.0  # longest wait for an answer
 CONNECT_SECONDS = 5.0
+CLOSE_SECONDS = 1.0
 SHARED = 4  # statements of one name under way at once that are no sets: they must not use up the pool
 DEADLOCK_TRIES = 5
 
@@ -126,7 +127,7 @@ class Database:
         `patient`: one that cannot be reached now is one that is asked for in vain until it can be.
         """
         pool = asyncpg.create_pool(
-            url,
+            for_asyncpg(url),
             min_size=0 if patient else 1,
             max_size=connections,
             timeout=CONNECT_SECONDS,
@@ -152,11 +153,12 @@ class Database:
         return cls(pool)
 
     async def close(self) -> None:
-        """Let the sets under way come home, then close every connection."""
+        """Let the sets under way come home, then close every connection; within CLOSE_SECONDS."""
         shared: list[Coalesced] = [*self._reads.values(), *self._changes.values()]
-        await asyncio.gather(*(statement.close() for statement in shared))
         try:
-            await asyncio.wait_for(self._pool.close(), ACQUIRE_SECONDS)
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await asyncio.gather(*(statement.close() for statement in shared))
+                await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
 

@@ -21,7 +21,7 @@ from server.serving import Inherited, Revive, announce, asked_to_stop, bind_metr
 from server.settings import Settings
 from server.workers import Worker, Workers
 
-STOP_SECONDS = app.SHUTDOWN_SECONDS + 15  # then a worker does not stop any more
+STOP_SECONDS = app.STOP_SECONDS + 15  # then a worker does not stop any more
 SPARE_ROWS = 4  # for those that begin while those in whose place they come still finish their work
 
 
@@ -35,7 +35,7 @@ def serve(settings: Settings, which: str, revive: Revive | None) -> None:
 
 
 async def _serve(settings: Settings, which: str) -> None:
-    stop = asked_to_stop()
+    asked = asked_to_stop()
     await (await Database.connect(settings.database_url)).close()  # or it is said now, not by every worker
     opened = _bind(settings)
     watched = bind_metrics(settings)
@@ -43,15 +43,17 @@ async def _serve(settings: Settings, which: str) -> None:
     workers = Workers(settings.workers, start, limit=STOP_SECONDS)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, workers.renew)
     try:
-        await _unless(stop, workers.begin())
-        if not stop.is_set():
+        await _unless(asked.stop, workers.begin())
+        if not asked.stop.is_set():
             announce(app.url_of(opened[0][0].getsockname()), which, watched)
             say(f"  Workers     {settings.workers}; SIGHUP to process {os.getpid()} renews them one by one")
-            await _unless(stop, workers.keep())
+            await _unless(asked.stop, workers.keep())
         say("Frontdesk stops: it finishes what is under way.")
     finally:
         start.close()  # first: whoever comes now is refused, instead of waiting for somebody to accept
-        await workers.stop()
+        await _unless(asked.at_once, workers.stop())
+        if asked.at_once.is_set():
+            await workers.stop()  # asked once more, they wait for nobody
 
 
 def _bind(settings: Settings) -> list[list[socket.socket]]:

@@ -13,7 +13,7 @@ from typing import Self, TypeAlias
 import uvloop
 from aiohttp import web
 
-from server import __version__, app, sockets
+from server import __version__, app, signals, sockets
 from server.metrics import Metrics
 from server.settings import Settings
 from server.web.protocol import Runner
@@ -51,7 +51,7 @@ class Inherited:
 
 
 def serve_alone(settings: Settings, which: str, revive: Revive | None) -> None:
-    """Serve until SIGINT or SIGTERM; `which` names the database. Raises CannotListen, Unavailable."""
+    """Serve until a signal asks to stop; `which` names the database. Raises CannotListen, Unavailable."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
         loop.run(_serve_alone(settings, which, revive))
 
@@ -72,39 +72,42 @@ def serve_as_worker(settings: Settings, inherited: Inherited, channel: int, revi
 
 
 async def _serve_alone(settings: Settings, which: str, revive: Revive | None) -> None:
-    stop = asked_to_stop()
-    async with _service(settings, revive, Metrics.alone()) as (running, beside):
+    asked = asked_to_stop()
+    async with _service(settings, revive, Metrics.alone(), asked) as (running, beside):
         address = await app.listen(running)
         watched = bind_metrics(settings)
         await _listen(beside, watched)
         announce(address, which, watched)
-        await stop.wait()
+        await asked.stop.wait()
         say("Frontdesk stops: it finishes what is under way.")
 
 
 async def _send_letters(settings: Settings, which: str, revive: Revive | None) -> None:
-    stop = asked_to_stop()
-    async with _service(settings, revive, Metrics.alone()):
+    asked = asked_to_stop()
+    async with _service(settings, revive, Metrics.alone(), asked):
         say(f"Frontdesk {__version__} sends letters.")
         say(f"  Database    {which}")
-        await stop.wait()
+        await asked.stop.wait()
         say("Frontdesk stops: it finishes what is under way.")
 
 
 async def _serve_as_worker(settings: Settings, inherited: Inherited, channel: int, revive: Revive | None) -> None:
-    stop = asked_to_stop()
-    async with _service(settings, revive, Metrics.shared(inherited.table, inherited.row)) as (running, beside):
+    asked = asked_to_stop()
+    metrics = Metrics.shared(inherited.table, inherited.row)
+    async with _service(settings, revive, metrics, asked) as (running, beside):
         await _listen(running, [socket.socket(fileno=fd) for fd in inherited.listen])
         await _listen(beside, [socket.socket(fileno=fd) for fd in inherited.metrics])
-        asyncio.get_running_loop().add_reader(channel, stop.set)  # nobody writes there: it can only have ended
+        asyncio.get_running_loop().add_reader(channel, asked.stop.set)  # nobody writes there: it can only have ended
         with contextlib.suppress(BrokenPipeError):
             os.write(channel, b"!")
-        await stop.wait()
+        await asked.stop.wait()
         asyncio.get_running_loop().remove_reader(channel)
 
 
 @contextlib.asynccontextmanager
-async def _service(settings: Settings, revive: Revive | None, metrics: Metrics) -> AsyncIterator[tuple[Runner, Runner]]:
+async def _service(
+    settings: Settings, revive: Revive | None, metrics: Metrics, asked: "Asked"
+) -> AsyncIterator[tuple[Runner, Runner]]:
     """The service, and beside it what shows its metrics; at the end both stop, and no request is cut."""
     running = app.runner(app.create_app(settings, revive, metrics))
     beside = app.runner(app.create_metrics_app(metrics))
@@ -114,7 +117,7 @@ async def _service(settings: Settings, revive: Revive | None, metrics: Metrics) 
         app.settle()
         yield running, beside
     finally:
-        await app.stop(running)
+        await app.stop(running, asked.at_once)
         await beside.cleanup()
 
 
@@ -123,11 +126,26 @@ async def _listen(running: Runner, opened: Iterable[socket.socket]) -> None:
         await web.SockSite(running, each, backlog=app.BACKLOG).start()
 
 
-def asked_to_stop() -> asyncio.Event:
-    """Set by SIGINT or SIGTERM."""
-    asked = asyncio.Event()
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What signals ask: to stop, and once more, to stop without waiting for anybody."""
+
+    stop: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+    at_once: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+
+    def ask(self) -> None:
+        """The first, or the second."""
+        (self.at_once if self.stop.is_set() else self.stop).set()
+
+
+def asked_to_stop() -> Asked:
+    """Asked by SIGINT and SIGTERM. A terminal that closes asks too, often twice without meaning anything by it."""
+    asked = Asked()
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+        loop.add_signal_handler(number, asked.ask)
+    for number in {signal.SIGHUP, signal.SIGQUIT} & {*signals.heard()}:
+        loop.add_signal_handler(number, asked.stop.set)
     return asked
 
 

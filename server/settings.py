@@ -32,7 +32,7 @@ def _setting(parse: Callable[[str], Any], default: Any, says: str, *, secret: bo
 class Settings:
     """All settings, frozen; times are in seconds."""
 
-    host: str = _setting(values.text, "127.0.0.1", "address to listen on")
+    host: str = _setting(values.host, "127.0.0.1", "address to listen on")
     port: int = _setting(values.whole(0, 65535), 8080, "port to listen on; 0 takes a free one")
     workers: int = _setting(
         values.workers, 1, f"processes that serve the port, at most {values.MOST_WORKERS}; `auto`: one for each core"

@@ -10,6 +10,10 @@ from urllib.parse import urlsplit
 
 MOST_WORKERS = 32  # with more there would be fewer than two connections to the database for each
 MIN_POSTGRES = 17  # for the collation "pg_c_utf8", which is the same on every machine
+LIBPQ_ALONE = (
+    *("channel_binding", "connect_timeout", "fallback_application_name", "gssencmode", "require_auth"),
+    *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"),
+)
 MIN_KEY_BYTES = 32  # RFC 7518 §3.2: an HMAC key is at least as long as the hash
 
 
@@ -58,10 +62,20 @@ def workers(value: str) -> int:
         raise ValueError(f"{fault}, or auto") from None
 
 
+def host(value: str) -> str:
+    """An address of this machine, or a name of one."""
+    try:
+        value.encode("idna")
+    except UnicodeError:
+        raise ValueError("is an address such as 127.0.0.1, or a name of this machine") from None
+    return value
+
+
 def address(value: str) -> str:
     """An address to listen on with its port: `HOST:PORT`, `[HOST]:PORT`."""
     if not re.fullmatch(r"([\w.-]+|\[[\da-fA-F:.]+\]):[0-9]{1,5}", value) or int(value.rpartition(":")[2]) > 65535:
         raise ValueError("is an address and a port, such as 127.0.0.1:9464")
+    host(value.rpartition(":")[0].strip("[]"))
     return value
 
 
@@ -85,6 +99,13 @@ def database(value: str) -> str:
     except ValueError:
         raise ValueError("is not a URL that can be read") from None
     return value
+
+
+def for_asyncpg(url: str) -> str:
+    """The address of a PostgreSQL without the parameters that only libpq knows: asyncpg sends them to the server."""
+    before, mark, query = url.partition("?")
+    kept = [each for each in query.split("&") if each.partition("=")[0] not in LIBPQ_ALONE]
+    return before + mark + "&".join(kept) if kept else before
 
 
 def key(value: str) -> str:

@@ -34,7 +34,10 @@ class Worker:
         with theirs:
             fds = [*fds, theirs.fileno()]
             self._process = subprocess.Popen(  # noqa: S603  no shell
-                [*command, str(theirs.fileno())], stdin=subprocess.DEVNULL, pass_fds=fds
+                [*command, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=fds,
+                process_group=0,  # Ctrl-C in a terminal is for us alone: we ask each to stop, and only once
             )
         self._channel = ours
         self._began = time.monotonic()

@@ -227,8 +227,8 @@ def start(database_url: str, database: Any) -> Iterator[Callable[..., Any]]:
 
     running: list[Any] = []
 
-    def begin(**environment: str) -> Any:
-        running.append(Started(**{"DATABASE_URL": database_url, "SIGNING_KEY": KEY, **environment}))
+    def begin(*moment: str, **environment: str) -> Any:
+        running.append(Started(*moment, **{"DATABASE_URL": database_url, "SIGNING_KEY": KEY, **environment}))
         return running[-1]
 
     yield begin

@@ -26,7 +26,8 @@ def surroundings(**environment: str) -> dict[str, str]:
 class Started:
     """A service in a process of its own."""
 
-    def __init__(self, **environment: str) -> None:
+    def __init__(self, moment: str = r"listens on (\S+)/", **environment: str) -> None:
+        """Return when the service has said something with the pattern `moment` in it."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "server"],
             cwd=ROOT,
@@ -36,7 +37,7 @@ class Started:
             text=True,
         )
         self.said: list[str] = []
-        self.url = self._wait_for(r"listens on (\S+)/")
+        self.url = self._wait_for(moment)
 
     def _wait_for(self, pattern: str) -> str:
         assert self.process.stdout is not None

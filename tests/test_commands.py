@@ -64,6 +64,7 @@ async def test_an_account_is_deactivated_and_activated_by_any_spelling(run: Any,
     assert (await anna.get("/auth/users/me/"))[1]["code"] == "user_inactive"
     assert run("activate", "anna") == (0, "Account anna is active.\n", "")
     assert (await anna.get("/auth/users/me/"))[1]["code"] == "token_not_valid"
+    assert run("activate", "\udcff") == (1, "", "There is no account named \\udcff.\n")
     assert run("activate", "nobody") == (1, "", "There is no account named nobody.\n")
 
 

@@ -198,6 +198,13 @@ async def test_a_connection_that_was_closed_is_unavailable(db: Database) -> None
         await db.row("users/find", 1)
 
 
+async def test_parameters_that_only_libpq_knows_do_not_reach_the_server(database_url: str) -> None:
+    more = "connect_timeout=5&channel_binding=prefer&keepalives=1&application_name=ours"
+    connected = await Database.connect(f"{database_url}&{more}")
+    assert await connected.rows("users/list", 0, 10, True) == []
+    await connected.close()
+
+
 async def test_a_server_that_is_not_there_is_unavailable() -> None:
     with pytest.raises(Unavailable):
         await Database.connect("postgresql://127.0.0.1:1/nothing")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from server.settings import Settings, SettingsError
-from server.values import MOST_WORKERS, cores
+from server.values import MOST_WORKERS, cores, for_asyncpg
 
 KEY = "k" * 32
 
@@ -87,3 +87,15 @@ def test_secrets_are_not_shown() -> None:
     for text in (repr(settings), str(settings.shown())):
         assert "secret" not in text
         assert KEY not in text
+
+
+@pytest.mark.parametrize("wrong", ["a..b", ".", "a" * 70, "\udcff"])
+def test_a_host_could_be_the_name_of_a_machine(wrong: str) -> None:
+    assert faults(HOST=wrong) == ["HOST"]
+
+
+def test_a_database_has_the_parameters_of_its_driver() -> None:
+    assert for_asyncpg("postgresql://h/d") == "postgresql://h/d"
+    assert for_asyncpg("postgresql://h/d?connect_timeout=5") == "postgresql://h/d"
+    asked = "postgresql://h/d?keepalives=1&sslmode=require&connect_timeout=5&host=/a"
+    assert for_asyncpg(asked) == "postgresql://h/d?sslmode=require&host=/a"

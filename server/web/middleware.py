@@ -1,9 +1,7 @@
 """Around every handler: failures become answers in one place, and doors are closed unless declared open."""
 
-import itertools
 import logging
 import re
-import secrets
 import time
 
 import asyncpg
@@ -28,7 +26,7 @@ from server.errors import (
     TokenNotValid,
     TooLarge,
 )
-from server.logs import request_id
+from server.logs import new_id, request_id
 from server.web.answers import refuse
 from server.web.endpoints import Access, declared
 from server.web.parts import API_TOKENS, DB, SETTINGS, STOPPING, TOKENS
@@ -36,9 +34,6 @@ from server.web.parts import API_TOKENS, DB, SETTINGS, STOPPING, TOKENS
 log = logging.getLogger(__name__)
 
 IDENTITY = web.RequestKey("IDENTITY", Identity)
-# Unique is all that an id must be; random bytes for each would take a tenth of a short request's time.
-_PROCESS = secrets.token_hex(5)
-_numbers = itertools.count(1)
 _LONG_PIECE = re.compile("[^/]{32,}")  # no path of ours has one; a token has 43 characters
 _GOOD_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
@@ -47,7 +42,7 @@ _GOOD_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request its id, and turn whatever is raised below into an answer."""
     given = request.headers.get("X-Request-ID")
-    number = given if given and _GOOD_ID.fullmatch(given) else _next_id()
+    number = given if given and _GOOD_ID.fullmatch(given) else new_id()
     request_id.set(number)
     caller.set(request.protocol)  # type: ignore[arg-type]  # a connection of our Runner is a Caller
     began = time.perf_counter()
@@ -65,10 +60,6 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         spent = (time.perf_counter() - began) * 1000
         log.info("%s %s %s %.1f ms", request.method, _path(request), response.status, spent)
     return response
-
-
-def _next_id() -> str:
-    return f"{_PROCESS}-{next(_numbers):x}"
 
 
 def _refused(request: web.Request, problem: Problem) -> web.Response:

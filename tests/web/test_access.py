@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 
 from server.app import create_app
+from server.logs import request_id
 from server.settings import Settings
 from server.web.parts import DB
 from tests.conftest import HouseServer, Person
@@ -185,12 +186,15 @@ async def raw(client: TestClient, sent: bytes) -> tuple[bytes, bytes]:
 async def test_what_is_no_http_is_a_json_400_that_echoes_nothing(
     client: TestClient, sent: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
+    ids: list[str] = []
+    caplog.handler.addFilter(lambda record: ids.append(request_id.get()) or True)  # type: ignore[func-returns-value]
     with caplog.at_level(logging.INFO):
         head, body = await raw(client, sent)
     assert head[:13] in (b"HTTP/1.0 400 ", b"HTTP/1.1 400 ")
     assert b"Content-Type: application/json" in head
     assert json.loads(body) == {"detail": "The request could not be read."}
     assert [record.getMessage()[:22] for record in caplog.records] == ["malformed request from"]
+    assert re.search(rb"X-Request-ID: (\S+)", head)[1].decode() == ids[0]  # type: ignore[index]
 
 
 async def test_an_expectation_is_met_or_refused(anna: Person) -> None:
@@ -202,6 +206,7 @@ async def test_an_expectation_is_met_or_refused(anna: Person) -> None:
     assert head.startswith(b"HTTP/1.1 417 ")
     head, body = await raw(anna.client, start.replace(b"/verify/", b"/no") + b"Expect: the-unexpected\r\n\r\n")
     assert (b"application/json" in head, b"the-unexpected" in body) == (True, False)
+    assert b"X-Request-ID: " in head
 
 
 @pytest.mark.parametrize("request_line", [b"GET /auth/users/me/", b"POST /auth/jwt/create/", b"DELETE /no"])

@@ -1,0 +1,147 @@
+"""To stop: no request is cut, nobody holds it up for long, and no signal leaves the bundled database behind."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+
+from server import app, serving
+from tests.conftest import PASSWORD
+from tests.processes import Started
+
+BODY = json.dumps({"username": "anna", "password": PASSWORD}).encode()
+HEAD = b"POST /auth/users/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
+
+class Line:
+    """A connection, byte by byte."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    def send(self, sent: bytes) -> None:
+        self._writer.write(sent)
+
+    async def answer(self) -> bytes:
+        """All that comes until the other side closes."""
+        with contextlib.suppress(ConnectionError):
+            return await self._reader.read()
+        return b""
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+@pytest.fixture
+async def connect(client: TestClient) -> AsyncIterator[Callable[[], Awaitable[Line]]]:
+    lines: list[Line] = []
+
+    async def connected() -> Line:
+        lines.append(Line(*await asyncio.open_connection(client.host, client.port)))
+        return lines[-1]
+
+    yield connected
+    for line in lines:
+        line.close()
+
+
+@pytest.fixture
+async def half(client: TestClient, connect: Any) -> Line:
+    """A request whose body is on its way."""
+    line: Line = await connect()
+    line.send(HEAD % len(BODY) + BODY[:10])
+    while client.server.runner.server.requests_count == 0:
+        await asyncio.sleep(0)
+    return line
+
+
+def stopping(client: TestClient, at_once: asyncio.Event | None = None) -> "asyncio.Task[None]":
+    return asyncio.create_task(app.stop(client.server.runner, at_once or asyncio.Event()))
+
+
+async def test_a_body_that_still_arrives_is_read_to_its_end(
+    client: TestClient, connect: Any, half: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "LEAVE_SECONDS", 0.0)
+    idle = await connect()
+    stop = stopping(client)
+    assert await idle.answer() == b""
+    half.send(BODY[10:])
+    answer = await half.answer()
+    assert answer.startswith(b"HTTP/1.1 201 ")
+    assert b"Connection: close" in answer
+    await stop
+
+
+async def test_a_body_that_never_ends_holds_it_up_for_a_while_only(
+    client: TestClient, half: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "STOP_SECONDS", 0.0)
+    await stopping(client)
+    assert await half.answer() == b""
+
+
+async def test_asked_once_more_it_waits_for_nobody(client: TestClient, half: Line) -> None:
+    at_once = asyncio.Event()
+    stop = stopping(client, at_once)
+    await asyncio.sleep(0)
+    assert not stop.done()
+    at_once.set()
+    await stop
+    assert await half.answer() == b""
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+async def test_the_second_signal_asks_to_stop_at_once(second: int) -> None:
+    asked = serving.asked_to_stop()
+    try:
+        signal.raise_signal(signal.SIGTERM)
+        await asked.stop.wait()
+        assert not asked.at_once.is_set()
+        signal.raise_signal(second)
+        await asked.at_once.wait()
+    finally:
+        forget()
+
+
+async def test_a_terminal_that_closes_asks_to_stop_however_often_it_says_so() -> None:
+    asked = serving.asked_to_stop()
+    try:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGHUP)
+            await asked.stop.wait()
+        signal.raise_signal(signal.SIGTERM)
+        await asked.at_once.wait()
+    finally:
+        forget()
+
+
+def forget() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        asyncio.get_running_loop().remove_signal_handler(number)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+@pytest.mark.parametrize("moment", [r"(initdb) makes", r"(PostgreSQL) .* starts on", r"(listens) on"])
+def test_no_signal_leaves_the_bundled_database_behind(
+    start: Callable[..., Started], tmp_path: Path, number: int, moment: str
+) -> None:
+    service = start(moment, DATABASE_URL="", SIGNING_KEY="", DATA_DIR=str(tmp_path))
+    service.stop(number)
+    assert (tmp_path / "postgres.lock").read_text().strip() == ""
+    assert not [each for each in Path("/proc").glob("[0-9]*") if uses(each, tmp_path)]
+
+
+def uses(process: Path, folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return os.fsencode(folder) in (process / "cmdline").read_bytes()
+    return False
