@@ -87,7 +87,7 @@ async def test_a_request_that_comes_while_the_service_stops_is_answered_and_told
     writer.write(request)
     assert b"keep-alive" not in (first := await reader.readuntil(b'"ok"}'))
     assert b"Connection: close" not in first
-    stopping = asyncio.create_task(app.stop(running))
+    stopping = asyncio.create_task(app.stop(running, asyncio.Event()))
     await running.app[STOPPING].wait()
     writer.write(request)
     last = await reader.read()

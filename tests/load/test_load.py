@@ -20,7 +20,6 @@ from tests.load.calls import Call
 from tests.load.chart import draw
 from tests.load.peers import FOLDER, OURS, PATHS, PEERS
 from tests.load.sampler import check
-from tests.load.scenarios import SCENARIOS
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,18 +31,22 @@ def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=kept | environment)
 
 
+# One of each kind of measurement; `.ci/run` goes through all of them.
+TRIED = ("read-me", "edit-profile", "storm", "idle")
+
+
 @pytest.mark.slow
-def test_a_quick_run_measures_every_scenario_and_every_answer_is_right(tmp_path: Path) -> None:
-    done = run("--quick", "--driver", "python", "--out", str(tmp_path))
+def test_a_quick_run_measures_and_every_answer_is_right(tmp_path: Path) -> None:
+    done = run(*TRIED, "--quick", "--driver", "python", "--out", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads((tmp_path / "results.json").read_text())["results"]
-    assert {row["scenario"] for row in rows} == set(SCENARIOS)
+    assert {row["scenario"] for row in rows} == set(TRIED)
     for row in rows:
         assert row["answers"] > 0 or row["figures"], row
         assert row["failures"] == 0, row
         assert row["looked_at"] > 0 or row["figures"] or row["peer"] == "bcrypt", row
     assert len(ET.parse(tmp_path / "chart.svg").getroot()) > 10
-    assert all(f"\n{name}: " in done.stdout for name in SCENARIOS)
+    assert all(f"\n{name}: " in done.stdout for name in TRIED)
 
 
 def test_missing_tools_are_named_with_the_command_that_installs_them() -> None:
