@@ -31,6 +31,8 @@ Made = TypeVar("Made")
 
 log = logging.getLogger(__name__)
 
+MAX_ID = 2**63 - 1
+
 POOL = 10  # connections a process; sets make few enough
 ACQUIRE_SECONDS = 5.0  # longest wait for a free connection
 COMMAND_SECONDS = 15.0  # longest wait for an answer
@@ -61,6 +63,13 @@ _AWAY = ("08", "53", "57P", "25P03", "25006")
 _HELD_UP = ("55P03", "57014")  # a lock not had, a statement not through in time: not now either, but the database lives
 # asyncpg's own errors of a lost connection have no class of their own, and share theirs with mistakes of the caller.
 _CLOSED = re.compile("closed|closing|released back|cancelling")
+
+
+def read_id(digits: str) -> int | None:
+    """The id that digits write, or None when they are none or no row can have it; leading zeros do not count."""
+    # The length first: int() takes its time with long ones, and refuses very long ones in its own way.
+    found = re.fullmatch("0*([0-9]{1,19})", digits)
+    return int(found[1]) if found and int(found[1]) <= MAX_ID else None
 
 
 def is_away(failure: BaseException) -> bool:

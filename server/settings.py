@@ -52,7 +52,9 @@ class Settings:
         values.whole(1, 315_360_000), 86400, "life of a refresh token and of its session in seconds"
     )
     bcrypt_rounds: int = _setting(values.whole(4, 20), 12, "cost of a password hash; each step doubles it")
-    unique_email: bool = _setting(values.flag, True, "one account per e-mail address")
+    unique_email: bool = _setting(
+        values.flag, True, "one account per e-mail address; put in force when the schema is brought up to date"
+    )
     cors_origins: tuple[str, ...] = _setting(
         values.origins, (), "origins whose pages may call, separated by commas; `*` for all"
     )

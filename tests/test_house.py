@@ -1,5 +1,6 @@
 """The house keeps its rules: SQL is valid, used, of its promised shape; settings are documented; doors are known."""
 
+import ast
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -69,10 +70,25 @@ async def test_statements_of_one_shape_return_the_same_columns(database_url: str
         await connection.close()
 
 
+# What stands in Python all the same, and why.
+IN_PYTHON = {
+    "cluster.py": 4,  # asked before there is a database, in a protocol that has no parameters
+    "migrate.py": 2,  # psycopg's parameters are %s, so that no file of sql/ could be prepared by a test
+}
+SQL_WORDS = re.compile(
+    r"\s*(?:select|insert into|update|delete from|with|create|alter|drop|truncate|grant|set|lock|copy|do|call|begin)\s"
+)
+
+
 def test_python_writes_no_sql() -> None:
+    found = {}
     for file in PYTHON:
-        written = re.findall(r'f"[^"]*\b(?:select|insert into|update|delete from)\b [^"]*"', file.read_text())
-        assert written == [], file
+        tree = ast.parse(file.read_text())
+        prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
+        texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in prose]
+        written = [node.value for node in texts if isinstance(node.value, str) and SQL_WORDS.match(node.value)]
+        found[file.name] = len(written)
+    assert {name: count for name, count in found.items() if count} == IN_PYTHON
 
 
 def test_every_constraint_that_callers_may_meet_exists(database: Any) -> None:

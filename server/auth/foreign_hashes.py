@@ -13,19 +13,27 @@ from typing import TypeAlias
 
 import bcrypt
 
+from server.auth import argon2_hashes
+
 Fits: TypeAlias = Callable[[bytes], bool]
 """Whether a password, as UTF-8, is the one of a hash. Blocks for as long as the hash costs."""
 
 MAX_ITERATIONS = 3_000_000  # of PBKDF2, some second; 1,000,000 is the stack's own number
 MAX_SCRYPT_MEMORY = 64 * 1024 * 1024  # bytes; 16 MiB is the stack's own
 MAX_SCRYPT_WORK = 2**21  # N times r times p: a second; 655,360 is the stack's own
+MAX_ARGON2_MEMORY = 128 * 1024  # KiB; 102,400 is the stack's own
+MAX_ARGON2_WORK = 2**19  # KiB times passes: a second; 204,800 is the stack's own
+MAX_ARGON2_LANES = 16
 MAX_BCRYPT_ROUNDS = 16  # some five seconds
 MAX_BCRYPT_BYTES = 72  # what bcrypt reads of a password
 
 _PBKDF2 = re.compile(r"pbkdf2_(sha256|sha1)\$([0-9]{1,7})\$([^$]{1,64})\$([A-Za-z0-9+/]+=*)", re.ASCII)
 _SCRYPT = re.compile(r"scrypt\$([0-9]{1,7})\$([^$]{1,64})\$([0-9]{1,4})\$([0-9]{1,4})\$([A-Za-z0-9+/]+=*)", re.ASCII)
 _BCRYPT = re.compile(r"bcrypt\$(\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53})")
-_LENGTHS = {"sha256": 32, "sha1": 20, "scrypt": 64}
+_ARGON2 = re.compile(
+    r"argon2\$argon2(id|i|d)\$v=19\$m=([0-9]{1,7}),t=([0-9]{1,3}),p=([0-9]{1,3})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]+)"
+)
+_LENGTHS = {"sha256": 32, "sha1": 20, "scrypt": 64, "argon2": 32}
 
 
 def read(stored: str) -> Fits | None:
@@ -36,6 +44,9 @@ def read(stored: str) -> Fits | None:
         return _scrypt(*found.groups())
     if found := _BCRYPT.fullmatch(stored):
         return _bcrypt(*found.groups())
+    if argon2_hashes.IS_THERE and (found := _ARGON2.fullmatch(stored)):
+        kind, memory, passes, lanes, salt, written = found.groups()
+        return _argon2(kind, int(memory), int(passes), int(lanes), salt, written)
     return None
 
 
@@ -62,6 +73,22 @@ def _scrypt(cost: str, salt: str, block: str, lanes: str, written: str) -> Fits 
     )
 
 
+def _argon2(kind: str, memory: int, passes: int, lanes: int, salt: str, written: str) -> Fits | None:
+    salted, wanted = _decode(_padded(salt), None), _decode(_padded(written), _LENGTHS["argon2"])
+    if salted is None or wanted is None or not passes or not 1 <= lanes <= MAX_ARGON2_LANES:
+        return None
+    if not 8 * lanes <= memory <= MAX_ARGON2_MEMORY or memory * passes > MAX_ARGON2_WORK:
+        return None
+    return lambda password: hmac.compare_digest(
+        argon2_hashes.hashed(kind, password, salted, memory=memory, passes=passes, lanes=lanes, length=len(wanted)),
+        wanted,
+    )
+
+
+def _padded(written: str) -> str:
+    return written + "=" * (-len(written) % 4)
+
+
 def _bcrypt(written: str, rounds: str) -> Fits | None:
     if not 4 <= int(rounds) <= MAX_BCRYPT_ROUNDS:
         return None
@@ -69,9 +96,9 @@ def _bcrypt(written: str, rounds: str) -> Fits | None:
     return lambda password: len(password) <= MAX_BCRYPT_BYTES and bcrypt.checkpw(password, written.encode())
 
 
-def _decode(written: str, length: int) -> bytes | None:
+def _decode(written: str, length: int | None) -> bytes | None:
     try:
         decoded = base64.b64decode(written, validate=True)
     except binascii.Error:
         return None
-    return decoded if len(decoded) == length else None
+    return decoded if length in (None, len(decoded)) else None

@@ -1,13 +1,9 @@
 """Pages of the origins that the operator names may call, with a bearer token; cookies are never part of it."""
 
-from collections.abc import Awaitable, Callable
-
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Middleware
+from aiohttp.typedefs import Handler, Middleware
 
 from server.web.answers import answer
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 METHODS = "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"
 HEADERS = "Accept, Authorization, Content-Type, X-Request-ID"

@@ -3,11 +3,11 @@
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable
 
 import asyncpg
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.typedefs import Handler
 
 from server.auth.passwords import caller
 from server.auth.sessions import Identity, identify
@@ -33,7 +33,6 @@ from server.web.parts import API_TOKENS, DB, SETTINGS, STOPPING, TOKENS
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 IDENTITY = web.RequestKey("IDENTITY", Identity)
 _LONG_PIECE = re.compile("[^/]{32,}")  # no path of ours has one; a token has 43 characters
 _GOOD_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)

@@ -126,6 +126,7 @@ def _note(handler: Any, endpoint: Endpoint) -> None:
     )(handler)
     if endpoint.reads:
         json_schema(endpoint.reads)(handler)
+        handler.__apispec__["needs_body"] = any(field.required for field in endpoint.reads().fields.values())
     answers = endpoint.answers(many=endpoint.many) if endpoint.answers else None
     if answers:
         response_schema(answers, endpoint.status, description="Done.")(handler)
@@ -209,7 +210,7 @@ class _Spec(AiohttpApiSpec):  # type: ignore[misc]
         }
         for body in data["schemas"]:
             content = {media_type: {"schema": body["schema"]} for media_type in MEDIA_TYPES}
-            operation["requestBody"] = {"required": True, "content": content}
+            operation["requestBody"] = {"required": data["needs_body"], "content": content}
         self.spec.path(path=_plain(url_path), operations={method: operation})
 
 

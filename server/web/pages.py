@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from server.db import MAX_ID
 from server.errors import FieldErrors
 from server.web.answers import answer_bytes, to_json
 
 LIMIT = 100
 MAX_LIMIT = 1000
-MAX_ID = 2**63 - 1
 
 
 class Page(NamedTuple):

@@ -4,10 +4,11 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import argon2
 import bcrypt
 import pytest
 
-from server.auth import foreign_hashes
+from server.auth import argon2_hashes, foreign_hashes
 from server.auth.passwords import Passwords
 
 # The contract's samples (5.1), of the password "correct horse".
@@ -16,6 +17,9 @@ BCRYPT = "bcrypt$$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e"
 SCRYPT = (
     "scrypt$16384$SaltSaltSaltSaltSaltSa$8$5$"
     "+leEs+lcxWq/nhRBQGdlRRiupsrzcke/8Hs0WwwusOLGRvjzuckrp8gMvvTq8cxbySHwEL9GMUXXRDk/717Hcw=="
+)
+ARGON2 = (
+    "argon2$argon2id$v=19$m=102400,t=2,p=8$U2FsdFNhbHRTYWx0U2FsdFNhbHRTYQ$xKV8b8I2A+7EE3qW386r8FpBGdkw8waSjKh2b2qqL90"
 )
 PBKDF2_SHA1 = "pbkdf2_sha1$1000$SaltSaltSaltSaltSaltSa$srCEseAviwyVRlLKfELfwvnlS/E="  # made as the contract says
 
@@ -27,11 +31,23 @@ def passwords() -> Iterator[Passwords]:
     made.close()
 
 
-@pytest.mark.parametrize("stored", [PBKDF2, PBKDF2_SHA1, BCRYPT, SCRYPT])
+@pytest.mark.parametrize("stored", [PBKDF2, PBKDF2_SHA1, BCRYPT, SCRYPT, ARGON2])
 async def test_a_foreign_hash_fits_its_own_password_alone_and_is_outdated(passwords: Passwords, stored: str) -> None:
     assert await passwords.check("correct horse", stored)
     assert not await passwords.check("correct horsf", stored)
     assert passwords.is_outdated(stored)
+
+
+@pytest.mark.parametrize("kind", ["i", "d", "id"])
+async def test_argon2_is_run_as_its_own_library_runs_it(passwords: Passwords, kind: str) -> None:
+    theirs = argon2.low_level.hash_secret(b"correct horse", b"saltsaltsalt", 3, 256, 4, 32, argon2.Type[kind.upper()])
+    assert await passwords.check("correct horse", "argon2" + theirs.decode())
+    assert not await passwords.check("correct horsf", "argon2" + theirs.decode())
+
+
+async def test_without_its_library_argon2_fits_nobody(passwords: Passwords, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(argon2_hashes, "IS_THERE", False)
+    assert not await passwords.check("correct horse", ARGON2)
 
 
 async def test_beyond_what_bcrypt_reads_nothing_fits(passwords: Passwords) -> None:
@@ -53,6 +69,12 @@ async def test_beyond_what_bcrypt_reads_nothing_fits(passwords: Passwords) -> No
         pytest.param(SCRYPT.replace("$16384$", "$1048576$"), id="memory"),
         pytest.param(SCRYPT.replace("$8$5$", "$8$99$"), id="lanes"),
         pytest.param(SCRYPT.replace("$8$5$", "$0$5$"), id="no blocks"),
+        pytest.param(ARGON2.replace("m=102400", "m=4194304"), id="argon2 memory"),
+        pytest.param(ARGON2.replace("m=102400", "m=63"), id="argon2 without memory"),
+        pytest.param(ARGON2.replace("t=2", "t=900"), id="argon2 passes"),
+        pytest.param(ARGON2.replace("t=2", "t=0"), id="argon2 no pass"),
+        pytest.param(ARGON2.replace("p=8", "p=999"), id="argon2 lanes"),
+        pytest.param(ARGON2.replace("p=8", "p=0"), id="argon2 no lane"),
         pytest.param(BCRYPT.replace("$04$", "$17$"), id="rounds"),
         pytest.param(BCRYPT.replace("$04$", "$03$"), id="too few rounds"),
         pytest.param("bcrypt_sha256$" + BCRYPT.partition("$")[2].replace("$04$", "$31$"), id="rounds of ours"),

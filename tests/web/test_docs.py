@@ -71,6 +71,23 @@ def test_bodies_come_in_three_media_types_with_examples(described: dict[str, Any
     assert described["components"]["schemas"]["ProfileEdit"]["properties"]["description"]["type"] == ["string", "null"]
 
 
+@pytest.mark.parametrize(
+    ("path", "method", "needed"),
+    [
+        ("/auth/users/", "post", True),
+        ("/auth/users/me/", "delete", True),
+        ("/auth/jwt/refresh/", "post", True),
+        ("/auth/users/me/", "patch", False),
+        ("/api/accounts/profile/{id}", "put", False),
+        ("/api/accounts/all-profiles", "post", False),
+    ],
+)
+def test_a_body_is_needed_where_one_of_its_fields_is(
+    described: dict[str, Any], path: str, method: str, needed: bool
+) -> None:
+    assert operations(described)[path, method]["requestBody"]["required"] is needed
+
+
 def test_only_public_operations_need_no_token(described: dict[str, Any]) -> None:
     public = {path for (path, _), each in operations(described).items() if each["security"] == []}
     signin = {f"/auth/jwt/{name}/" for name in ("create", "refresh", "verify", "blacklist")}
