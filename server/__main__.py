@@ -3,6 +3,11 @@
 A command that cannot do its work says why in one sentence and ends with 1; settings that cannot be end with 2.
 """
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the rest is imported shows no traceback
+
 import argparse
 import asyncio
 import contextlib
@@ -231,8 +236,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Unavailable as failure:
         print(f"The database cannot be reached: {failure.__cause__ or failure}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
     return 0
 
 

@@ -119,7 +119,8 @@ def origins(value: str) -> tuple[str, ...]:
     """Origins of the web (RFC 6454), separated by commas, or `*`."""
     origins = tuple(part.strip() for part in value.split(",") if part.strip())
     for origin in origins:
-        if origin != "*" and not re.fullmatch(r"https?://[^/\s?#@]+", origin):
+        found = re.fullmatch(r"https?://([\w-]+(\.[\w-]+)*|\[[\da-f:.]+\])(:(?P<port>\d{1,5}))?", origin, re.ASCII)
+        if origin != "*" and not (found and int(found["port"] or 80) <= 65535):
             raise ValueError(f"lists origins such as https://app.example.com, or * for all; {origin!r} is none")
     return origins
 

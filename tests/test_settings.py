@@ -99,3 +99,15 @@ def test_a_database_has_the_parameters_of_its_driver() -> None:
     assert for_asyncpg("postgresql://h/d?connect_timeout=5") == "postgresql://h/d"
     asked = "postgresql://h/d?keepalives=1&sslmode=require&connect_timeout=5&host=/a"
     assert for_asyncpg(asked) == "postgresql://h/d?sslmode=require&host=/a"
+
+
+@pytest.mark.parametrize("right", ["https://a", "http://a.b-c.example:3000", "http://[::1]:65535", "*", "https://a,*"])
+def test_an_origin_has_a_scheme_a_host_and_perhaps_a_port(right: str) -> None:
+    assert Settings.read({"CORS_ORIGINS": right}).cors_origins == tuple(right.split(","))
+
+
+@pytest.mark.parametrize(
+    "wrong", ["http://*.a", "http://a:99999", "http://a:", "a", "http://", "http://a/", "null", "http://a b"]
+)
+def test_what_no_browser_sends_is_no_origin(wrong: str) -> None:
+    assert faults(CORS_ORIGINS=wrong) == ["CORS_ORIGINS"]

@@ -5,6 +5,8 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from aiohttp.test_utils import TestClient
 
 from server import app, serving
 from tests.conftest import PASSWORD
-from tests.processes import Started
+from tests.processes import ROOT, Started, surroundings
 
 BODY = json.dumps({"username": "anna", "password": PASSWORD}).encode()
 HEAD = b"POST /auth/users/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
@@ -145,3 +147,17 @@ def uses(process: Path, folder: Path) -> bool:
     with contextlib.suppress(OSError):
         return os.fsencode(folder) in (process / "cmdline").read_bytes()
     return False
+
+
+@pytest.mark.slow
+def test_an_interrupt_while_the_program_loads_shows_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "psycopg.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")
+    ended = subprocess.run(
+        [sys.executable, "-m", "server"],
+        cwd=ROOT,
+        env=surroundings(PYTHONPATH=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "")

@@ -122,7 +122,9 @@ def _whole(digits: str) -> int:
 
 
 def _fraction(digits: str) -> float:
-    number = float(digits) if len(digits) <= MAX_DIGITS else math.inf
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"Numbers have at most {MAX_DIGITS} digits")
+    number = float(digits)
     if math.isinf(number):
         raise ValueError("Number out of range")
     return number
@@ -187,7 +189,10 @@ def _multipart(content_type: str, raw: bytes) -> dict[str, Any]:
                 else:
                     chunks += event
     except (MultipartError, ValueError) as failure:
-        raise ParseError(f"Multipart form parse error - {failure}") from None
+        # The parser shows the exception as Python writes it, with the bytes that it is about.
+        no_text = any(isinstance(each, UnicodeError) for each in (failure, *failure.args))
+        fault = "Names and values are UTF-8" if no_text else failure
+        raise ParseError(f"Multipart form parse error - {fault}") from None
     return fields
 
 

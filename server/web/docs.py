@@ -58,6 +58,12 @@ async def read_document(request: web.Request) -> web.Response:
     return answer_bytes(request.app[DOCUMENT].body)
 
 
+@endpoints.get("/", access=Access.ANONYMOUS, is_json=False, is_listed=False)
+async def lead_to_docs(request: web.Request) -> web.Response:
+    """Lead whoever opens the address of the service in a browser to its documentation."""
+    return answer_bytes(None, 302, {"Location": "docs"})
+
+
 @endpoints.get("/docs", access=Access.ANONYMOUS, is_json=False, is_listed=False)
 async def read_docs(request: web.Request) -> web.Response:
     """Explore the API in Swagger UI."""

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import mimetypes
+from collections.abc import Sequence
 
 from aiohttp import hdrs, web
 
@@ -17,11 +18,17 @@ def send_file(request: web.Request, name: str, content: bytes, policy: str) -> w
         "Cache-Control": "no-cache",
         "ETag": _tag(content),
     }
-    if request.headers.get(hdrs.IF_NONE_MATCH) == headers["ETag"]:
+    if _is_known(request.headers.getall(hdrs.IF_NONE_MATCH, ()), headers["ETag"]):
         return web.Response(status=304, headers=headers)
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     charset = "utf-8" if kind.startswith("text/") or kind.endswith("javascript") else None
     return web.Response(body=content, content_type=kind, charset=charset, headers=headers)
+
+
+def _is_known(headers: Sequence[str], tag: str) -> bool:
+    """Whether If-None-Match names `tag`, weakly compared (RFC 9110 §13.1.2)."""
+    known = [each.strip().removeprefix("W/") for each in ",".join(headers).split(",")]
+    return tag in known or known == ["*"]
 
 
 @functools.lru_cache(16)

@@ -103,6 +103,11 @@ async def test_the_document_is_served_as_json(client: TestClient, described: dic
     assert (response.status, response.content_type, await response.json()) == (200, "application/json", described)
 
 
+async def test_the_address_of_the_service_leads_to_the_page(client: TestClient) -> None:
+    response = await client.get("/", headers={"Accept": "text/html"})
+    assert (response.status, response.url.path) == (200, "/docs")
+
+
 async def test_the_page_runs_scripts_of_ours_alone(client: TestClient) -> None:
     response = await client.get("/docs?url=https://evil.example&configUrl=https://evil.example")
     page = await response.text()
@@ -122,6 +127,16 @@ async def test_its_parts_are_sent_once_and_then_only_when_they_changed(client: T
     assert response.content_type in ("text/javascript", "application/javascript", "text/css", "image/png")
     again = await client.get(f"/docs/{name}", headers={"If-None-Match": response.headers["ETag"]})
     assert (again.status, await again.read()) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    ("known", "status"),
+    [("W/{}", 304), ('"other", {}', 304), ('"other" ,W/{},"x"', 304), ("*", 304), ('"other"', 200), ("x{}", 200)],
+)
+async def test_what_a_browser_or_a_proxy_knows_already_is_not_sent(client: TestClient, known: str, status: int) -> None:
+    tag = (await client.get("/docs/start.js")).headers["ETag"]
+    again = await client.get("/docs/start.js", headers={"If-None-Match": known.format(tag)})
+    assert again.status == status
 
 
 @pytest.mark.parametrize("name", ["index.html", "__init__.py", "..%2fdocs.py", "nothing.js", "LICENSE"])
