@@ -24,8 +24,9 @@ class Statement:
 
     async def arrived(self, number: int) -> list[Any]:
         """Wait until `number` sets were sent; the keys of the last of them."""
-        while len(self.sent) < number:
-            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            while len(self.sent) < number:
+                await asyncio.sleep(0)
         return self.sent[number - 1][0]
 
     def answer(self, number: int, leaving_out: Sequence[Any] = ()) -> None:
