@@ -34,6 +34,9 @@ ADVICE = {
 }
 
 
+MOMENT = 0.2  # seconds
+
+
 @dataclass(frozen=True)
 class Embedded:
     """A running cluster that this process holds a share of."""
@@ -133,7 +136,8 @@ class _Share:
 
     def _depart(self, record: Record) -> None:
         try:
-            if take(self._held[0]):
+            # Who was killed is known to be dead a moment before the kernel has closed all of its files.
+            if take_within(self._held[0], MOMENT):
                 self._cluster.stop(record)
         finally:
             self._drop()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -238,6 +239,20 @@ def test_four_simultaneous_starts_make_one_cluster_and_the_last_to_leave_stops_i
         assert user.leave() == 0
     assert not runs(tmp_path)
     assert list(temp.iterdir()) == []
+
+
+def test_the_last_to_leave_stops_it_though_a_killed_user_still_holds_its_share(
+    data: Path, users: Callable[..., Process]
+) -> None:
+    last = users(data)
+    last.url()
+    dying = os.open(data / "postgres.users", os.O_RDWR)
+    fcntl.flock(dying, fcntl.LOCK_SH)
+    closing = threading.Timer(0.05, os.close, [dying])
+    closing.start()
+    assert last.leave() == 0
+    closing.join()
+    assert not runs(data)
 
 
 def test_a_user_killed_with_minus_nine_gives_its_share_back(data: Path, users: Callable[..., Process]) -> None:
