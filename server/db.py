@@ -60,7 +60,8 @@ _ASTRAY = (
 # SQLSTATEs that say "not now" instead of "not so": connection and resource classes, shutdown, a transaction left open
 # for too long, read-only after a failover.
 _AWAY = ("08", "53", "57P", "25P03", "25006")
-_HELD_UP = ("55P03", "57014")  # a lock not had, a statement not through in time: not now either, but the database lives
+# A lock not had, a statement not through in time, a deadlock that was broken: not now either, but the database lives.
+_HELD_UP = ("55P03", "57014", "40P01")
 # asyncpg's own errors of a lost connection have no class of their own, and share theirs with mistakes of the caller.
 _CLOSED = re.compile("closed|closing|released back|cancelling")
 

@@ -230,7 +230,7 @@ async def test_a_server_that_is_not_there_is_unavailable() -> None:
         (asyncpg.UndefinedTableError(), True),
         (asyncpg.UndefinedColumnError(), True),
         (asyncpg.UndefinedFunctionError(), True),
-        (asyncpg.DeadlockDetectedError(), False),
+        (asyncpg.DeadlockDetectedError(), True),
         (ValueError(), False),
     ],
 )

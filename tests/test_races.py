@@ -74,3 +74,20 @@ async def test_a_hash_is_not_renewed_over_a_password_that_was_changed_meanwhile(
     assert await db.row("users/rehash", user["id"], "old", "the old one, renewed") is None
     assert database.execute("select password from users").fetchone() == {"password": "new"}
     assert await db.row("users/rehash", user["id"], "new", "the new one, renewed") is not None
+
+
+async def test_an_api_token_during_a_deactivation_is_not_given(anna: Person, database: Any, database_url: str) -> None:
+    with psycopg.connect(database_url) as staff:
+        staff.execute("update users set is_active = false")
+        logging_in = asyncio.ensure_future(post(anna.client, "/auth/token/login/", username="anna", password=PASSWORD))
+        await until_held_up(logging_in, database)
+    assert (await logging_in)[0] == 400
+    assert database.execute("select from api_tokens where hash is not null").fetchall() == []
+
+
+async def test_a_token_of_an_ended_generation_is_not_let_in_again(anna: Person, db: Database, database: Any) -> None:
+    stored = database.execute("select password from users").fetchone()["password"]
+    assert await db.row("api_tokens/keep", anna.id, stored, 0, b"first") is not None
+    assert await db.row("api_tokens/end", anna.id) is not None
+    assert await db.row("api_tokens/keep", anna.id, stored, 0, b"first") is None
+    assert await db.find("api_tokens/identify", b"first") is None

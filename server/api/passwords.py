@@ -82,10 +82,11 @@ async def _change(
     request: web.Request, asker: Asker, user_id: int, stored: str | None, fresh: str, kept: UUID | None
 ) -> bool:
     """Put the hash in force where `stored` still is, and end what the old one opened, but for the session `kept`."""
-    if await asker.row("passwords/change", user_id, stored, fresh) is None:
+    row = await asker.row("passwords/change", user_id, stored, fresh)
+    if row is None:
         return False
     await asker.rows("sessions/end_others", user_id, kept)
     await asker.row("api_tokens/end", user_id)
     if request.app[SETTINGS].password_changed_email_confirmation:
-        await request.app[LETTERS].queue(asker, PASSWORD_CHANGED, user_id)
+        await request.app[LETTERS].queue(asker, PASSWORD_CHANGED, user_id, address=row["email"])
     return True

@@ -3,11 +3,13 @@
 With LOGIN_FIELD=email that is the address, and the fields are called `new_email` (contract 7.1).
 """
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
 import asyncpg
 from aiohttp import web
 
+from server.db import Asker
 from server.errors import FieldErrors
 from server.mail import addresses
 from server.mail.letters import USERNAME_CHANGED, USERNAME_RESET
@@ -15,7 +17,7 @@ from server.web import switches
 from server.web.bodies import body
 from server.web.endpoints import Access, Endpoints
 from server.web.fields import TAKEN_EMAIL, TAKEN_USERNAME, USERNAME_MISMATCH
-from server.web.guards import confirm_password, me, only_same_twice
+from server.web.guards import confirm_password, me, only_same_twice, only_still_fits
 from server.web.html import link_page
 from server.web.links import ask_for_link, find_by_uid, invalid_token
 from server.web.parts import DB, LETTERS, ONE_TIME, SETTINGS
@@ -23,7 +25,9 @@ from server.web.schemas import Address
 
 endpoints = Endpoints("usernames")
 
-NOBODY = 0  # no account has this id
+NOBODY = 0  # no account has this id: one's own present address is taken, too, as one's own name is
+
+Prove: TypeAlias = Callable[[Asker], Awaitable[None]]
 
 
 @endpoints.post("/auth/users/set_username/", reads=switches.set_username, status=204)
@@ -32,13 +36,17 @@ async def set_username(request: web.Request) -> None:
     given = await body(request)
     faults = await _taken(request, me(request).id, given)
     try:
-        await confirm_password(request, given["current_password"])
+        stored = await confirm_password(request, given["current_password"])
     except FieldErrors as failure:
-        faults |= failure.fields
+        raise FieldErrors(faults | failure.fields) from None
     if faults:
         raise FieldErrors(faults)
     only_same_twice(given, switches.new_login(request.app[SETTINGS]), USERNAME_MISMATCH)
-    await _change(request, me(request).id, given)
+
+    async def hold(asker: Asker) -> None:
+        await only_still_fits(request, asker, stored)
+
+    await _change(request, me(request).id, given, hold)
 
 
 @endpoints.post("/auth/users/reset_username/", access=Access.PUBLIC, reads=Address, status=204)
@@ -70,37 +78,57 @@ async def reset_username_on_page(request: web.Request, given: dict[str, Any]) ->
 
 
 async def _reset(request: web.Request, given: dict[str, Any]) -> None:
-    """In the contract's order: the name, the second typing, the account, the token."""
-    faults = await _taken(request, NOBODY, given)
+    """In the contract's order: the name, the second typing, the account, the token.
+
+    But whether the name is taken is told only to whom the letter reached (contract 12).
+    """
+    one_time, login = request.app[ONE_TIME], switches.new_login(request.app[SETTINGS])
+    try:
+        user = await _follow(request, given)
+    except FieldErrors:
+        only_same_twice(given, login, USERNAME_MISMATCH)
+        raise
+    faults = await _taken(request, user["id"], given)
     if faults:
         raise FieldErrors(faults)
-    only_same_twice(given, switches.new_login(request.app[SETTINGS]), USERNAME_MISMATCH)
+    only_same_twice(given, login, USERNAME_MISMATCH)
+
+    async def use(asker: Asker) -> None:
+        if await one_time.use(asker, user["id"], given["token"], USERNAME_RESET) is None:
+            raise invalid_token()
+
+    await _change(request, user["id"], given, use)
+
+
+async def _follow(request: web.Request, given: dict[str, Any]) -> Any:
+    """The user object of the account whose link is good. Raises FieldErrors."""
     user = await find_by_uid(request, given["uid"])
-    await _change(request, user["id"], given, token=given["token"])
+    if await request.app[ONE_TIME].is_used(request.app[DB], user["id"], given["token"], USERNAME_RESET) is not False:
+        raise invalid_token()
+    return user
 
 
 async def _taken(request: web.Request, user_id: int, given: dict[str, Any]) -> dict[str, Any]:
     """The fault of a name that an account may not have, by its field, or nothing."""
     field = switches.new_login(request.app[SETTINGS])
     statement, text = ("addresses/taken", TAKEN_EMAIL) if field == "new_email" else ("usernames/taken", TAKEN_USERNAME)
-    row = await request.app[DB].row(statement, user_id, given[field])
+    row = await request.app[DB].row(statement, NOBODY if field == "new_email" else user_id, given[field])
     return {field: [text]} if row and row["is_taken"] else {}
 
 
-async def _change(request: web.Request, user_id: int, given: dict[str, Any], *, token: str | None = None) -> None:
-    """Put the name in force, and use up in the same transaction the letter's `token` that stands for a password."""
+async def _change(request: web.Request, user_id: int, given: dict[str, Any], prove: Prove) -> None:
+    """Put the name in force in the transaction in which `prove` raises when the caller's proof is no good any more."""
     settings, letters = request.app[SETTINGS], request.app[LETTERS]
     field = switches.new_login(settings)
     try:
         async with request.app[DB].transaction() as asker:
-            if token is not None and await request.app[ONE_TIME].use(asker, user_id, token, USERNAME_RESET) is None:
-                raise invalid_token()
+            await prove(asker)
             if field == "new_email":
                 confirmed = settings.send_activation_email
                 await addresses.change(asker, letters, user_id, given[field], confirmed=confirmed)
                 return
-            await asker.row("usernames/change", user_id, given[field])
-            if settings.username_changed_email_confirmation:
-                await letters.queue(asker, USERNAME_CHANGED, user_id)
+            row = await asker.row("usernames/change", user_id, given[field])
+            if row and settings.username_changed_email_confirmation:
+                await letters.queue(asker, USERNAME_CHANGED, user_id, address=row["email"])
     except asyncpg.UniqueViolationError:
         raise FieldErrors({field: [TAKEN_EMAIL if field == "new_email" else TAKEN_USERNAME]}) from None

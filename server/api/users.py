@@ -15,7 +15,7 @@ from server.web import role_shapes, switches
 from server.web.bodies import body
 from server.web.endpoints import Access, Endpoints
 from server.web.fields import PASSWORD_MISMATCH, TAKEN_EMAIL, TAKEN_USERNAME
-from server.web.guards import confirm_password, gone, me, only_same_twice, only_self_or_staff, path_id
+from server.web.guards import confirm_password, gone, me, only_same_twice, only_self_or_staff, only_still_fits, path_id
 from server.web.pages import answer_page, read_page, write_page
 from server.web.parts import DB, LETTERS, PASSWORDS, SETTINGS, TEMPLATES
 from server.web.role_fields import known
@@ -162,9 +162,11 @@ def _there(request: web.Request, user: Any, row: Any) -> dict[str, Any]:
 
 async def _delete(request: web.Request, user_id: int) -> None:
     given = await body(request)
-    await confirm_password(request, given["current_password"])
-    if await request.app[DB].row("users/delete", user_id) is None:
-        raise gone(request, user_id)
+    stored = await confirm_password(request, given["current_password"])
+    async with request.app[DB].transaction() as asker:
+        await only_still_fits(request, asker, stored)
+        if await asker.row("users/delete", user_id) is None:
+            raise gone(request, user_id)
 
 
 async def _welcome(request: web.Request, asker: Asker, user_id: int) -> None:

@@ -11,6 +11,7 @@ from server.auth.sessions import Credentials, Identity
 from server.db import Database
 from server.errors import BadCredentials, NoActiveAccount
 
+TRIES = 3  # of a login beside logouts
 INACTIVE = "User inactive or deleted."
 
 
@@ -23,13 +24,14 @@ class ApiTokens:
 
     async def log_in(self, db: Database, credentials: Credentials) -> str:
         """The account's token, 40 hexadecimal digits, good from now on. Raises NoActiveAccount."""
-        row = await db.row("api_tokens/generation", credentials.user_id)
-        generation = row["generation"] if row else 0
-        token = self._token(credentials.user_id, generation)
-        # What changed meanwhile makes the statement keep nothing.
-        if await db.row("api_tokens/keep", *credentials, generation, _hash(token)) is None:
-            raise NoActiveAccount
-        return token
+        for _ in range(TRIES):
+            row = await db.row("api_tokens/generation", credentials.user_id)
+            generation = row["generation"] if row else 0
+            token = self._token(credentials.user_id, generation)
+            # What changed meanwhile makes the statement keep nothing: a logout only the generation, so try that anew.
+            if await db.row("api_tokens/keep", *credentials, generation, _hash(token)):
+                return token
+        raise NoActiveAccount
 
     async def identify(self, db: Database, token: str) -> Identity:
         """Whose the token is, asked together with everybody who asks now. Raises BadCredentials."""

@@ -88,7 +88,13 @@ async def renew_hash(db: Database, passwords: Passwords, user_id: int, password:
         return stored
     fresh = await passwords.hash(password)
     renewed = await db.row("users/rehash", user_id, stored, fresh)
-    return fresh if renewed else stored
+    if renewed:
+        return fresh
+    # Somebody was quicker: another sign-in with the same password, or a change of it.
+    row = await db.row("users/password", user_id)
+    if row is None or not await passwords.check(password, row["password"]):
+        return stored
+    return str(row["password"])
 
 
 async def sign_out(db: Database, claims: Claims) -> None:

@@ -6,9 +6,9 @@ from aiohttp import web
 
 from server.auth.password_rules import password_faults
 from server.auth.sessions import Identity, renew_hash
-from server.db import read_id
+from server.db import Asker, read_id
 from server.errors import FieldErrors, Forbidden, NotFound, Problem, UserNotFound
-from server.web.middleware import IDENTITY
+from server.web.middleware import IDENTITY, identify_again
 from server.web.parts import DB, PASSWORDS, SETTINGS
 
 
@@ -51,7 +51,15 @@ async def confirm_password(request: web.Request, current_password: str) -> str:
         raise UserNotFound
     if not await passwords.check(current_password, row["password"]):
         raise FieldErrors({"current_password": ["Invalid password."]})
-    return await renew_hash(db, passwords, me(request).id, current_password, row["password"])
+    stored = await renew_hash(db, passwords, me(request).id, current_password, row["password"])
+    await identify_again(request)  # a hash may have waited for long
+    return stored
+
+
+async def only_still_fits(request: web.Request, asker: Asker, stored: str) -> None:
+    """Hold the caller's account. Raises FieldErrors when its password was changed since it was checked."""
+    if await asker.row("passwords/hold", me(request).id, stored) is None:
+        raise FieldErrors({"current_password": ["Invalid password."]})
 
 
 def gone(request: web.Request, user_id: int) -> Problem:

@@ -4,4 +4,4 @@
 update users
 set password = $3
 where id = $1 and ($2::text is null or password = $2)
-returning id
+returning id, email

@@ -3,4 +3,4 @@
 update users
 set username = $2
 where id = $1
-returning id
+returning id, email

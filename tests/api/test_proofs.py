@@ -1,0 +1,169 @@
+"""A proof that is good when it is shown must still be good when the act is done; and it is never refused by chance."""
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+
+from server.auth.passwords import Passwords
+from server.mail.letters import PASSWORD_RESET
+from server.web.parts import DB, LETTERS, ONE_TIME
+from tests.conftest import PASSWORD, Person, in_mode, post
+from tests.test_races import until_held_up
+
+NEW = "staple gun theory"
+CHANGE = {"current_password": PASSWORD, "new_password": NEW}
+BY_EMAIL = in_mode("default", login_field="email")
+
+
+class Check:
+    """The first check of a password, which ends when it is let go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun, self.go = asyncio.Event(), asyncio.Event()
+        check = Passwords.check
+
+        async def slow(passwords: Passwords, password: str, stored: str | None) -> bool:
+            fits = await check(passwords, password, stored)
+            if not self.begun.is_set():
+                self.begun.set()
+                await self.go.wait()
+            return fits
+
+        monkeypatch.setattr(Passwords, "check", slow)
+
+
+@pytest.fixture
+async def check(anna: Person, monkeypatch: pytest.MonkeyPatch) -> Check:
+    return Check(monkeypatch)
+
+
+async def meanwhile(check: Check, acting: Awaitable[Any], act: Callable[[], Awaitable[Any]]) -> tuple[int, Any]:
+    """Do `act` while the password of `acting` is checked: what `acting` was answered."""
+    answer = asyncio.ensure_future(acting)
+    await check.begun.wait()
+    await act()
+    check.go.set()
+    status, said = await answer
+    return status, said
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "fields"),
+    [
+        ("DELETE", "/auth/users/me/", {}),
+        ("POST", "/auth/users/set_username/", {"new_username": "thief"}),
+        ("POST", "/auth/users/set_password/", {"new_password": "a password of the thief"}),
+    ],
+)
+async def test_a_session_that_ends_while_its_password_is_checked_acts_no_more(
+    anna: Person, check: Check, database: Any, method: str, path: str, fields: dict[str, str]
+) -> None:
+    thief = Person(anna.client, "anna", anna.id, anna.tokens)
+
+    async def sign_out() -> None:
+        assert (await post(anna.client, "/auth/jwt/blacklist/", refresh=anna.tokens["refresh"]))[0] == 200
+
+    acting = thief.ask(method, path, json={"current_password": PASSWORD} | fields)
+    assert (await meanwhile(check, acting, sign_out))[0] == 401
+    assert database.execute("select username from users").fetchall() == [{"username": "anna"}]
+
+
+async def test_staff_deactivated_while_their_password_is_checked_delete_nobody(
+    staff: Person, anna: Person, check: Check, database: Any
+) -> None:
+    async def deactivate() -> None:
+        await asyncio.to_thread(database.execute, "update users set is_active = false where is_staff")
+
+    acting = staff.delete(f"/auth/users/{anna.id}/", {"current_password": PASSWORD})
+    assert (await meanwhile(check, acting, deactivate))[0] == 401
+    assert (await anna.get("/auth/users/me/"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "fields"),
+    [("DELETE", "/auth/users/me/", {}), ("POST", "/auth/users/set_username/", {"new_username": "thief"})],
+)
+async def test_a_password_that_changes_just_before_the_act_is_no_proof(
+    anna: Person, database: Any, monkeypatch: pytest.MonkeyPatch, method: str, path: str, fields: dict[str, str]
+) -> None:
+    begin = type(anna.client.app[DB]).transaction
+
+    def late(db: Any) -> Any:
+        database.execute("update users set password = '!'")  # between the last look at the session and the act
+        return begin(db)
+
+    monkeypatch.setattr(type(anna.client.app[DB]), "transaction", late)
+    status, said = await anna.ask(method, path, json={"current_password": PASSWORD} | fields)
+    assert (status, said) == (400, {"current_password": ["Invalid password."]})
+    assert database.execute("select username from users").fetchall() == [{"username": "anna"}]
+
+
+async def test_notices_go_to_the_address_of_the_moment(anna: Person, letters: Any) -> None:
+    await letters()
+    assert (await anna.post("/auth/users/set_password/", CHANGE))[0] == 204
+    renaming = {"current_password": NEW, "new_username": "thief"}
+    assert (await anna.post("/auth/users/set_username/", renaming))[0] == 204
+    assert (await anna.patch("/auth/users/me/", {"email": "thief@example.com"}))[0] == 200
+    assert [letter.to for letter in await letters()] == ["anna@example.com"] * 3
+
+
+def brought_along(password: str) -> str:
+    """A hash as another site wrote it, which is rewritten at the next sign-in."""
+    salt = "SaltSaltSaltSaltSaltSa"
+    digest = hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(), 1000)
+    return f"pbkdf2_sha256$1000${salt}${base64.b64encode(digest).decode()}"
+
+
+@pytest.mark.parametrize("path", ["/auth/jwt/create/", "/auth/token/login/"])
+async def test_several_sign_ins_at_once_with_an_old_hash_all_succeed(anna: Person, database: Any, path: str) -> None:
+    database.execute("update users set password = %s", [brought_along(PASSWORD)])
+    signing_in = [post(anna.client, path, username="anna", password=PASSWORD) for _ in range(8)]
+    assert [status for status, _ in await asyncio.gather(*signing_in)] == [200] * 8
+
+
+async def test_a_login_beside_a_logout_is_not_refused(anna: Person) -> None:
+    logging_in = [post(anna.client, "/auth/token/login/", username="anna", password=PASSWORD) for _ in range(12)]
+    logging_out = [anna.post("/auth/token/logout/") for _ in range(12)]
+    answers = await asyncio.gather(*(each for pair in zip(logging_in, logging_out, strict=True) for each in pair))
+    assert [status for status, _ in answers] == [200, 204] * 12
+
+
+async def test_a_link_that_is_made_while_the_password_changes_is_no_deadlock(anna: Person, database: Any) -> None:
+    app = anna.client.app
+    async with app[DB].transaction() as asker:
+        await app[LETTERS].queue_link(asker, PASSWORD_RESET, anna.id)
+    async with app[DB].transaction() as asker:
+        nonce = await app[ONE_TIME].issue(asker, anna.id, PASSWORD_RESET)
+        changing = asyncio.ensure_future(anna.post("/auth/users/set_password/", CHANGE))
+        await until_held_up(changing, database)
+        await app[LETTERS].queue(asker, PASSWORD_RESET, anna.id, nonce=nonce)
+    assert (await changing)[0] == 204
+
+
+@BY_EMAIL
+async def test_only_whom_the_letter_reached_is_told_that_an_address_is_taken(client: TestClient, database: Any) -> None:
+    account = {"username": "anna", "email": "anna@example.com", "password": PASSWORD}
+    assert (await post(client, "/auth/users/", **account))[0] == 201
+    answers = [
+        await post(client, "/auth/users/reset_username_confirm/", uid="MQ", token="x", new_email=f"{name}@example.com")
+        for name in ("anna", "nobody")
+    ]
+    assert answers[0] == answers[1]
+
+
+@in_mode("activation", login_field="either")
+async def test_an_address_that_nobody_confirmed_keeps_nobody_of_that_name_out(
+    client: TestClient, database: Any
+) -> None:
+    named = {"username": "anna@example.com", "email": "real@example.com", "password": PASSWORD}
+    assert (await post(client, "/auth/users/", **named))[0] == 201
+    database.execute("update users set is_active = true")
+    thief = {"username": "thief", "email": "anna@example.com", "password": "a password of the thief"}
+    assert (await post(client, "/auth/users/", **thief))[0] == 201
+    status, _ = await post(client, "/auth/jwt/create/", username="anna@example.com", password=PASSWORD)
+    assert status == 200
