@@ -9,7 +9,7 @@ from aiohttp import web
 from server import migrate
 from server.errors import BadRequest, Unavailable
 from server.web.endpoints import Access, Endpoints
-from server.web.parts import DB
+from server.web.parts import DB, SETTINGS
 from server.web.schemas import Health, Root
 
 endpoints = Endpoints("service", otherwise=Access.ANONYMOUS)
@@ -21,6 +21,8 @@ _HOST = re.compile(r"([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?", re.ASCII)
 @endpoints.get("/auth/", access=Access.PUBLIC, answers=Root)
 async def root(request: web.Request) -> Any:
     """Show where the accounts are."""
+    if site := request.app[SETTINGS].public_url:
+        return {"users": f"{site}/auth/users/"}
     host = request.headers.get("Host") or "{}:{}".format(*request.get_extra_info("sockname")[:2])
     if not _HOST.fullmatch(host):
         raise BadRequest("The Host header is not valid.")

@@ -36,6 +36,12 @@ async def test_the_root_names_the_host_that_was_asked(client: TestClient, host: 
     assert (response.status, await response.json()) == (200, {"users": users})
 
 
+@pytest.mark.parametrize("settings", [{"public_url": "https://accounts.example/sub"}], indirect=True)
+async def test_the_root_names_the_site_where_the_settings_do(client: TestClient) -> None:
+    response = await client.get("/auth/", headers={"Host": "evil.example"})
+    assert (response.status, await response.json()) == (200, {"users": "https://accounts.example/sub/auth/users/"})
+
+
 async def test_health_and_readiness_are_public(client: TestClient) -> None:
     for path in ("/healthz", "/readyz", "/readyz/"):
         response = await client.get(path, headers={"Authorization": "Bearer nonsense"})
