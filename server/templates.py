@@ -41,9 +41,20 @@ class Templates:
         The template finds out by `language` which one it was. Raises jinja2.TemplateError for a template that cannot
         be read, or that names what is not among `facts`.
         """
-        languages = [language, LANGUAGE] if language in self.languages else [LANGUAGE]
-        template = self._environment.select_template([f"{each}/{name}" for each in languages])
+        template = self._find(language, name)
         return template.render(facts | {"language": str(template.name).split("/")[0]})
+
+    def belong(self, language: str, name: str, other: str) -> bool:
+        """Whether `name` may stand beside `other`: they lie side by side, or it is the site's own.
+
+        A site that writes only the text of a letter has not written the HTML that comes along.
+        """
+        one, two = (Path(str(self._find(language, each).filename)) for each in (name, other))
+        return one.parent == two.parent or not one.is_relative_to(TEXTS)
+
+    def _find(self, language: str, name: str) -> jinja2.Template:
+        languages = [language, LANGUAGE] if language in self.languages else [LANGUAGE]
+        return self._environment.select_template([f"{each}/{name}" for each in languages])
 
     def choose(self, accept_language: str) -> str:
         """The language of an Accept-Language header that there is, the most wanted first (RFC 9110 §12.5.4)."""

@@ -53,7 +53,6 @@ class Writer:
         language, name = account["language"], f"letters/{letter['kind']}"
         first, _, text = self._templates.render(language, f"{name}.txt", **facts).partition("\n")
         subject = _line(first.removeprefix(SUBJECT))
-        html = self._templates.render(language, f"{name}.html", subject=subject, **facts)
         message = EmailMessage(policy=SMTP)
         message["From"] = self._settings.mail_from
         message["To"] = _mailbox(address)
@@ -63,7 +62,9 @@ class Writer:
         message["Message-ID"] = f"<{_digest(letter)}@{parseaddr(self._settings.mail_from)[1].rpartition('@')[2]}>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: no out-of-office answers, please
         message.set_content(text.lstrip("\n"), cte=_encoding(text))
-        message.add_alternative(html, subtype="html", cte=_encoding(html))
+        if self._templates.belong(language, f"{name}.html", f"{name}.txt"):
+            html = self._templates.render(language, f"{name}.html", subject=subject, **facts)
+            message.add_alternative(html, subtype="html", cte=_encoding(html))
         return message
 
     def link(self, kind: str, uid: str, token: str) -> str:

@@ -29,7 +29,8 @@ class Read:
 def read(content: bytes) -> Read:
     message = email.message_from_bytes(content, policy=email.policy.default)
     assert isinstance(message, EmailMessage)
-    text, html = (part.get_content().replace("\r\n", "\n") for part in message.iter_parts())
+    parts = list(message.iter_parts()) or [message]
+    text, html = [*(part.get_content().replace("\r\n", "\n") for part in parts), ""][:2]
     links = re.findall(r"^\S+://\S+/[\w-]+/[\w-]{43}$", text, re.M)
     return Read(message, message["To"].addresses[0].addr_spec, message["Subject"], text, html, (links or [""])[0])
 
