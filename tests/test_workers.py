@@ -297,10 +297,10 @@ NOWHERE = "/nowhere/python"  # as while a new version is being put in its place
 
 async def test_whoever_cannot_be_started_stops_the_start_with_a_reason(program: Program, crew: Workers) -> None:
     program.interpreter = NOWHERE
-    before = len(os.listdir("/proc/self/fd"))
+    before = len([*Path("/proc/self/fd").iterdir()])
     with pytest.raises(NotReadyError, match="No such file"):
         await crew.begin()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
 
 
 async def test_a_renewal_that_cannot_start_anybody_leaves_those_who_serve(program: Program, crew: Workers) -> None:
