@@ -30,7 +30,7 @@ from server.errors import FieldErrors, StartError, Unavailable
 from server.logs import start_logging
 from server.mail import listing
 from server.settings import Settings, SettingsError
-from server.templates import LANGUAGE
+from server.templates import LANGUAGE, Templates
 from server.values import MIN_KEY_BYTES
 from server.workers import NotReadyError
 
@@ -72,6 +72,7 @@ def _migrate(settings: Settings) -> None:
 
 def serve(settings: Settings, options: argparse.Namespace) -> None:
     """Serve until SIGINT or SIGTERM."""
+    _check_templates(settings)
     if options.worker:
         inherited, channel = serving.Inherited.read(options.worker[0]), int(options.worker[1])
         with _database(settings) as (ready, revive):
@@ -82,7 +83,15 @@ def serve(settings: Settings, options: argparse.Namespace) -> None:
 
 def work(settings: Settings, options: argparse.Namespace) -> None:
     """Send the letters that wait, and listen nowhere, until SIGINT or SIGTERM."""
+    _check_templates(settings)
     _run(settings, serving.send_letters)
+
+
+def _check_templates(settings: Settings) -> None:
+    """Tell of a template that cannot be used now, not when somebody has done what its page tells of."""
+    faults = Templates(settings.templates_dir).faults()
+    if faults:
+        raise SettingsError([f"TEMPLATES_DIR {settings.templates_dir}: {fault}" for fault in faults])
 
 
 def _run(settings: Settings, run: Callable[[Settings, str, serving.Revive | None], None]) -> None:
@@ -102,6 +111,8 @@ def run_migrate(settings: Settings, options: argparse.Namespace) -> None:
 
 def create_admin(settings: Settings, options: argparse.Namespace) -> None:
     """Make a staff account; the password comes from a prompt, or from standard input when that is no terminal."""
+    if settings.login_field == "email" and not options.email:
+        raise CommandError("--email is required: with LOGIN_FIELD=email people sign in with their address")
     try:
         account = app.read_registration(options.name, _read_password(), options.email)
     except FieldErrors as failure:

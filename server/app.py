@@ -80,7 +80,7 @@ def create_app(
     app[LETTERS] = Letters(app[ONE_TIME])
     app[TEMPLATES] = Templates(settings.templates_dir)
     app[WORKER] = Worker.of(settings, app[TEMPLATES])
-    app.cleanup_ctx.extend([_database, _hashing, _beside(_sweep), _beside(app[WORKER].run)])
+    app.cleanup_ctx.extend([_database, _hashing, _beside(_sweep), _letters])
     if revive is not None:
         app.cleanup_ctx.append(_beside(functools.partial(_revive, revive)))
     install(app, [*TABLES, docs.endpoints, html.endpoints])
@@ -161,6 +161,22 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
 async def _hashing(app: web.Application) -> AsyncIterator[None]:
     yield
     app[PASSWORDS].close()
+
+
+async def _letters(app: web.Application) -> AsyncIterator[None]:
+    """Letters leave until the service stops. What is under way then ends beside the last requests, not after them."""
+    sending = asyncio.create_task(app[WORKER].run(app[DB]))
+    ending = asyncio.create_task(_end(sending, app[STOPPING]))
+    yield
+    app[STOPPING].set()
+    await ending
+
+
+async def _end(task: "asyncio.Task[None]", stopping: asyncio.Event) -> None:
+    await stopping.wait()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 async def stop(running: Runner, at_once: asyncio.Event) -> None:

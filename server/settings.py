@@ -33,7 +33,9 @@ class Settings:
     """All settings, frozen; times are in seconds."""
 
     host: str = _setting(values.host, "127.0.0.1", "address to listen on")
-    port: int = _setting(values.whole(0, 65535), 8080, "port to listen on; 0 takes a free one")
+    port: int = _setting(
+        values.whole(0, 65535), 8080, "port to listen on; 0 takes a free one, which links know from `PUBLIC_URL` alone"
+    )
     workers: int = _setting(
         values.workers, 1, f"processes that serve the port, at most {values.MOST_WORKERS}; `auto`: one for each core"
     )

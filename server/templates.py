@@ -15,6 +15,8 @@ LANGUAGE = "en"  # of whoever names no language that there is
 TEXTS = Path(__file__).parent / "texts"
 IS_LANGUAGE = re.compile("[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")  # the folders that are languages (RFC 5646 §2.1)
 
+KINDS = ("letters", "pages")  # the folders of a language, and of what all languages share
+
 MAX_HEADER = 1000  # characters of an Accept-Language that are read
 RANGE = re.compile(r"(\*|[a-z]{1,8}(?:-[a-z0-9]{1,8})*)(?:\s*;\s*q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?")
 
@@ -32,8 +34,30 @@ class Templates:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        found = {each.name for one in folders for each in one.iterdir() if each.is_dir()}
+        self._folder = folder
+        found = {
+            each.name for one in folders for each in one.iterdir() if any((each / kind).is_dir() for kind in KINDS)
+        }
         self.languages: tuple[str, ...] = (LANGUAGE, *sorted(filter(IS_LANGUAGE.fullmatch, found - {LANGUAGE})))
+
+    def faults(self) -> list[str]:
+        """Why templates of the site's own folder cannot be used, as far as shows without rendering them."""
+        if self._folder is None:
+            return []
+        files = [
+            file for kind in KINDS for form in ("html", "txt") for file in self._folder.glob(f"**/{kind}/*.{form}")
+        ]
+        names = sorted(file.relative_to(self._folder).as_posix() for file in files)
+        return [fault for name in names if (fault := self._fault(name))]
+
+    def _fault(self, name: str) -> str:
+        try:
+            self._environment.get_template(name)
+        except jinja2.TemplateSyntaxError as failure:
+            return f"{failure.name}, line {failure.lineno}: {failure.message}"
+        except (jinja2.TemplateError, OSError, ValueError) as failure:
+            return f"{name}: {failure}"
+        return ""
 
     def render(self, language: str, name: str, **facts: Any) -> str:
         """The text of template `LANGUAGE/name`, in English where the language is not there.

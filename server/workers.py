@@ -28,17 +28,21 @@ class Worker:
     """One process and our end of its channel. `ready` becomes False when it ended first; `ended` is its status."""
 
     def __init__(self, command: Sequence[str], fds: Sequence[int]) -> None:
-        """Start `command`, with the number of its end of the channel as its last argument."""
+        """Start `command`, with the number of its end of the channel as its last argument. Raises OSError."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        with theirs:
-            fds = [*fds, theirs.fileno()]
+        try:
             self._process = subprocess.Popen(  # noqa: S603  no shell
                 [*command, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
-                pass_fds=fds,
+                pass_fds=[*fds, theirs.fileno()],
                 process_group=0,  # Ctrl-C in a terminal is for us alone: we ask each to stop, and only once
             )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         self._channel = ours
         self._began = time.monotonic()
         self.pid = self._process.pid
@@ -94,9 +98,13 @@ class Workers:
 
     async def begin(self) -> None:
         """Start all of them, and return when they are ready. Raises NotReadyError."""
-        self._current = [self._begin(place) for place in range(self._count)]
+        try:
+            self._current = [self._begin(place) for place in range(self._count)]
+        except OSError as failure:
+            raise NotReadyError(f"a worker cannot be started: {failure}") from None
         for worker in self._current:
-            if not await worker.ready:
+            await asyncio.wait({worker.ready})  # who stops waiting must not cancel what the worker itself waits for
+            if not worker.ready.result():
                 raise NotReadyError(f"worker {worker.pid} ended before it was ready")
 
     async def keep(self) -> None:
@@ -126,24 +134,49 @@ class Workers:
             if self._current[place] is not worker:  # renewed
                 continue
             log.error("worker %d ended (%s): another takes its place", worker.pid, _why(worker.ended.result()))
-            await asyncio.sleep(min(PAUSE_SECONDS * 2 ** min(failures, 10), LONGEST_PAUSE_SECONDS))
-            if self._current[place] is worker:
-                self._current[place] = self._begin(place)
+            await _pause(failures)
+            while self._current[place] is worker and not self._replace(place):
+                failures += 1
+                await _pause(failures)
+
+    def _replace(self, place: int) -> bool:
+        """Put a new process in a place; whether it could be started."""
+        try:
+            self._current[place] = self._begin(place)
+        except OSError as failure:
+            log.error("no worker can be started, which is tried again: %s", failure)
+            return False
+        return True
 
     async def _renew(self) -> None:
         while True:
             await self._renewal.wait()
             self._renewal.clear()
             for place in range(self._count):
-                new = self._begin(place)
-                await asyncio.wait({new.ready})
-                if not new.ready.result():
-                    log.error("worker %d ended before it was ready: the renewal ends here, the others stay", new.pid)
+                if not await self._succeed(place):
+                    log.error("the renewal ends here, the others stay")
                     break
-                old, self._current[place] = self._current[place], new
-                await old.stop(self._limit)
             else:
                 log.info("all workers are new")
+
+    async def _succeed(self, place: int) -> bool:
+        """Put a new process in the place of one that serves until the new one is ready; whether it came to that."""
+        try:
+            new = self._begin(place)
+        except OSError as failure:
+            log.error("no worker can be started: %s", failure)
+            return False
+        await asyncio.wait({new.ready})
+        if not new.ready.result():
+            log.error("worker %d ended before it was ready", new.pid)
+            return False
+        old, self._current[place] = self._current[place], new
+        await old.stop(self._limit)
+        return True
+
+
+async def _pause(failures: int) -> None:
+    await asyncio.sleep(min(PAUSE_SECONDS * 2 ** min(failures, 10), LONGEST_PAUSE_SECONDS))
 
 
 def _why(status: int) -> str:

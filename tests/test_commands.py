@@ -59,6 +59,29 @@ def test_an_admin_is_held_to_the_rules_of_registration(run: Any) -> None:
     assert "password: This password is too common." in faults
 
 
+def test_an_admin_who_signs_in_by_address_has_one(run: Any, database: Any) -> None:
+    status, _, faults = run("create-admin", "sofia", typed=PASSWORD + "\n", LOGIN_FIELD="email")
+    assert (status, faults.partition(" ")[0], len(faults.splitlines())) == (1, "--email", 1)
+    assert database.execute("select from users").fetchall() == []
+    for given in (["--email", "sofia@example.com"], []):
+        login = "email" if given else "either"
+        assert run("create-admin", f"sofia{len(given)}", *given, typed=PASSWORD + "\n", LOGIN_FIELD=login)[0] == 0
+
+
+@pytest.mark.parametrize("command", ["serve", "work"])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_templates_that_cannot_be_used_stop_the_start(run: Any, tmp_path: Path, command: str, workers: str) -> None:
+    for name, text in {"en/pages/activated.html": "\n{% if", "nl/letters/confirmation.txt": "{{ }}"}.items():
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(text)
+    status, said, faults = run(command, TEMPLATES_DIR=str(tmp_path), WORKERS=workers)
+    assert (status, said) == (2, "")
+    assert [line.partition(": ")[2].partition(":")[0] for line in faults.splitlines()] == [
+        "en/pages/activated.html, line 2",
+        "nl/letters/confirmation.txt, line 1",
+    ]
+
+
 async def test_an_account_is_deactivated_and_activated_by_any_spelling(run: Any, anna: Person) -> None:
     assert run("deactivate", "ANNA") == (0, "Account ANNA is deactivated.\n", "")
     assert (await anna.get("/auth/users/me/"))[1]["code"] == "user_inactive"

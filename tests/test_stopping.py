@@ -15,7 +15,9 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from server import app, serving
-from tests.conftest import PASSWORD
+from server.mail import worker
+from server.web.parts import DB, WORKER
+from tests.conftest import PASSWORD, post
 from tests.processes import ROOT, Started, surroundings
 
 BODY = json.dumps({"username": "anna", "password": PASSWORD}).encode()
@@ -89,6 +91,32 @@ async def test_a_body_that_never_ends_holds_it_up_for_a_while_only(
     monkeypatch.setattr(app, "STOP_SECONDS", 0.0)
     await stopping(client)
     assert await half.answer() == b""
+
+
+@pytest.mark.parametrize("settings", [{"send_activation_email": True}], indirect=True)
+async def test_letters_under_way_end_beside_the_last_requests(
+    client: TestClient, half: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = asyncio.Event()
+
+    async def hang(message: Any, kind: str) -> None:
+        handed.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    handed = asyncio.Event()
+    monkeypatch.setattr(client.app[WORKER]._post, "deliver", hang)
+    monkeypatch.setattr(worker, "FINISH_SECONDS", 0.0)
+    await post(client, "/auth/users/", username="boris", password=PASSWORD, email="boris@example.com")
+    draining = asyncio.create_task(client.app[WORKER].drain(client.app[DB]))
+    await handed.wait()
+    stop = stopping(client)
+    await ended.wait()
+    half.send(BODY[10:])
+    assert (await half.answer()).startswith(b"HTTP/1.1 201 ")
+    await asyncio.gather(stop, draining)
 
 
 async def test_asked_once_more_it_waits_for_nobody(client: TestClient, half: Line) -> None:

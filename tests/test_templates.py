@@ -158,5 +158,30 @@ def test_the_language_is_the_most_wanted_that_there_is(header: str, language: st
 
 
 def test_a_range_means_a_language_of_a_region_too(tmp_path: Path) -> None:
-    (tmp_path / "pt-BR").mkdir()
+    (tmp_path / "pt-BR" / "letters").mkdir(parents=True)
     assert [Templates(tmp_path).choose(header) for header in ("pt", "pt-br", "pt-PT")] == ["pt-BR", "pt-BR", "en"]
+
+
+def test_a_folder_is_a_language_when_it_holds_letters_or_pages(tmp_path: Path) -> None:
+    for name in ("css", "img/icons", "nl/pages", "fr/letters", "letters", "pages"):
+        (tmp_path / name).mkdir(parents=True)
+    assert Templates(tmp_path).languages == ("en", "de", "fr", "nl")
+
+
+def test_every_template_of_a_site_is_looked_at_before_it_is_used(tmp_path: Path) -> None:
+    for name, text in {
+        "letters/frame.html": "{% block %}",
+        "de/pages/problem.html": "{{ kind }}",
+        "en/letters/confirmation.html": "ok\n{{ nothing.such | nofilter }}",
+        "css/print.css": "{# no template",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "de" / "pages" / "texts.html").write_bytes(b"\xff")
+    faults = Templates(tmp_path).faults()
+    assert [fault.partition(":")[0] for fault in faults] == [
+        "de/pages/texts.html",
+        "en/letters/confirmation.html, line 2",
+        "letters/frame.html, line 1",
+    ]
+    assert Templates().faults() == []

@@ -206,10 +206,13 @@ class Program:
 
     def __init__(self) -> None:
         self.text = f"{READY}; time.sleep(60)"
+        self.interpreter = sys.executable
         self.started: list[Worker] = []
+        self.asked = 0
 
     def __call__(self, place: int) -> Worker:
-        self.started.append(Worker([sys.executable, "-c", self.text], []))
+        self.asked += 1
+        self.started.append(Worker([self.interpreter, "-c", self.text], []))
         return self.started[-1]
 
 
@@ -272,6 +275,56 @@ async def test_a_renewal_that_fails_leaves_those_who_serve(program: Program, cre
     crew.renew()
     await soon(lambda: program.started[0].ended.done() and program.started[1].ended.done())
     assert len(program.started) == 5
+    keeping.cancel()
+
+
+async def test_a_stop_while_they_start_waits_for_who_finishes_first(program: Program, tmp_path: Path) -> None:
+    hears = (
+        "signal.signal(signal.SIGTERM, lambda *_: (os.write(int(sys.argv[-1]), b'!'), time.sleep(0.3), sys.exit(7)))"
+    )
+    program.text = f"import os, pathlib, signal, sys, time; {hears}; pathlib.Path({str(tmp_path / 'up')!r}).touch()"
+    program.text += "; time.sleep(60)"
+    crew = Workers(1, program, limit=float(SECONDS))
+    beginning = asyncio.create_task(crew.begin())
+    await soon((tmp_path / "up").exists)
+    beginning.cancel()
+    await crew.stop()
+    assert program.started[0].ended.result() == 7
+
+
+NOWHERE = "/nowhere/python"  # as while a new version is being put in its place
+
+
+async def test_whoever_cannot_be_started_stops_the_start_with_a_reason(program: Program, crew: Workers) -> None:
+    program.interpreter = NOWHERE
+    before = len([*Path("/proc/self/fd").iterdir()])
+    with pytest.raises(NotReadyError, match="No such file"):
+        await crew.begin()
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
+
+
+async def test_a_renewal_that_cannot_start_anybody_leaves_those_who_serve(program: Program, crew: Workers) -> None:
+    await crew.begin()
+    program.interpreter = NOWHERE
+    keeping = asyncio.create_task(crew.keep())
+    crew.renew()
+    await soon(lambda: program.asked == 3)
+    program.interpreter = sys.executable
+    crew.renew()
+    await soon(lambda: keeping.done() or (program.started[0].ended.done() and program.started[1].ended.done()))
+    assert not keeping.done()
+    keeping.cancel()
+
+
+async def test_whoever_dies_is_replaced_as_soon_as_anybody_can_be_started(program: Program, crew: Workers) -> None:
+    await crew.begin()
+    program.interpreter = NOWHERE
+    keeping = asyncio.create_task(crew.keep())
+    program.started[0].send(signal.SIGKILL)
+    await soon(lambda: keeping.done() or program.asked >= 5)
+    program.interpreter = sys.executable
+    await soon(lambda: keeping.done() or len(program.started) == 3)
+    assert not keeping.done()
     keeping.cancel()
 
 

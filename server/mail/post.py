@@ -54,7 +54,10 @@ class Folder:
     async def deliver(self, message: EmailMessage, kind: str) -> None:
         """Write `message`; who looks into the folder never sees half of it. Raises Undelivered."""
         try:
-            await asyncio.to_thread(self._write, message.as_bytes(), kind)
+            async with asyncio.timeout(TRY_SECONDS):
+                await asyncio.to_thread(self._write, message.as_bytes(), kind)
+        except TimeoutError:
+            raise Undelivered(f"MAIL_DIR {self._folder}: takes too long") from None
         except OSError as failure:
             raise Undelivered(f"MAIL_DIR {self._folder}: {failure.strerror}") from None
 

@@ -17,11 +17,13 @@ from server.web.role_faults import Place, faults, nested
 MAX_VALUES = 1000
 MAX_DEPTH = 16
 MAX_NUMBER = 2**63 - 1
+MIN_NUMBER = 1e-15  # but for 0: PostgreSQL writes out every digit, of 1e300 and of 1e-300 three hundred
 
 NO_ROLE = "Without a role there are no fields."
 ROLE_IS_GONE = "The role of this account has no fields any more."
 TOO_MANY = f"Ensure this field has no more than {MAX_VALUES} values, {MAX_DEPTH} levels deep."
 TOO_LARGE = "Ensure this number has no more than 64 bits."
+TOO_SMALL = f"Ensure this number is 0, or at least {MIN_NUMBER} away from it."
 
 
 class RoleFields(fields.Dict):
@@ -106,8 +108,10 @@ class _Cleaning:
         return text
 
     def _number(self, value: Any, place: Place) -> Any:
-        if isinstance(value, float) and value.is_integer() and abs(value) < MAX_NUMBER:
-            return int(value)  # JSON Schema, and whoever compares, makes no difference between 1 and 1.0
-        if isinstance(value, int) and not -MAX_NUMBER <= value <= MAX_NUMBER:
+        if isinstance(value, int | float) and not -MAX_NUMBER <= value <= MAX_NUMBER:
             self._faults.setdefault(place, []).append(TOO_LARGE)
+        elif isinstance(value, float) and 0 < abs(value) < MIN_NUMBER:
+            self._faults.setdefault(place, []).append(TOO_SMALL)
+        elif isinstance(value, float) and value.is_integer():
+            return int(value)  # JSON Schema, and whoever compares, makes no difference between 1 and 1.0
         return value

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -292,3 +293,16 @@ async def test_a_folder_that_cannot_be_written_loses_no_letter(make_office: Make
     (row,) = office.queued()
     assert row["given_up_at"] is None
     assert row["fault"].startswith("MAIL_DIR ")
+
+
+async def test_a_folder_that_hangs_holds_no_letter_for_longer_than_a_try(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounted = threading.Event()
+    monkeypatch.setattr(post, "TRY_SECONDS", 0.05)
+    monkeypatch.setattr(post.Folder, "_write", lambda *_: mounted.wait(20))
+    await office.queue("confirmation", office.account())
+    await office.send()
+    mounted.set()
+    (row,) = office.queued()
+    assert (row["given_up_at"], row["fault"].endswith("takes too long")) == (None, True)

@@ -12,7 +12,7 @@ from server.field_schemas import faults as schema_faults
 from server.roles import Role, Roles
 from server.web.fields import BLANK, NOT_EMAIL, NOT_FLAG, NOT_TEXT, NULL, REQUIRED
 from server.web.role_faults import MAX_BYTES, NOT_SO, TOO_LONG, UNKNOWN, faults
-from server.web.role_fields import MAX_DEPTH, MAX_VALUES, TOO_LARGE, TOO_MANY, RoleFields, change
+from server.web.role_fields import MAX_DEPTH, MAX_VALUES, TOO_LARGE, TOO_MANY, TOO_SMALL, RoleFields, change
 
 NO_PATTERN = "This value does not match the required pattern."
 NO_CHOICE = "Not a valid choice."
@@ -145,6 +145,22 @@ def test_what_no_database_can_hold_is_told_where_it_stands() -> None:
         "?": [null],
     }
     assert refused({"a": 2**63, "b": -(2**64)}) == {"a": [TOO_LARGE], "b": [TOO_LARGE]}
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        *((number, TOO_LARGE) for number in (1e300, -1e300, 2.0**63, -(2.0**64), float("inf"), float("nan"))),
+        *((number, TOO_SMALL) for number in (1e-300, -1e-300, 5e-324)),
+    ],
+)
+def test_no_number_grows_in_the_database(number: float, text: str) -> None:
+    assert refused({"a": [number]}) == {"a": {"0": [text]}}
+
+
+def test_numbers_that_people_write_are_kept() -> None:
+    written = {"a": 0.0, "b": -0.5, "c": 1e-15, "d": 123456789012345.5, "e": 1e18, "f": 2**63 - 1, "g": True}
+    assert read(written) == written
 
 
 @pytest.mark.parametrize("value", [None, [], "x", 7, True])
