@@ -184,10 +184,11 @@ async def test_no_request_is_cut_when_workers_are_renewed(start: Callable[..., S
     assert len(load.answers) >= 3
 
 
-@pytest.mark.parametrize("fresh", [False, True])
-async def test_no_request_is_cut_when_workers_are_told_to_stop(start: Callable[..., Started], fresh: bool) -> None:
+async def test_no_request_is_cut_when_workers_are_told_to_stop(start: Callable[..., Started]) -> None:
+    # Over kept connections: the kernel resets a new one that it has taken for a socket which closes before it was
+    # accepted, and nobody on this side can tell that from a refusal.
     service = start(WORKERS="2")
-    assert await Load(service, fresh=fresh).during(service.stop) == 0
+    assert await Load(service, fresh=False).during(service.stop) == 0
 
 
 def test_workers_that_cannot_reach_the_database_end_with_one_sentence() -> None:
