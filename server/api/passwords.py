@@ -17,7 +17,7 @@ from server.web.endpoints import Access, Endpoints
 from server.web.fields import PASSWORD_MISMATCH
 from server.web.guards import confirm_password, me, only_same_twice, only_strong
 from server.web.html import link_page
-from server.web.links import ask_for_link, find_by_uid, invalid_token
+from server.web.links import ask_for_link, follow_link, invalid_token
 from server.web.parts import DB, LETTERS, ONE_TIME, PASSWORDS, SETTINGS
 from server.web.schemas import Address
 
@@ -67,9 +67,7 @@ async def _reset(request: web.Request, given: dict[str, Any]) -> None:
     only_strong("new_password", given["new_password"])
     only_same_twice(given, "new_password", PASSWORD_MISMATCH)
     db, one_time = request.app[DB], request.app[ONE_TIME]
-    user = await find_by_uid(request, given["uid"])
-    if await one_time.is_used(db, user["id"], given["token"], PASSWORD_RESET) is not False:
-        raise invalid_token()  # before a hash is run for it
+    user = await follow_link(request, given, PASSWORD_RESET)  # before a hash is run for it
     only_strong("new_password", given["new_password"], username=user["username"], email=user["email"])
     fresh = await request.app[PASSWORDS].hash(given["new_password"])
     async with db.transaction() as asker:

@@ -19,7 +19,7 @@ from server.web.endpoints import Access, Endpoints
 from server.web.fields import TAKEN_EMAIL, TAKEN_USERNAME, USERNAME_MISMATCH
 from server.web.guards import confirm_password, me, only_same_twice, only_still_fits
 from server.web.html import link_page
-from server.web.links import ask_for_link, find_by_uid, invalid_token
+from server.web.links import ask_for_link, follow_link, invalid_token
 from server.web.parts import DB, LETTERS, ONE_TIME, SETTINGS
 from server.web.schemas import Address
 
@@ -84,7 +84,7 @@ async def _reset(request: web.Request, given: dict[str, Any]) -> None:
     """
     one_time, login = request.app[ONE_TIME], switches.new_login(request.app[SETTINGS])
     try:
-        user = await _follow(request, given)
+        user = await follow_link(request, given, USERNAME_RESET)
     except FieldErrors:
         only_same_twice(given, login, USERNAME_MISMATCH)
         raise
@@ -98,14 +98,6 @@ async def _reset(request: web.Request, given: dict[str, Any]) -> None:
             raise invalid_token()
 
     await _change(request, user["id"], given, use)
-
-
-async def _follow(request: web.Request, given: dict[str, Any]) -> Any:
-    """The user object of the account whose link is good. Raises FieldErrors."""
-    user = await find_by_uid(request, given["uid"])
-    if await request.app[ONE_TIME].is_used(request.app[DB], user["id"], given["token"], USERNAME_RESET) is not False:
-        raise invalid_token()
-    return user
 
 
 async def _taken(request: web.Request, user_id: int, given: dict[str, Any]) -> dict[str, Any]:

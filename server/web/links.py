@@ -1,5 +1,6 @@
 """Letters with links: how one is asked for by address, and whose the link is that somebody followed."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -8,7 +9,7 @@ from server.auth.one_time import read_uid
 from server.errors import EmailNotFound, FieldErrors
 from server.mail.letters import ACTIVATION
 from server.web.fields import INVALID_TOKEN, INVALID_UID
-from server.web.parts import DB, LETTERS, SETTINGS
+from server.web.parts import DB, LETTERS, ONE_TIME, SETTINGS
 
 
 async def ask_for_link(request: web.Request, kind: str, address: str) -> None:
@@ -31,6 +32,14 @@ async def find_by_uid(request: web.Request, uid: str) -> Any:
     user = None if user_id is None else await request.app[DB].row("users/find", user_id)
     if user is None:
         raise FieldErrors({"uid": [INVALID_UID]})
+    return user
+
+
+async def follow_link(request: web.Request, given: Mapping[str, Any], purpose: str) -> Any:
+    """The user object of the account whose link for `purpose` is good; uses up nothing. Raises FieldErrors."""
+    user = await find_by_uid(request, given["uid"])
+    if await request.app[ONE_TIME].is_used(request.app[DB], user["id"], given["token"], purpose) is not False:
+        raise invalid_token()
     return user
 
 
