@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import contextlib
 import os
 import signal
 import sys
@@ -36,8 +37,12 @@ def eventually(true: Callable[[], Any]) -> Any:
 def children(service: Started) -> set[int]:
     """The workers of a service."""
     pid = service.process.pid
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return {int(child) for child in found if b"--worker" in Path(f"/proc/{child}/cmdline").read_bytes()}
+    workers = set()
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended since
+            if b"--worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+                workers.add(int(child))
+    return workers
 
 
 def who_answers(url: str, headers: dict[str, str] | None = None) -> str:
