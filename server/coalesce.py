@@ -3,8 +3,8 @@
 The rules (docs/decisions/coalescing.md):
 
 - A call never joins a statement already sent, only the one not sent yet: every answer is as fresh as if asked alone.
-- At rest a set leaves with the next turn of the event loop; while sets are under way the next one fills up. A set that
-  is late does not count any more: the next one passes it.
+- At rest a set leaves with the next turn of the event loop; while sets are under way the next one fills up, and leaves
+  with the answer to the one before. A set that is late does not count any more: the next one passes it.
 - A changed key stands in at most one set at a time, waiting or under way, so that changes to one row keep their order.
 - When the server refuses a set, each row is tried alone and the failure goes to its owner only.
 - When the connection is lost the outcome is unknown: nothing is tried again, every caller is told.
@@ -85,8 +85,9 @@ class Coalesced(ABC):
         self._waiting: dict[Hashable, _Asked] = {}
         self._under_way = 0
         self._late = 0  # of those under way
-        self._about_to_send = False
+        self._about_to_carry = False
         self._tasks: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
+        self._loop = asyncio.get_running_loop()  # asking for it at each call would cost as much as making a future
 
     def ask(self, *arguments: Any) -> Future:
         """The row whose key is `arguments[0]`, or None when there is none; not a coroutine, to spare a frame.
@@ -98,7 +99,7 @@ class Coalesced(ABC):
             raise Busy
         self._callers += 1
         # Each caller has a future of its own: one that is cancelled takes nothing from the others.
-        waiter: Future = asyncio.get_running_loop().create_future()
+        waiter: Future = self._loop.create_future()
         self._place(arguments, waiter)
         return waiter
 
@@ -120,12 +121,17 @@ class Coalesced(ABC):
         self._callers -= len(asked.waiters)
 
     def _plan(self) -> None:
-        lanes = self._lanes + min(self._late, LATE)
-        if self._waiting and not self._about_to_send and self._under_way < lanes:
-            self._about_to_send = True
-            asyncio.get_running_loop().call_soon(self._send)
+        """Have somebody carry what waits, from the next turn of the loop on, unless enough are at it."""
+        if self._waiting and not self._about_to_carry and self._under_way < self._may_be_under_way():
+            self._about_to_carry = True
+            self._under_way += 1
+            self._start(self._carry())
 
-    def _send(self) -> None:
+    def _may_be_under_way(self) -> int:
+        return self._lanes + min(self._late, LATE)
+
+    def _take(self) -> list[_Asked]:
+        """The next set; what nobody waits for any more is dropped."""
         taken: list[_Asked] = []
         while self._waiting and len(taken) < self._max_set:
             asked = self._waiting.pop(next(iter(self._waiting)))
@@ -133,19 +139,28 @@ class Coalesced(ABC):
                 self._leave(asked)
             else:
                 taken.append(asked)
-        if taken:
-            self._under_way += 1
-            self._start(self._carry(taken))
-        # Not before: dropping a row can bring up the one behind it, and that must not send a set beyond the lanes.
-        self._about_to_send = False
-        self._plan()
+        return taken
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _carry(self, taken: list[_Asked]) -> None:
+    async def _carry(self) -> None:
+        """Carry set after set for as long as somebody waits.
+
+        The next one leaves before those that the last one answered go on: PostgreSQL works while they do.
+        """
+        self._about_to_carry = False
+        try:
+            while self._under_way <= self._may_be_under_way() and (taken := self._take()):
+                self._plan()  # a set may be full
+                await self._carry_one(taken)
+        finally:
+            self._under_way -= 1
+        self._plan()
+
+    async def _carry_one(self, taken: list[_Asked]) -> None:
         late = 0
 
         def let_pass() -> None:
@@ -154,7 +169,7 @@ class Coalesced(ABC):
             self._late += 1
             self._plan()
 
-        patience = asyncio.get_running_loop().call_later(PATIENCE, let_pass)
+        patience = self._loop.call_later(PATIENCE, let_pass)
         try:
             await self._try_together(taken)
         except Exception as failure:
@@ -164,9 +179,7 @@ class Coalesced(ABC):
             raise
         finally:
             patience.cancel()
-            self._under_way -= 1
             self._late -= late
-            self._plan()
 
     async def _try_together(self, taken: list[_Asked]) -> None:
         try:
