@@ -18,7 +18,7 @@ from server.auth.api_tokens import ApiTokens
 from server.auth.one_time import OneTime
 from server.auth.passwords import Passwords
 from server.auth.tokens import Tokens
-from server.db import POOL, Database
+from server.db import LANES, POOL, Database
 from server.errors import Problem
 from server.mail.letters import Letters
 from server.mail.worker import Worker
@@ -152,7 +152,7 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
     workers = app[SETTINGS].workers
     # One of several that comes while the database is away answers 503 for its share of the callers, until it is back.
     app[DB] = await Database.connect(
-        app[SETTINGS].database_url, connections=min(POOL, CONNECTIONS // workers), patient=workers > 1
+        app[SETTINGS].database_url, connections=min(POOL + LANES, CONNECTIONS // workers), patient=workers > 1
     )
     yield
     await app[DB].close()

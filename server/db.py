@@ -5,6 +5,7 @@ A statement is asked in one of three ways: `find` and `change` share it with eve
 """
 
 import asyncio
+import functools
 import logging
 import math
 import re
@@ -19,6 +20,7 @@ import orjson
 
 from server.coalesce import Changes, Coalesced, Reads
 from server.errors import StartError, TooOld, Unavailable
+from server.lanes import SETTINGS, Lanes
 from server.resources import statements
 from server.values import MIN_POSTGRES, for_asyncpg
 
@@ -33,7 +35,8 @@ log = logging.getLogger(__name__)
 
 MAX_ID = 2**63 - 1
 
-POOL = 10  # connections a process; sets make few enough
+POOL = 10  # connections a process for statements that run alone, and for transactions
+LANES = 4  # and for sets: one for each statement that is asked with every request
 ACQUIRE_SECONDS = 5.0  # longest wait for a free connection
 COMMAND_SECONDS = 15.0  # longest wait for an answer
 CONNECT_SECONDS = 5.0
@@ -113,8 +116,9 @@ async def _keep(connection: "Connection") -> None:
 class Database:
     """The pool, and the statements that callers share."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", lanes: Lanes) -> None:
         self._pool = pool
+        self._lanes = lanes
         self._sql = statements()
         self._told = -math.inf
         self.lost = asyncio.Event()  # set whenever the database could not be asked
@@ -122,36 +126,38 @@ class Database:
         self._changes: dict[str, Changes] = {}
 
     @classmethod
-    async def connect(cls, url: str, *, connections: int = POOL, patient: bool = False) -> Self:
+    async def connect(cls, url: str, *, connections: int = POOL + LANES, patient: bool = False) -> Self:
         """A database behind `url`. Raises Unavailable when it cannot be reached, StartError when it is no use.
 
         `patient`: one that cannot be reached now is one that is asked for in vain until it can be.
         """
+        lanes = max(1, connections * LANES // (POOL + LANES))
+        says: dict[str, Any] = {"timeout": CONNECT_SECONDS, "command_timeout": COMMAND_SECONDS}
         pool = asyncpg.create_pool(
             for_asyncpg(url),
             min_size=0 if patient else 1,
-            max_size=connections,
-            timeout=CONNECT_SECONDS,
-            command_timeout=COMMAND_SECONDS,
+            max_size=max(1, connections - lanes),
             server_settings=SESSION,
             reset=_keep,
+            **says,
         )
         try:
             await pool
             async with pool.acquire() as connection:
                 version = connection.get_server_version().major
         except Exception as failure:
-            if is_away(failure):
-                if patient:
-                    return cls(pool)
+            if not is_away(failure):
+                if isinstance(failure, asyncpg.PostgresError):  # no such database, a wrong password
+                    raise StartError(f"The database cannot be used: {failure}.") from failure
+                raise
+            if not patient:
                 raise Unavailable from failure
-            if isinstance(failure, asyncpg.PostgresError):  # no such database, a wrong password
-                raise StartError(f"The database cannot be used: {failure}.") from failure
-            raise
-        if version < MIN_POSTGRES:
-            await pool.close()
-            raise TooOld(version)
-        return cls(pool)
+        else:
+            if version < MIN_POSTGRES:
+                await pool.close()
+                raise TooOld(version)
+        connect = functools.partial(asyncpg.connect, for_asyncpg(url), server_settings=SESSION | SETTINGS, **says)
+        return cls(pool, Lanes(connect, lanes))
 
     async def close(self) -> None:
         """Let the sets under way come home, then close every connection; within CLOSE_SECONDS."""
@@ -159,8 +165,9 @@ class Database:
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await asyncio.gather(*(statement.close() for statement in shared))
-                await self._pool.close()
+                await asyncio.gather(self._lanes.close(), self._pool.close())
         except TimeoutError:
+            self._lanes.terminate()
             self._pool.terminate()
 
     @asynccontextmanager
@@ -191,11 +198,24 @@ class Database:
 
     async def rows(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
         """Every row of the statement `name`, asked alone. Raises Unavailable."""
+        return await self._patiently(self._alone, name, arguments)
+
+    async def _alone(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+            rows: list[asyncpg.Record] = await connection.fetch(sql, *arguments)
+            return rows
+
+    async def _set(self, name: str, columns: Sequence[Sequence[Any]]) -> list[asyncpg.Record]:
+        """The rows of a set. Raises Unavailable."""
+        return await self._patiently(self._lanes.rows, name, columns)
+
+    async def _patiently(
+        self, run: Callable[[str, Sequence[Any]], Awaitable[list[asyncpg.Record]]], name: str, arguments: Sequence[Any]
+    ) -> list[asyncpg.Record]:
+        """Run the statement `name`; again, if it was the one that a deadlock was broken with. Raises Unavailable."""
         for attempt in range(DEADLOCK_TRIES):
             try:
-                async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-                    rows: list[asyncpg.Record] = await connection.fetch(self._sql[name], *arguments)
-                    return rows
+                return await run(self._sql[name], arguments)
             except asyncpg.DeadlockDetectedError:
                 if attempt == DEADLOCK_TRIES - 1:
                     raise
@@ -214,7 +234,7 @@ class Database:
         """The row of `key`, asked together with everybody who asks statement `name` now. Raises Unavailable, Busy."""
         reads = self._reads.get(name)
         if reads is None:
-            reads = self._reads[name] = Reads(lambda columns: self.rows(name, *columns))
+            reads = self._reads[name] = Reads(functools.partial(self._set, name))
         return reads.ask(key, *more)
 
     async def share(self, name: str, make: Callable[..., Made], *arguments: Any) -> Made:
@@ -243,7 +263,7 @@ class Database:
         changes = self._changes.get(name)
         if changes is None:
             changes = self._changes[name] = Changes(
-                lambda columns: self.rows(name, *columns), lambda arguments: self._change_alone(name, arguments)
+                functools.partial(self._set, name), functools.partial(self._change_alone, name)
             )
         return changes.ask(key, orjson.dumps(given).decode())
 

@@ -31,13 +31,13 @@ def ids(database: Any) -> list[int]:
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the statements that are sent."""
     names: list[str] = []
-    rows = Database.rows
+    run = Database._patiently
 
-    async def noted(self: Database, name: str, *arguments: Any) -> Any:
+    async def noted(self: Database, how: Any, name: str, arguments: Any) -> Any:
         names.append(name)
-        return await rows(self, name, *arguments)
+        return await run(self, how, name, arguments)
 
-    monkeypatch.setattr(Database, "rows", noted)
+    monkeypatch.setattr(Database, "_patiently", noted)
     return names
 
 
@@ -196,12 +196,21 @@ async def test_a_connection_that_was_closed_is_unavailable(db: Database) -> None
     await db.close()
     with pytest.raises(Unavailable):
         await db.row("users/find", 1)
+    with pytest.raises(Unavailable):
+        await db.find("profiles/find", 1)
 
 
 async def test_parameters_that_only_libpq_knows_do_not_reach_the_server(database_url: str) -> None:
     more = "connect_timeout=5&channel_binding=prefer&keepalives=1&application_name=ours"
     connected = await Database.connect(f"{database_url}&{more}")
     assert await connected.rows("users/list", 0, 10, True) == []
+    await connected.close()
+
+
+async def test_few_connections_serve_sets_and_lone_statements(database_url: str, ids: list[int]) -> None:
+    connected = await Database.connect(database_url, connections=1)
+    assert await connected.find("profiles/find", ids[0])
+    assert await connected.rows("users/list", 0, 10, True)
     await connected.close()
 
 

@@ -1,0 +1,120 @@
+"""A lane is kept while it is sound, and never used again once it may not be."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import psycopg
+import pytest
+
+from server import lanes as module
+from server.lanes import SETTINGS, Lanes
+from server.values import for_asyncpg
+
+WHO = "select pg_backend_pid() as pid"
+
+
+@pytest.fixture
+async def lanes(database_url: str, database: Any) -> AsyncIterator[Lanes]:
+    made = Lanes(lambda: asyncpg.connect(for_asyncpg(database_url), server_settings=SETTINGS, command_timeout=10), 2)
+    yield made
+    await made.close()
+
+
+async def who(lanes: Lanes) -> int:
+    """The server process at the other end of the lane that is next."""
+    return int((await lanes.rows(WHO, []))[0]["pid"])
+
+
+async def test_one_set_after_another_travels_on_the_same_lane(lanes: Lanes) -> None:
+    assert len({await who(lanes) for _ in range(5)}) == 1
+
+
+async def test_a_statement_has_one_plan_whatever_its_keys(lanes: Lanes) -> None:
+    for keys in ([1], [1, 2], list(range(100))):
+        await lanes.rows("select id from users where id = any($1::bigint[])", [keys])
+    (plans,) = await lanes.rows(
+        "select generic_plans, custom_plans from pg_prepared_statements where statement like 'select id from users%'",
+        [],
+    )
+    assert (plans["generic_plans"], plans["custom_plans"]) == (3, 0)
+
+
+async def test_a_row_that_is_refused_costs_no_lane(lanes: Lanes) -> None:
+    before = await who(lanes)
+    with pytest.raises(asyncpg.NotNullViolationError):
+        await lanes.rows("insert into users (username) values ($1)", [None])
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await lanes.rows("select 1 / $1::int", [0])
+    assert await who(lanes) == before
+
+
+@pytest.mark.parametrize("statement", ["select nothing", "select pg_terminate_backend(pg_backend_pid())"])
+async def test_whatever_else_goes_wrong_the_lane_is_not_used_again(lanes: Lanes, statement: str) -> None:
+    before = await who(lanes)
+    with pytest.raises((asyncpg.PostgresError, asyncpg.ConnectionDoesNotExistError)):
+        await lanes.rows(statement, [])
+    assert await who(lanes) != before
+
+
+async def test_a_set_that_is_given_up_takes_its_lane_along(lanes: Lanes) -> None:
+    before = await who(lanes)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await lanes.rows("select pg_sleep(10)", [])
+    assert await who(lanes) != before
+
+
+async def test_a_lane_that_the_server_closed_at_rest_is_replaced(lanes: Lanes, database: Any) -> None:
+    before = await who(lanes)
+    database.execute("select pg_terminate_backend(%s, 5000)", [before])
+    (lane,) = lanes._all
+    async with asyncio.timeout(5):
+        while not lane.is_closed():
+            await asyncio.sleep(0)
+    assert await who(lanes) != before
+
+
+async def test_lanes_are_bounded_and_nobody_waits_for_one_for_ever(
+    lanes: Lanes, database_url: str, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with psycopg.connect(database_url) as holder:
+        holder.execute("lock table users")
+        asked = [asyncio.ensure_future(lanes.rows("select count(*) from users", [])) for _ in range(3)]
+        blocked = "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        while len(database.execute(blocked).fetchall()) < 2:
+            await asyncio.sleep(0)
+        monkeypatch.setattr(module, "PLACE_SECONDS", 0.01)
+        with pytest.raises(TimeoutError):
+            await who(lanes)
+        assert len(lanes._all) == 2
+        assert not any(each.done() for each in asked)
+        holder.rollback()
+        assert [rows[0]["count"] for rows in await asyncio.gather(*asked)] == [0] * 3
+    assert len(lanes._all) == 2
+
+
+async def test_a_server_that_cannot_be_reached_gives_its_place_back(lanes: Lanes, monkeypatch: Any) -> None:
+    async def refuse() -> Any:
+        raise ConnectionRefusedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lanes, "_connect", refuse)
+        for _ in range(3):
+            with pytest.raises(ConnectionRefusedError):
+                await who(lanes)
+    assert await who(lanes)
+
+
+@pytest.mark.parametrize("end", ["close", "terminate"])
+async def test_lanes_that_are_closed_stay_closed(lanes: Lanes, end: str) -> None:
+    await who(lanes)
+    (lane,) = lanes._all
+    if end == "close":
+        await lanes.close()
+    else:
+        lanes.terminate()
+    assert lane.is_closed()
+    with pytest.raises(asyncpg.InterfaceError, match="closed"):
+        await who(lanes)
