@@ -54,9 +54,10 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         if allow:
             response.headers[hdrs.ALLOW] = allow
     response.headers["X-Request-ID"] = number
-    if request.app[STOPPING].is_set():
+    app = request.app
+    if app[STOPPING].is_set():
         response.force_close()
-    if request.app[SETTINGS].access_log:
+    if app[SETTINGS].access_log:
         spent = (time.perf_counter() - began) * 1000
         log.info("%s %s %s %.1f ms", request.method, _path(request), response.status, spent)
     return response
@@ -141,8 +142,9 @@ async def _identity(request: web.Request) -> Identity | None:
 
 
 async def _bearer(request: web.Request, token: str) -> Identity:
+    app = request.app
     try:
-        return await identify(request.app[DB], request.app[TOKENS].read(token, ACCESS))
+        return await identify(app[DB], app[TOKENS].read(token, ACCESS))
     except TokenNotValid as failure:
         raise AccessTokenNotValid(failure.detail) from None
 

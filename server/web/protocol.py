@@ -54,7 +54,7 @@ class Protocol(RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """What aiohttp itself refuses before any middleware (an Expect header it cannot meet) is JSON, too."""
-        if isinstance(resp, web.HTTPExpectationFailed):
+        if resp.status == ExpectationFailed.status and isinstance(resp, web.HTTPExpectationFailed):
             _give_id()
             log.info("refused before any handler from %s: %s", request.remote, resp.reason)
             resp = _refuse(ExpectationFailed())
