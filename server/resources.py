@@ -1,5 +1,6 @@
 """Files that travel with the package: found installed, editable, from a wheel, and in a bare checkout."""
 
+import functools
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -16,6 +17,7 @@ def package(name: str) -> Traversable:
     return files(name)
 
 
+@functools.cache
 def statements() -> dict[str, str]:
     """The text of every file of `sql/`, by its path without the ending: `profiles/find`."""
     return {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server.coalesce import ALONE, LATE, UNDER_WAY, Changes, Reads
+from server.coalesce import ALONE, LATE, PATIENCE, UNDER_WAY, Changes, Reads
 from server.errors import Busy, Unavailable
 
 
@@ -64,11 +64,16 @@ async def patience(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The patience with each set that was sent: called, it is over; by itself it lasts for ever."""
     ends: list[Any] = []
 
-    def call_later(delay: float, callback: Any, *arguments: Any) -> asyncio.Handle:
-        ends.append(lambda: callback(*arguments))
-        return asyncio.Handle(callback, arguments, asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", call_later)
+    def call_later(delay: float, callback: Any, *arguments: Any, context: Any = None) -> asyncio.Handle:
+        if delay != PATIENCE:
+            return call(delay, callback, *arguments, context=context)
+        ends.append(lambda: callback(*arguments))
+        return asyncio.Handle(callback, arguments, loop)
+
+    call = loop.call_later
+    monkeypatch.setattr(loop, "call_later", call_later)
     return ends
 
 
