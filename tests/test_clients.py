@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from tests.conftest import PASSWORD
-from tests.processes import START_SECONDS, Started, header, register, surroundings
+from tests.processes import COUNTED, START_SECONDS, Started, header, register, surroundings
 
 pytestmark = pytest.mark.slow
 
@@ -105,7 +105,7 @@ def test_what_was_answered_before_a_kill_is_there_after_it(start: Callable[..., 
 
 
 def test_the_bundled_database_starts_and_keeps_its_key(start: Callable[..., Started], tmp_path: Path) -> None:
-    bundled = {"DATABASE_URL": "", "SIGNING_KEY": "", "DATA_DIR": str(tmp_path / "data")}
+    bundled = {"DATABASE_URL": "", "SIGNING_KEY": "", "DATA_DIR": str(tmp_path / "data")} | COUNTED
     service = start(**bundled)
     tokens = register(service.url, "anna")
     assert service.stop() == 0

@@ -1,16 +1,19 @@
 """The commands: each does one thing, says so, and ends with 0, 1 or 2."""
 
+import io
 import json
+import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
+from server import __main__ as commands
 from server import __version__
-from server.__main__ import COMMANDS
 from tests.conftest import KEY, PASSWORD, Person, post
 from tests.processes import surroundings
 
@@ -19,12 +22,35 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture
-def run(database_url: str, database: Any) -> Any:
-    """Runs a command on this worker's database: (status, standard output, standard error)."""
+Ran: TypeAlias = tuple[int, str, str]
+"""Exit status, standard output, standard error."""
 
-    def command(*arguments: str, typed: str = "", **environment: str) -> tuple[int, str, str]:
-        given = {"DATABASE_URL": database_url, "SIGNING_KEY": KEY, "BCRYPT_ROUNDS": "4"} | environment
+
+@pytest.fixture
+def given(database_url: str, database: Any) -> dict[str, str]:
+    """The settings of a command on this worker's database."""
+    return {"DATABASE_URL": database_url, "SIGNING_KEY": KEY, "BCRYPT_ROUNDS": "4"}
+
+
+@pytest.fixture
+def run(given: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Callable[..., Ran]:
+    """Runs a command here."""
+    monkeypatch.setattr(commands, "start_logging", lambda kind: None)  # this process logs for the tests
+
+    def command(*arguments: str, typed: str = "", **environment: str) -> Ran:
+        monkeypatch.setattr(os, "environ", surroundings(**given | environment))
+        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        status = commands.main(arguments)
+        return status, *capsys.readouterr()
+
+    return command
+
+
+@pytest.fixture
+def outside(given: dict[str, str]) -> Callable[..., Ran]:
+    """Runs a command as people do, in a process of its own."""
+
+    def command(*arguments: str, typed: str = "") -> Ran:
         ran = subprocess.run(
             [sys.executable, "-m", "server", *arguments],
             cwd=ROOT,
@@ -39,12 +65,16 @@ def run(database_url: str, database: Any) -> Any:
     return command
 
 
-async def test_an_admin_is_made_with_a_password_from_standard_input(run: Any, client: Any, database: Any) -> None:
-    made = run("create-admin", "Sofia", "--email", "sofia@EXAMPLE.com", typed=PASSWORD + "\n")
+async def test_an_admin_signs_in(outside: Any, client: Any, database: Any) -> None:
+    made = outside("create-admin", "Sofia", "--email", "sofia@EXAMPLE.com", typed=PASSWORD + "\n")
     assert made == (0, "Staff account Sofia made.\n", "")
     assert (await post(client, "/auth/jwt/create/", username="sofia", password=PASSWORD))[0] == 200
     row = database.execute("select is_staff, email from users").fetchone()
     assert row == {"is_staff": True, "email": "sofia@example.com"}
+
+
+def test_an_admin_has_a_name_and_an_address_of_its_own(run: Any) -> None:
+    assert run("create-admin", "Sofia", "--email", "sofia@example.com", typed=PASSWORD + "\n")[0] == 0
     again = run("create-admin", "SOFIA", typed=PASSWORD + "\n")
     assert again == (1, "", "An account with that name exists already.\n")
     other = run("create-admin", "other", "--email", "Sofia@example.com", typed=PASSWORD + "\n")
@@ -82,13 +112,16 @@ def test_templates_that_cannot_be_used_stop_the_start(run: Any, tmp_path: Path, 
     ]
 
 
-async def test_an_account_is_deactivated_and_activated_by_any_spelling(run: Any, anna: Person) -> None:
-    assert run("deactivate", "ANNA") == (0, "Account ANNA is deactivated.\n", "")
+async def test_an_account_is_deactivated_and_activated_by_any_spelling(outside: Any, anna: Person) -> None:
+    assert outside("deactivate", "ANNA") == (0, "Account ANNA is deactivated.\n", "")
     assert (await anna.get("/auth/users/me/"))[1]["code"] == "user_inactive"
-    assert run("activate", "anna") == (0, "Account anna is active.\n", "")
+    assert outside("activate", "anna") == (0, "Account anna is active.\n", "")
     assert (await anna.get("/auth/users/me/"))[1]["code"] == "token_not_valid"
-    assert run("activate", "\udcff") == (1, "", "There is no account named \\udcff.\n")
-    assert run("activate", "nobody") == (1, "", "There is no account named nobody.\n")
+
+
+def test_an_account_that_is_not_there_is_not_activated(outside: Any, run: Any) -> None:
+    assert outside("activate", "\udcff") == (1, "", "There is no account named \\udcff.\n")
+    assert run("deactivate", "nobody") == (1, "", "There is no account named nobody.\n")
 
 
 def test_settings_are_printed_without_secrets(run: Any) -> None:
@@ -132,7 +165,7 @@ def test_a_start_that_cannot_be_says_why_in_one_line(run: Any, database_url: str
 
 def test_readme_names_every_command() -> None:
     readme = (ROOT / "README.md").read_text()
-    assert [name for name in COMMANDS if f"`{name}" not in readme] == []
+    assert [name for name in commands.COMMANDS if f"`{name}" not in readme] == []
 
 
 def test_letters_are_listed_and_queued_anew(run: Any, database: Any) -> None:

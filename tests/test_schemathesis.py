@@ -39,8 +39,7 @@ SWITCHED = dict.fromkeys(
 
 
 def begin(start: Callable[..., Started], **environment: str) -> Started:
-    # Not counted by coverage, which would take longer than all else here.
-    return start(ACCESS_LIFETIME="3600", COVERAGE_PROCESS_CONFIG="", COVERAGE_PROCESS_START="", **environment)
+    return start(ACCESS_LIFETIME="3600", **environment)
 
 
 def explore(service: Started, folder: Path, phases: str, *more: str) -> None:

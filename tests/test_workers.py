@@ -18,7 +18,7 @@ import requests
 from server import workers
 from server.locks import take
 from server.workers import NotReadyError, Worker, Workers
-from tests.processes import Started, header, register
+from tests.processes import COUNTED, Started, header, register
 
 pytestmark = pytest.mark.slow
 
@@ -88,7 +88,7 @@ def test_one_process_is_one_process(start: Callable[..., Started]) -> None:
 
 
 def test_a_killed_worker_is_replaced_and_tokens_stay_good(start: Callable[..., Started]) -> None:
-    service = start(WORKERS="2", METRICS="127.0.0.1:0")
+    service = start(WORKERS="2", METRICS="127.0.0.1:0", **COUNTED)
     headers = header(register(service.url, "anna"))
     before, counted = children(service), numbers(service)
     os.kill(min(before), signal.SIGKILL)
@@ -115,7 +115,7 @@ def test_a_killed_master_takes_its_workers_and_the_database_along(
 def test_a_killed_database_comes_back_by_itself_under_several_workers(
     start: Callable[..., Started], tmp_path: Path
 ) -> None:
-    service = start(WORKERS="2", DATABASE_URL="", SIGNING_KEY="", DATA_DIR=str(tmp_path / "data"))
+    service = start(WORKERS="2", DATABASE_URL="", SIGNING_KEY="", DATA_DIR=str(tmp_path / "data"), **COUNTED)
     headers = header(register(service.url, "anna"))
     os.kill(int((tmp_path / "data" / "postgres" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
 
@@ -175,7 +175,7 @@ class Load:
 
 @pytest.mark.parametrize("fresh", [False, True])
 async def test_no_request_is_cut_when_workers_are_renewed(start: Callable[..., Started], fresh: bool) -> None:
-    service = start(WORKERS="2")
+    service = start(WORKERS="2", **COUNTED)
     before = children(service)
     load = Load(service, fresh=fresh)
 

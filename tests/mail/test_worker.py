@@ -17,7 +17,7 @@ from server.mail.worker import GIVE_UP_SECONDS, KEPT_DAYS, LEASE_SECONDS, TRY_SE
 from tests.conftest import KEY, PASSWORD, in_mode, post
 from tests.mail.conftest import Office
 from tests.mail.reading import collect
-from tests.processes import ROOT, surroundings
+from tests.processes import COUNTED, ROOT, surroundings
 
 MakeOffice = Callable[..., Office]
 NOWHERE = "smtp://127.0.0.1:1"
@@ -213,7 +213,7 @@ def test_the_command_work_sends_and_stops_when_told(office: Office, database_url
     for username in ("anna", "boris"):
         office.account(username)
     office.rows.execute("insert into letters (kind, user_id) select 'confirmation', id from users")
-    given = {"DATABASE_URL": database_url, "SIGNING_KEY": KEY, "MAIL_DIR": str(office.settings.letters_dir)}
+    given = {"DATABASE_URL": database_url, "SIGNING_KEY": KEY, "MAIL_DIR": str(office.settings.letters_dir)} | COUNTED
     command = [sys.executable, "-m", "server", "work"]
     with subprocess.Popen(command, cwd=ROOT, env=surroundings(**given), stdout=subprocess.PIPE, text=True) as process:
         while office.queued():
