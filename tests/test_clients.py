@@ -24,8 +24,18 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
 
 
-def test_requests_takes_the_tour(start: Callable[..., Started]) -> None:
+async def test_requests_and_aiohttp_take_the_tour(start: Callable[..., Started]) -> None:
     url = start().url
+    await asyncio.to_thread(tour_of_requests, url)
+    account = {"username": "boris", "password": PASSWORD}
+    async with aiohttp.ClientSession(url) as session:
+        assert (await session.post("/auth/users/", json=account)).status == 201
+        tokens = await (await session.post("/auth/jwt/create/", data=account)).json()
+        me = await session.get("/auth/users/me/", headers=header(tokens))
+        assert (me.status, (await me.json())["username"]) == (200, "boris")
+
+
+def tour_of_requests(url: str) -> None:
     tokens = register(url, "anna")
     assert requests.get(f"{url}/auth/users/me", headers=header(tokens), timeout=10).json()["username"] == "anna"
     profile = requests.get(f"{url}/api/accounts/all-profiles", headers=header(tokens), timeout=10).json()[0]
@@ -36,16 +46,6 @@ def test_requests_takes_the_tour(start: Callable[..., Started]) -> None:
         timeout=10,
     )
     assert answer.json() | {"updated_on": ""} == profile | {"location": "Lisbon", "is_creator": True, "updated_on": ""}
-
-
-async def test_aiohttp_takes_the_tour(start: Callable[..., Started]) -> None:
-    url = start().url
-    account = {"username": "anna", "password": PASSWORD}
-    async with aiohttp.ClientSession(url) as session:
-        assert (await session.post("/auth/users/", json=account)).status == 201
-        tokens = await (await session.post("/auth/jwt/create/", data=account)).json()
-        me = await session.get("/auth/users/me/", headers=header(tokens))
-        assert (me.status, (await me.json())["username"]) == (200, "anna")
 
 
 def test_curl_takes_the_tour_of_the_readme(start: Callable[..., Started]) -> None:
@@ -74,7 +74,10 @@ def test_four_processes_on_one_database_behave_as_one(start: Callable[..., Start
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_service_cleanly(start: Callable[..., Started], number: int) -> None:
-    assert start().stop(number) == 0
+    service = start()
+    children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children")
+    assert children.read_text() == "", "one process is one process"
+    assert service.stop(number) == 0
 
 
 async def test_no_request_is_cut_when_the_service_is_told_to_stop(start: Callable[..., Started]) -> None:

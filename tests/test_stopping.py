@@ -160,10 +160,18 @@ def forget() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
-@pytest.mark.parametrize("moment", [r"(initdb) makes", r"(PostgreSQL) .* starts on", r"(listens) on"])
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        (r"(initdb) makes", signal.SIGINT),
+        (r"(initdb) makes", signal.SIGHUP),
+        (r"(PostgreSQL) .* starts on", signal.SIGTERM),
+        (r"(PostgreSQL) .* starts on", signal.SIGQUIT),
+        *((r"(listens) on", each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)),
+    ],
+)
 def test_no_signal_leaves_the_bundled_database_behind(
-    start: Callable[..., Started], tmp_path: Path, number: int, moment: str
+    start: Callable[..., Started], tmp_path: Path, moment: str, number: int
 ) -> None:
     service = start(moment, DATABASE_URL="", SIGNING_KEY="", DATA_DIR=str(tmp_path))
     service.stop(number)

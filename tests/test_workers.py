@@ -81,12 +81,6 @@ def test_two_workers_answer_one_port_and_take_each_others_tokens(start: Callable
     assert len(children(service)) == 2
 
 
-def test_one_process_is_one_process(start: Callable[..., Started]) -> None:
-    service = start()
-    assert len(all_who_answer(service.url)) == 1
-    assert children(service) == set()
-
-
 def test_a_killed_worker_is_replaced_and_tokens_stay_good(start: Callable[..., Started]) -> None:
     service = start(WORKERS="2", METRICS="127.0.0.1:0", **COUNTED)
     headers = header(register(service.url, "anna"))
