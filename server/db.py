@@ -131,7 +131,7 @@ class Database:
 
         `patient`: one that cannot be reached now is one that is asked for in vain until it can be.
         """
-        lanes = max(1, connections * LANES // (POOL + LANES))
+        lanes = max(2, connections * LANES // (POOL + LANES))  # one may freeze
         says: dict[str, Any] = {"timeout": CONNECT_SECONDS, "command_timeout": COMMAND_SECONDS}
         pool = asyncpg.create_pool(
             for_asyncpg(url),

@@ -30,6 +30,8 @@ class Lanes:
 
     async def rows(self, sql: str, columns: Sequence[Any]) -> list[asyncpg.Record]:
         """Every row of a statement. Raises what asyncpg raises, and TimeoutError when no lane becomes free."""
+        if self._closed:
+            raise asyncpg.InterfaceError("the lanes are closed")
         if self._places.locked():
             async with asyncio.timeout(PLACE_SECONDS):
                 await self._places.acquire()
@@ -43,13 +45,13 @@ class Lanes:
     async def close(self) -> None:
         """Close every lane; whoever asks after that is told so."""
         self._closed = True
-        for lane in self._all:
+        for lane in [*self._all]:
             await lane.close()
 
     def terminate(self) -> None:
         """Close every lane without a word to the server."""
         self._closed = True
-        for lane in self._all:
+        for lane in [*self._all]:
             lane.terminate()
 
     async def _ask(
@@ -70,11 +72,11 @@ class Lanes:
     async def _lane(self) -> "asyncpg.Connection[asyncpg.Record]":
         while self._free:
             lane = self._free.pop()
-            if not (self._closed or lane.is_closed()):
+            if not lane.is_closed():
                 return lane
             self._all.discard(lane)
-        if self._closed:
-            raise asyncpg.InterfaceError("the lanes are closed")
         lane = await self._connect()
         self._all.add(lane)
+        if self._closed:  # meanwhile
+            lane.terminate()
         return lane

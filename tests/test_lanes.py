@@ -118,3 +118,20 @@ async def test_lanes_that_are_closed_stay_closed(lanes: Lanes, end: str) -> None
     assert lane.is_closed()
     with pytest.raises(asyncpg.InterfaceError, match="closed"):
         await who(lanes)
+
+
+async def test_a_lane_that_comes_up_while_the_lanes_close_is_closed_too(
+    lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    connect = lanes._connect
+
+    async def late() -> Any:
+        made.append(await connect())
+        lanes.terminate()
+        return made[0]
+
+    monkeypatch.setattr(lanes, "_connect", late)
+    with pytest.raises(asyncpg.InterfaceError, match="closed"):
+        await who(lanes)
+    assert made[0].is_closed()
