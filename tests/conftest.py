@@ -1,6 +1,7 @@
 """One cluster for a run, one database for each worker, one application for each test; people who speak in verbs."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,10 +95,14 @@ def database(database_url: str, _connections: list["psycopg.Connection[Any]"]) -
 
 
 @pytest.fixture
-def settings(database_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
+def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Settings:
     """The settings of the application under test; `in_mode` below, or a module's own fixture, changes them."""
     changed = getattr(request, "param", {})
-    return Settings(database_url=database_url, signing_key=KEY, bcrypt_rounds=4, data_dir=tmp_path, **changed)
+    data_dir = tmp_path_factory.getbasetemp() / f"data-{next(_folders)}"  # few tests write there, and that makes it
+    return Settings(database_url=database_url, signing_key=KEY, bcrypt_rounds=4, data_dir=data_dir, **changed)
+
+
+_folders = itertools.count(1)
 
 
 # The three modes in which the contract was measured: what a site switches on.
