@@ -15,6 +15,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from itertools import islice
 from typing import Any, TypeAlias
 
 from server.errors import Busy, Unavailable
@@ -134,11 +135,13 @@ class Coalesced(ABC):
         """The next set; what nobody waits for any more is dropped."""
         taken: list[_Asked] = []
         while self._waiting and len(taken) < self._max_set:
-            asked = self._waiting.pop(next(iter(self._waiting)))
-            if asked.abandoned:
-                self._leave(asked)
-            else:
-                taken.append(asked)
+            # Many at once: a dict that loses its first again and again is searched for the next ever longer.
+            for asked in [*islice(self._waiting.values(), self._max_set - len(taken))]:
+                del self._waiting[asked.key]
+                if asked.abandoned:
+                    self._leave(asked)
+                else:
+                    taken.append(asked)
         return taken
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -158,7 +161,7 @@ class Coalesced(ABC):
                 await self._carry_one(taken)
         finally:
             self._under_way -= 1
-        self._plan()
+            self._plan()  # something waits still only if this task was cancelled
 
     async def _carry_one(self, taken: list[_Asked]) -> None:
         late = 0

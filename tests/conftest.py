@@ -88,6 +88,8 @@ def database(database_url: str, _connections: list["psycopg.Connection[Any]"]) -
     try:
         _connections[-1].execute("delete from users")
     except (IndexError, psycopg.Error):
+        for broken in _connections:
+            broken.close()
         _connections.append(psycopg.connect(database_url, autocommit=True, row_factory=psycopg.rows.dict_row))
         _connections[-1].execute("delete from users")
     _connections[-1].execute("delete from letters")  # requests are nobody's

@@ -59,7 +59,7 @@ def sent() -> Statement:
     return Statement()
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 async def patience(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The patience with each set that was sent: called, it is over; by itself it lasts for ever."""
     ends: list[Any] = []
@@ -166,6 +166,81 @@ async def test_a_set_that_does_not_come_back_holds_up_nobody(sent: Statement, pa
     await sent.arrived(6)
     sent.answer(6)
     await reads.close()
+
+
+async def test_the_next_set_leaves_before_those_go_on_whom_the_last_one_answered(sent: Statement) -> None:
+    reads = Reads(sent.run)
+    seen = []
+
+    async def caller() -> None:
+        await reads.ask(1)
+        seen.append(len(sent.sent))
+
+    first = asyncio.create_task(caller())
+    await sent.arrived(1)
+    asking(reads, 2)
+    await turns()
+    sent.answer(1)
+    await first
+    assert seen == [2]
+    sent.answer(2)
+    await reads.close()
+
+
+async def test_a_set_that_comes_back_late_gives_its_lane_up(sent: Statement, patience: list[Any]) -> None:
+    reads = Reads(sent.run)
+    asking(reads, 1)
+    await sent.arrived(1)
+    patience[0]()
+    asking(reads, 2)
+    await sent.arrived(2)
+    asking(reads, 3)
+    await turns()
+    sent.answer(1)
+    await turns()
+    assert len(sent.sent) == 2, "two carried beside each other, and none of them was late"
+    sent.answer(2)
+    assert await sent.arrived(3) == [3]
+    sent.answer(3)
+    await reads.close()
+
+
+async def test_what_waits_when_its_carrier_is_cancelled_is_carried_by_another(sent: Statement) -> None:
+    reads = Reads(sent.run)
+    (first,) = asking(reads, 1)
+    await sent.arrived(1)
+    (second,) = asking(reads, 2)
+    await turns()
+    (carrier,) = reads._tasks
+    carrier.cancel()
+    with pytest.raises(Unavailable):
+        await first
+    assert await sent.arrived(2) == [2]
+    sent.answer(2)
+    assert await second == (2, "2@2")
+
+
+async def test_dropping_many_that_left_takes_no_longer_for_each_of_them(sent: Statement) -> None:
+    reads = Reads(sent.run, max_waiting=20_001)
+    asking(reads, -1)
+    await sent.arrived(1)
+    left = [reads.ask(number) for number in range(20_000)]
+    for waiter in left:
+        waiter.cancel()
+    # Each look for the first of a dict goes past all that were taken before: counted, not timed.
+    looks = 0
+
+    class Counted(dict[Any, Any]):
+        def values(self) -> Any:
+            nonlocal looks
+            looks += 1
+            return super().values()
+
+    reads._waiting = Counted(reads._waiting)
+    sent.answer(1)
+    await reads.close()
+    assert looks <= 20_000 / 200
+    assert reads._callers == 0
 
 
 async def test_sets_that_do_not_come_back_are_bounded(sent: Statement, patience: list[Any]) -> None:

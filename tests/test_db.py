@@ -187,6 +187,17 @@ async def test_a_database_that_does_not_exist_stops_the_start(database_url: str)
         await Database.connect(database_url.replace("/test_", "/nothing_"))
 
 
+async def test_a_deadlock_that_comes_again_and_again_is_unavailable(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unlucky(*arguments: Any) -> Any:
+        raise asyncpg.DeadlockDetectedError("once more")
+
+    monkeypatch.setattr(asyncpg.Connection, "fetch", unlucky)
+    with pytest.raises(Unavailable):
+        await db.rows("users/list", 0, 10, True)
+
+
 async def test_a_call_with_too_many_arguments_is_a_fault_of_ours(db: Database) -> None:
     with pytest.raises(asyncpg.InterfaceError, match="expects 1 argument"):
         await db.row("users/find", 1, 2)
@@ -205,6 +216,56 @@ async def test_parameters_that_only_libpq_knows_do_not_reach_the_server(database
     connected = await Database.connect(f"{database_url}&{more}")
     assert await connected.rows("users/list", 0, 10, True) == []
     await connected.close()
+
+
+@pytest.mark.parametrize("connections", [2, 14])
+async def test_a_locked_table_holds_up_no_other_statement(
+    database_url: str, ids: list[int], database: Any, connections: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LANES", 4)
+    connected = await Database.connect(database_url, connections=connections)
+    most = connected._lanes._most
+    with psycopg.connect(database_url) as holder:
+        holder.execute("lock table profiles")
+        frozen = [asyncio.ensure_future(connected._set("profiles/find", [[each]])) for each in ids[:most]]
+        await asyncio.sleep(0)
+        assert connected._lanes.are_taken
+        async with asyncio.timeout(3):
+            assert await connected.find("sessions/explain", 0) is None
+        assert not any(each.done() for each in frozen)
+        holder.rollback()
+        assert [len(rows) for rows in await asyncio.gather(*frozen)] == [1] * most
+    await connected.close()
+
+
+@pytest.mark.parametrize("connections", [2, 5, 14])
+async def test_connections_are_bounded(database_url: str, connections: int) -> None:
+    connected = await Database.connect(database_url, connections=connections)
+    assert connected._lanes._most + connected._pool.get_max_size() == connections
+    await connected.close()
+
+
+async def test_sets_have_one_plan_whatever_their_keys(db: Database, ids: list[int]) -> None:
+    await db.find("profiles/find", ids[0])
+    (lane,) = db._lanes._made
+    assert await lane.fetchval("show plan_cache_mode") == "force_generic_plan"
+    assert await lane.fetchval("show statement_timeout") == "14s"
+
+
+async def test_lanes_that_do_not_close_in_time_are_cut(
+    db: Database, ids: list[int], database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CLOSE_SECONDS", 0.05)
+    with psycopg.connect(database_url) as holder:
+        holder.execute("lock table profiles")
+        asked = asyncio.ensure_future(db.find("profiles/find", ids[0]))
+        while not db._lanes._made:
+            await asyncio.sleep(0)
+        (lane,) = db._lanes._made
+        await db.close()
+        assert lane.is_closed()
+        with pytest.raises(Unavailable):
+            await asked
 
 
 async def test_few_connections_serve_sets_and_lone_statements(database_url: str, ids: list[int]) -> None:

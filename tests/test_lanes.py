@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
-import psycopg
 import pytest
 
 from server import lanes as module
@@ -51,48 +50,63 @@ async def test_a_row_that_is_refused_costs_no_lane(lanes: Lanes) -> None:
 
 
 @pytest.mark.parametrize("statement", ["select nothing", "select pg_terminate_backend(pg_backend_pid())"])
-async def test_whatever_else_goes_wrong_the_lane_is_not_used_again(lanes: Lanes, statement: str) -> None:
-    before = await who(lanes)
+async def test_whatever_else_goes_wrong_no_lane_is_used_again(lanes: Lanes, statement: str) -> None:
+    await asyncio.gather(who(lanes), who(lanes))
+    before = [*lanes._made]
     with pytest.raises((asyncpg.PostgresError, asyncpg.ConnectionDoesNotExistError)):
         await lanes.rows(statement, [])
+    assert [lane.is_closed() for lane in before] == [True, True]
+    assert await who(lanes)
+    assert len(lanes._made) == 1
+
+
+async def test_after_one_failed_change_none_goes_to_a_server_that_only_reads(lanes: Lanes) -> None:
+    await asyncio.gather(who(lanes), who(lanes))
+    for lane in lanes._made:
+        await lane.execute("set default_transaction_read_only = on")
+    change = "insert into users (username) values ($1) returning id"
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+        await lanes.rows(change, ["anna"])
+    assert await lanes.rows(change, ["anna"])
+
+
+async def test_a_lane_is_renewed_after_a_while(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = await who(lanes)
+    (lane,) = lanes._made
+    monkeypatch.setattr(module, "LIFE_SECONDS", 0.0)
     assert await who(lanes) != before
+    assert lane.is_closed()
+    assert len(lanes._made) == 1
 
 
 async def test_a_set_that_is_given_up_takes_its_lane_along(lanes: Lanes) -> None:
-    before = await who(lanes)
+    await who(lanes)
+    (lane,) = lanes._made
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await lanes.rows("select pg_sleep(10)", [])
-    assert await who(lanes) != before
+    assert lane.is_closed()
+    assert lanes._made == {}
 
 
 async def test_a_lane_that_the_server_closed_at_rest_is_replaced(lanes: Lanes, database: Any) -> None:
     before = await who(lanes)
     database.execute("select pg_terminate_backend(%s, 5000)", [before])
-    (lane,) = lanes._all
+    (lane,) = lanes._made
     async with asyncio.timeout(5):
         while not lane.is_closed():
             await asyncio.sleep(0)
     assert await who(lanes) != before
+    assert len(lanes._made) == 1
 
 
-async def test_lanes_are_bounded_and_nobody_waits_for_one_for_ever(
-    lanes: Lanes, database_url: str, database: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with psycopg.connect(database_url) as holder:
-        holder.execute("lock table users")
-        asked = [asyncio.ensure_future(lanes.rows("select count(*) from users", [])) for _ in range(3)]
-        blocked = "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-        while len(database.execute(blocked).fetchall()) < 2:
-            await asyncio.sleep(0)
-        monkeypatch.setattr(module, "PLACE_SECONDS", 0.01)
-        with pytest.raises(TimeoutError):
-            await who(lanes)
-        assert len(lanes._all) == 2
-        assert not any(each.done() for each in asked)
-        holder.rollback()
-        assert [rows[0]["count"] for rows in await asyncio.gather(*asked)] == [0] * 3
-    assert len(lanes._all) == 2
+async def test_lanes_are_bounded(lanes: Lanes) -> None:
+    asked = [asyncio.ensure_future(who(lanes)) for _ in range(2)]
+    assert not lanes.are_taken
+    await asyncio.sleep(0)
+    assert lanes.are_taken
+    assert len(set(await asyncio.gather(*asked))) == 2
+    assert not lanes.are_taken
 
 
 async def test_a_server_that_cannot_be_reached_gives_its_place_back(lanes: Lanes, monkeypatch: Any) -> None:
@@ -110,7 +124,7 @@ async def test_a_server_that_cannot_be_reached_gives_its_place_back(lanes: Lanes
 @pytest.mark.parametrize("end", ["close", "terminate"])
 async def test_lanes_that_are_closed_stay_closed(lanes: Lanes, end: str) -> None:
     await who(lanes)
-    (lane,) = lanes._all
+    (lane,) = lanes._made
     if end == "close":
         await lanes.close()
     else:
