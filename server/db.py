@@ -58,6 +58,7 @@ _ASTRAY = (
     asyncpg.UndefinedTableError,
     asyncpg.UndefinedColumnError,
     asyncpg.UndefinedFunctionError,
+    asyncpg.InvalidCachedStatementError,  # asyncpg asks again by itself, but not inside a transaction
 )
 
 # SQLSTATEs that say "not now" instead of "not so": connection and resource classes, shutdown, a transaction left open
@@ -90,6 +91,12 @@ def is_away(failure: BaseException) -> bool:
 def _is_held_up(failure: BaseException) -> bool:
     """Whether it is somebody's lock or a long statement that is in the way, and not the database that is lost."""
     return isinstance(failure, asyncpg.PostgresError) and failure.sqlstate in _HELD_UP
+
+
+def _reason(failure: Exception) -> str:
+    if isinstance(failure, asyncpg.InternalClientError):
+        return "the connection was lost in the middle of a statement"
+    return str(failure) or "no connection, or no answer, within the time limit"
 
 
 class Asker:
@@ -176,19 +183,25 @@ class Database:
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
                 yield connection
         except Exception as failure:
-            self._tell(failure)
+            await self._tell(failure)
             raise
 
-    def _tell(self, failure: Exception) -> None:
+    async def _tell(self, failure: Exception) -> None:
         """Raises Unavailable if that is what `failure` means."""
         if _is_held_up(failure):
+            self._log("held up", failure)
             raise Unavailable from failure
         if is_away(failure):
             self.lost.set()
-            if time.monotonic() - self._told >= 1.0:  # not a line for each of thousands of requests
-                self._told = time.monotonic()
-                log.warning("database unavailable: %s: %s", type(failure).__name__, failure)
+            self._log("unavailable", failure)
+            # What one connection met the others may meet next: none of them goes on to a server that only reads.
+            await self._pool.expire_connections()
             raise Unavailable from failure
+
+    def _log(self, what: str, failure: Exception) -> None:
+        if time.monotonic() - self._told >= 1.0:  # not a line for each of thousands of requests
+            self._told = time.monotonic()
+            log.warning("database %s: %s: %s", what, type(failure).__name__, _reason(failure))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Asker]:
@@ -222,11 +235,11 @@ class Database:
                 return await run(self._sql[name], arguments)
             except asyncpg.DeadlockDetectedError as failure:
                 if attempt == DEADLOCK_TRIES - 1:
-                    self._tell(failure)
+                    await self._tell(failure)
                     raise
                 log.info("deadlock in %s, tried again", name)
             except Exception as failure:
-                self._tell(failure)
+                await self._tell(failure)
                 raise
         raise AssertionError("unreachable")
 

@@ -98,7 +98,9 @@ async def test_a_row_that_stays_locked_is_unavailable(
         with pytest.raises(Unavailable):
             await impatient.change("profiles/edit", ids[0], {"location": "never"})
     assert not impatient.lost.is_set(), "a locked row made the database look dead"
-    assert caplog.records == []
+    assert [record.getMessage() for record in caplog.records] == [
+        "database held up: LockNotAvailableError: canceling statement due to lock timeout"
+    ]
     await impatient.close()
 
 
@@ -196,6 +198,49 @@ async def test_a_deadlock_that_comes_again_and_again_is_unavailable(
     monkeypatch.setattr(asyncpg.Connection, "fetch", unlucky)
     with pytest.raises(Unavailable):
         await db.rows("users/list", 0, 10, True)
+
+
+async def test_after_one_failed_statement_none_goes_to_a_server_that_only_reads(
+    db: Database, database: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with db._pool.acquire() as first, db._pool.acquire() as second:
+        for connection in (first, second):
+            await connection.execute("set default_transaction_read_only = on")
+    with pytest.raises(Unavailable):
+        await db.row("users/register", "anna", "", "!", False, None, False, "en")
+    assert "ReadOnlySQLTransactionError" in caplog.text
+    for name in ("anna", "boris"):
+        async with db.transaction() as asker:
+            assert await asker.row("users/register", name, "", "!", False, None, False, "en")
+
+
+async def test_a_change_of_schema_under_a_transaction_is_unavailable_and_no_fault_of_ours(
+    db: Database, database: Any
+) -> None:
+    async def find() -> None:
+        async with db.transaction() as asker:
+            await asker.row("profiles/find", [0])
+
+    await find()
+    database.execute("alter table profiles alter column description type varchar(4000)")
+    try:
+        with pytest.raises(Unavailable):
+            await find()
+        await find()
+    finally:
+        database.execute("alter table profiles alter column description type text")
+
+
+async def test_a_time_limit_that_was_passed_says_so(
+    db: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def slow(*arguments: Any) -> Any:
+        raise TimeoutError
+
+    monkeypatch.setattr(asyncpg.Connection, "fetch", slow)
+    with pytest.raises(Unavailable):
+        await db.rows("users/list", 0, 10, True)
+    assert caplog.records[-1].getMessage().endswith("TimeoutError: no connection, or no answer, within the time limit")
 
 
 async def test_a_call_with_too_many_arguments_is_a_fault_of_ours(db: Database) -> None:
@@ -300,6 +345,7 @@ async def test_a_server_that_is_not_there_is_unavailable() -> None:
         (asyncpg.UndefinedTableError(), True),
         (asyncpg.UndefinedColumnError(), True),
         (asyncpg.UndefinedFunctionError(), True),
+        (asyncpg.InvalidCachedStatementError(), True),
         (asyncpg.DeadlockDetectedError(), True),
         (ValueError(), False),
     ],
