@@ -120,8 +120,24 @@ async def _keep(connection: "Connection") -> None:
     """No reset at release: no statement here leaves session state behind, and the reset costs a round trip."""
 
 
+async def _version(pool: "asyncpg.Pool[asyncpg.Record]", patient: bool) -> int | None:
+    """The major version of the server, or None for one that is away and may be. Raises Unavailable, StartError."""
+    try:
+        await pool
+        async with pool.acquire() as connection:
+            return int(connection.get_server_version().major)
+    except Exception as failure:
+        if is_away(failure):
+            if patient:
+                return None
+            raise Unavailable from failure
+        if isinstance(failure, asyncpg.PostgresError):  # no such database, a wrong password
+            raise StartError(f"The database cannot be used: {failure}.") from failure
+        raise
+
+
 class Database:
-    """The pool, and the statements that callers share."""
+    """The pool, the lanes, and the statements that callers share."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", lanes: Lanes) -> None:
         self._pool = pool
@@ -148,21 +164,10 @@ class Database:
             reset=_keep,
             **says,
         )
-        try:
-            await pool
-            async with pool.acquire() as connection:
-                version = connection.get_server_version().major
-        except Exception as failure:
-            if not is_away(failure):
-                if isinstance(failure, asyncpg.PostgresError):  # no such database, a wrong password
-                    raise StartError(f"The database cannot be used: {failure}.") from failure
-                raise
-            if not patient:
-                raise Unavailable from failure
-        else:
-            if version < MIN_POSTGRES:
-                await pool.close()
-                raise TooOld(version)
+        version = await _version(pool, patient)
+        if version is not None and version < MIN_POSTGRES:
+            await pool.close()
+            raise TooOld(version)
         connect = functools.partial(asyncpg.connect, for_asyncpg(url), server_settings=SESSION | SETTINGS, **says)
         return cls(pool, Lanes(connect, lanes))
 
