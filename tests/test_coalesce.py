@@ -37,6 +37,19 @@ class Statement:
         self.sent[number - 1][1].set_exception(failure)
 
 
+class Alone:
+    """Rows that go alone, and come back when the test unlocks them."""
+
+    def __init__(self) -> None:
+        self.sent: list[Sequence[Any]] = []
+        self.unlocked = asyncio.Event()
+
+    async def run(self, arguments: Sequence[Any]) -> Any:
+        self.sent.append(arguments)
+        await self.unlocked.wait()
+        return (arguments[0], "alone")
+
+
 async def nobody(arguments: Sequence[Any]) -> Any:
     return None
 
@@ -57,6 +70,11 @@ def asking(statement: Any, *keys: Any) -> list[asyncio.Task[Any]]:
 @pytest.fixture
 def sent() -> Statement:
     return Statement()
+
+
+@pytest.fixture
+def alone() -> Alone:
+    return Alone()
 
 
 @pytest.fixture(autouse=True)
@@ -389,16 +407,8 @@ async def test_a_change_that_was_left_while_it_waited_behind_another_is_dropped(
     assert len(sent.sent) == 2
 
 
-async def test_a_row_that_is_left_out_goes_alone_and_holds_up_nobody(sent: Statement) -> None:
-    alone: list[Any] = []
-    unlocked = asyncio.Event()
-
-    async def run_alone(arguments: Sequence[Any]) -> Any:
-        alone.append(arguments)
-        await unlocked.wait()
-        return (arguments[0], "alone")
-
-    changes = Changes(sent.run, run_alone)
+async def test_a_row_that_is_left_out_goes_alone_and_holds_up_nobody(sent: Statement, alone: Alone) -> None:
+    changes = Changes(sent.run, alone.run)
     locked, free, behind = asking(changes, 1, 2, 1)
     await sent.arrived(1)
     sent.answer(1, leaving_out=[1])
@@ -407,52 +417,36 @@ async def test_a_row_that_is_left_out_goes_alone_and_holds_up_nobody(sent: State
     assert await sent.arrived(2) == [3]
     sent.answer(2)
     assert await other == (3, "3@2")
-    assert alone == [(1, "given 1")]
-    unlocked.set()
+    assert alone.sent == [(1, "given 1")]
+    alone.unlocked.set()
     assert await locked == (1, "alone")
     assert await sent.arrived(3) == [1]
     sent.answer(3)
     assert await behind == (1, "1@3")
 
 
-async def test_a_change_that_was_left_while_it_waited_to_go_alone_is_not_sent(sent: Statement) -> None:
-    alone: list[Any] = []
-    unlocked = asyncio.Event()
-
-    async def run_alone(arguments: Sequence[Any]) -> Any:
-        alone.append(arguments[0])
-        await unlocked.wait()
-        return (arguments[0], "alone")
-
-    changes = Changes(sent.run, run_alone)
+async def test_a_change_that_was_left_while_it_waited_to_go_alone_is_not_sent(sent: Statement, alone: Alone) -> None:
+    changes = Changes(sent.run, alone.run)
     *first, last = asking(changes, *range(ALONE + 1))
     keys = await sent.arrived(1)
     sent.answer(1, leaving_out=keys)
     await turns()
-    assert alone == keys[:ALONE]
+    assert [key for key, _ in alone.sent] == keys[:ALONE]
     last.cancel()
-    unlocked.set()
+    alone.unlocked.set()
     await asyncio.gather(*first)
     await changes.close()
-    assert alone == keys[:ALONE]
+    assert [key for key, _ in alone.sent] == keys[:ALONE]
 
 
-async def test_no_more_rows_go_alone_at_once_than_agreed(sent: Statement) -> None:
-    alone: list[Any] = []
-    unlocked = asyncio.Event()
-
-    async def run_alone(arguments: Sequence[Any]) -> Any:
-        alone.append(arguments[0])
-        await unlocked.wait()
-        return (arguments[0], "alone")
-
-    changes = Changes(sent.run, run_alone)
+async def test_no_more_rows_go_alone_at_once_than_agreed(sent: Statement, alone: Alone) -> None:
+    changes = Changes(sent.run, alone.run)
     callers = asking(changes, *range(3 * ALONE))
     keys = await sent.arrived(1)
     sent.answer(1, leaving_out=keys)
     await turns()
-    assert alone == keys[:ALONE]
-    unlocked.set()
+    assert [key for key, _ in alone.sent] == keys[:ALONE]
+    alone.unlocked.set()
     assert await asyncio.gather(*callers) == [(key, "alone") for key in keys]
 
 
