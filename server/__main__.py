@@ -22,17 +22,20 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 import asyncpg
 import psycopg
 
-from server import __version__, app, embedded, master, migrate, serving, signals
+from server import __version__, app
 from server.auth.passwords import Passwords
 from server.auth.tokens import kept_key
-from server.db import Database
+from server.database import migrate
+from server.database.database import Database
 from server.errors import FieldErrors, StartError, Unavailable
-from server.logs import start_logging
 from server.mail import listing
-from server.settings import Settings, SettingsError
+from server.postgres import bundled
+from server.process import serving, signals, supervisor
+from server.process.workers import NotReadyError
+from server.settings.settings import Settings, SettingsError
+from server.settings.values import MIN_KEY_BYTES
+from server.telemetry.logs import start_logging
 from server.templates import LANGUAGE, Templates
-from server.values import MIN_KEY_BYTES
-from server.workers import NotReadyError
 
 
 class CommandError(Exception):
@@ -48,7 +51,7 @@ def _database(settings: Settings) -> Iterator[tuple[Settings, serving.Revive | N
     if settings.database_url:
         yield settings, None
         return
-    cluster = embedded.attach(settings.data_dir)
+    cluster = bundled.attach(settings.data_dir)
     try:
         key = settings.signing_key or kept_key(settings.data_dir)
         yield dataclasses.replace(settings, database_url=cluster.url(), signing_key=key), cluster.revive
@@ -78,7 +81,7 @@ def serve(settings: Settings, options: argparse.Namespace) -> None:
         with _database(settings) as (ready, revive):
             serving.serve_as_worker(ready, inherited, channel, revive)
     else:
-        _run(settings, serving.serve_alone if settings.workers == 1 else master.serve)
+        _run(settings, serving.serve_alone if settings.workers == 1 else supervisor.serve)
 
 
 def work(settings: Settings, options: argparse.Namespace) -> None:
@@ -219,7 +222,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(command="serve", worker=None)
     for name, command in COMMANDS.items():
         each = commands.add_parser(name, help=(command.__doc__ or "").partition("\n")[0], description=command.__doc__)
-        if name == "serve":  # said by `master.py` alone
+        if name == "serve":  # said by `supervisor.py` alone
             each.add_argument("--worker", nargs=2, default=None, help=argparse.SUPPRESS)
         if name in ("create-admin", "deactivate", "activate"):
             each.add_argument("name", metavar="NAME", help="username")
@@ -241,7 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as failure:
         print(*failure.faults, sep="\n", file=sys.stderr)
         return 2
-    except (CommandError, StartError, app.CannotListen, embedded.EmbeddedError, NotReadyError) as failure:
+    except (CommandError, StartError, app.CannotListen, bundled.EmbeddedError, NotReadyError) as failure:
         print(failure, file=sys.stderr)
         return 1
     except Unavailable as failure:

@@ -15,24 +15,37 @@ from aiohttp.typedefs import Middleware
 
 from server.api import activation, passwords, profiles, roles, service, signin, tokens, usernames, users
 from server.auth.api_tokens import ApiTokens
-from server.auth.one_time import OneTime
+from server.auth.one_time_tokens import OneTime
 from server.auth.passwords import Passwords
 from server.auth.tokens import Tokens
-from server.db import LANES, POOL, Database
+from server.database.database import LANES, POOL, Database
 from server.errors import Problem
 from server.mail.letters import Letters
-from server.mail.worker import Worker
-from server.metrics import Metrics
-from server.settings import Settings
+from server.mail.sender import Worker
+from server.settings.settings import Settings
+from server.settings.values import cores
+from server.telemetry.metrics import Metrics
 from server.templates import Templates
-from server.values import cores
-from server.web import bodies, docs, html
+from server.web import bodies
+from server.web.app_keys import (
+    API_TOKENS,
+    DB,
+    LETTERS,
+    ONE_TIME,
+    PASSWORDS,
+    SETTINGS,
+    STOPPING,
+    TEMPLATES,
+    TOKENS,
+    WORKER,
+)
 from server.web.cors import cors, preflight
+from server.web.documentation import endpoints
 from server.web.endpoints import install
+from server.web.html_pages import pages
 from server.web.middleware import access, errors
-from server.web.parts import API_TOKENS, DB, LETTERS, ONE_TIME, PASSWORDS, SETTINGS, STOPPING, TEMPLATES, TOKENS, WORKER
 from server.web.protocol import Runner
-from server.web.schemas import Registration
+from server.web.schemas.objects import Registration
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +96,8 @@ def create_app(
     app.cleanup_ctx.extend([_database, _hashing, _beside(_sweep), _letters])
     if revive is not None:
         app.cleanup_ctx.append(_beside(functools.partial(_revive, revive)))
-    install(app, [*TABLES, docs.endpoints, html.endpoints])
-    docs.describe(app)
+    install(app, [*TABLES, endpoints.endpoints, pages.endpoints])
+    endpoints.describe(app)
     return app
 
 
@@ -95,7 +108,7 @@ def read_registration(username: str, password: str, email: str) -> dict[str, Any
 
 def document(app: web.Application) -> dict[str, Any]:
     """The OpenAPI document of `app`."""
-    return docs.document(app)
+    return endpoints.document(app)
 
 
 def runner(app: web.Application) -> Runner:

@@ -6,7 +6,7 @@ Texts and codes are protocol (contract, sections 1.5 and 8): clients parse them.
 from collections.abc import Mapping
 from typing import Any
 
-from server.values import MIN_POSTGRES
+from server.settings.values import MIN_POSTGRES
 
 
 class StartError(Exception):

@@ -13,13 +13,14 @@ import uvloop
 from aiohttp.test_utils import TestClient, TestServer
 from psycopg import sql
 
-from server import migrate, roles
 from server.app import create_app, runner, settle
-from server.embedded import attach
-from server.mail import worker
-from server.roles import Roles
-from server.settings import Settings
-from server.web.parts import DB, WORKER
+from server.database import migrate
+from server.mail import sender
+from server.postgres.bundled import attach
+from server.settings import roles
+from server.settings.roles import Roles
+from server.settings.settings import Settings
+from server.web.app_keys import DB, WORKER
 
 KEY = "a signing key for tests, 32 bytes or more"
 PASSWORD = "correct horse battery"
@@ -145,7 +146,7 @@ class HouseServer(TestServer):
 @pytest.fixture(autouse=True)
 def _still_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """The service's own worker looks once, and leaves the letters to the fixture `letters`."""
-    monkeypatch.setattr(worker, "LOOK_SECONDS", 3600.0)
+    monkeypatch.setattr(sender, "LOOK_SECONDS", 3600.0)
 
 
 @pytest.fixture

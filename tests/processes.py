@@ -10,7 +10,7 @@ from pathlib import Path
 
 import requests
 
-from server.settings import Settings
+from server.settings.settings import Settings
 from tests.conftest import PASSWORD
 
 ROOT = Path(__file__).parent.parent

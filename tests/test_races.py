@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from server.db import Database
+from server.database.database import Database
 from tests.conftest import PASSWORD, Person, post
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from server.mail.letters import KINDS, LINKED
 from server.mail.writer import Writer
-from server.settings import Settings
+from server.settings.settings import Settings
 from server.templates import MAX_HEADER, TEXTS, Templates
 from tests.mail.reading import Read, read
 

@@ -5,17 +5,17 @@ from typing import Any
 import asyncpg
 from aiohttp import web
 
-from server.db import Asker
+from server.accounts import addresses
+from server.database.database import Asker
 from server.errors import FieldErrors, NothingWaits, StaleToken
-from server.mail import addresses
 from server.mail.letters import ACTIVATION, CONFIRMATION, EMAIL_CHANGE
+from server.web.app_keys import DB, LETTERS, ONE_TIME, SETTINGS
 from server.web.bodies import body
 from server.web.endpoints import Access, Endpoints
-from server.web.fields import TAKEN_EMAIL
-from server.web.html import link_page
+from server.web.html_pages.pages import link_page
 from server.web.links import ask_for_link, find_by_uid, invalid_token
-from server.web.parts import DB, LETTERS, ONE_TIME, SETTINGS
-from server.web.schemas import Activation, Address
+from server.web.schemas.fields import TAKEN_EMAIL
+from server.web.schemas.objects import Activation, Address
 
 endpoints = Endpoints("activation")
 

@@ -8,23 +8,23 @@ from uuid import UUID
 
 from aiohttp import web
 
-from server.db import Asker
+from server.database.database import Asker
 from server.errors import FieldErrors
 from server.mail.letters import PASSWORD_CHANGED, PASSWORD_RESET
-from server.web import switches
+from server.web.app_keys import DB, LETTERS, ONE_TIME, PASSWORDS, SETTINGS
 from server.web.bodies import body
 from server.web.endpoints import Access, Endpoints
-from server.web.fields import PASSWORD_MISMATCH
 from server.web.guards import confirm_password, me, only_same_twice, only_strong
-from server.web.html import link_page
+from server.web.html_pages.pages import link_page
 from server.web.links import ask_for_link, follow_link, invalid_token
-from server.web.parts import DB, LETTERS, ONE_TIME, PASSWORDS, SETTINGS
-from server.web.schemas import Address
+from server.web.schemas import by_settings
+from server.web.schemas.fields import PASSWORD_MISMATCH
+from server.web.schemas.objects import Address
 
 endpoints = Endpoints("passwords")
 
 
-@endpoints.post("/auth/users/set_password/", reads=switches.set_password, status=204)
+@endpoints.post("/auth/users/set_password/", reads=by_settings.set_password, status=204)
 async def set_password(request: web.Request) -> None:
     """Set another password. Every other session of yours ends, and your API token."""
     given = await body(request)
@@ -44,7 +44,9 @@ async def ask_for_reset(request: web.Request) -> None:
     await ask_for_link(request, PASSWORD_RESET, given["email"])
 
 
-@endpoints.post("/auth/users/reset_password_confirm/", access=Access.PUBLIC, reads=switches.reset_password, status=204)
+@endpoints.post(
+    "/auth/users/reset_password_confirm/", access=Access.PUBLIC, reads=by_settings.reset_password, status=204
+)
 async def reset_password(request: web.Request) -> None:
     """Choose another password with what the letter's link carries. Every session of the account ends."""
     await _reset(request, await body(request))
@@ -55,7 +57,7 @@ async def reset_password(request: web.Request) -> None:
     "/password/reset/{uid}/{token}",
     "password_reset",
     "password_changed",
-    reads=switches.password_page,
+    reads=by_settings.password_page,
 )
 async def reset_password_on_page(request: web.Request, given: dict[str, Any]) -> None:
     """Choose another password on the page that the letter's link opens."""

@@ -7,15 +7,15 @@ import asyncpg
 import orjson
 from aiohttp import hdrs, web
 
-from server.db import Asker
+from server.database.database import Asker
 from server.errors import Conflict, FieldErrors, Forbidden, NotFound, UserNotFound
-from server.web import role_shapes
+from server.web.app_keys import DB, SETTINGS
 from server.web.bodies import body
 from server.web.endpoints import Endpoints
 from server.web.guards import me, only_owner, path_id
-from server.web.pages import Written, answer_page, read_page, write_page
-from server.web.parts import DB, SETTINGS
-from server.web.role_fields import change
+from server.web.paging import Written, answer_page, read_page, write_page
+from server.web.schemas import by_roles
+from server.web.schemas.role_fields import change
 
 endpoints = Endpoints("profiles")
 
@@ -26,7 +26,7 @@ class NoProfile(NotFound):
     text = "No userProfile matches the given query."
 
 
-@endpoints.get("/api/accounts/all-profiles", answers=role_shapes.profile, many=True)
+@endpoints.get("/api/accounts/all-profiles", answers=by_roles.profile, many=True)
 async def list_profiles(request: web.Request) -> Any:
     """List all profiles, a page at a time; those of deactivated accounts only for staff."""
     page = read_page(request)
@@ -37,8 +37,8 @@ async def list_profiles(request: web.Request) -> Any:
 
 @endpoints.post(
     "/api/accounts/all-profiles",
-    reads=role_shapes.profile_edit,
-    answers=role_shapes.profile,
+    reads=by_roles.profile_edit,
+    answers=by_roles.profile,
     status=201,
     raises=(Conflict,),
 )
@@ -58,7 +58,7 @@ async def create_profile(request: web.Request) -> Any:
     return _shown(request, row)
 
 
-@endpoints.get("/api/accounts/profile/{id}", answers=role_shapes.profile, raises=(NotFound,))
+@endpoints.get("/api/accounts/profile/{id}", answers=by_roles.profile, raises=(NotFound,))
 async def read_profile(request: web.Request) -> Any:
     """Read a profile."""
     return _shown(request, await _find(request))
@@ -66,14 +66,14 @@ async def read_profile(request: web.Request) -> Any:
 
 @endpoints.put(
     "/api/accounts/profile/{id}",
-    reads=role_shapes.profile_edit,
-    answers=role_shapes.profile,
+    reads=by_roles.profile_edit,
+    answers=by_roles.profile,
     raises=(Forbidden, NotFound),
 )
 @endpoints.patch(
     "/api/accounts/profile/{id}",
-    reads=role_shapes.profile_edit_partly,
-    answers=role_shapes.profile,
+    reads=by_roles.profile_edit_partly,
+    answers=by_roles.profile,
     raises=(Forbidden, NotFound),
 )
 async def edit_profile(request: web.Request) -> Any:

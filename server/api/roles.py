@@ -4,9 +4,9 @@ from typing import Any
 
 from aiohttp import web
 
+from server.web.app_keys import SETTINGS
 from server.web.endpoints import Access, Endpoints
-from server.web.parts import SETTINGS
-from server.web.role_shapes import Role
+from server.web.schemas.by_roles import Role
 
 endpoints = Endpoints("roles")
 

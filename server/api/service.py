@@ -6,11 +6,11 @@ from typing import Any
 import asyncpg
 from aiohttp import web
 
-from server import migrate
+from server.database import migrate
 from server.errors import BadRequest, Unavailable
+from server.web.app_keys import DB, SETTINGS
 from server.web.endpoints import Access, Endpoints
-from server.web.parts import DB, SETTINGS
-from server.web.schemas import Health, Root
+from server.web.schemas.objects import Health, Root
 
 endpoints = Endpoints("service", otherwise=Access.ANONYMOUS)
 

@@ -7,17 +7,21 @@ from aiohttp import web
 from server.auth import sessions
 from server.auth.tokens import ACCESS, REFRESH
 from server.errors import NoActiveAccount, Problem, TokenNotValid
-from server.web import switches
+from server.web.app_keys import DB, PASSWORDS, SETTINGS, TOKENS
 from server.web.bodies import body
 from server.web.endpoints import Access, Endpoints
-from server.web.parts import DB, PASSWORDS, SETTINGS, TOKENS
-from server.web.schemas import AccessToken, Nothing, Refresh, TokenPair, Verify
+from server.web.schemas import by_settings
+from server.web.schemas.objects import AccessToken, Nothing, Refresh, TokenPair, Verify
 
 endpoints = Endpoints("sign-in", otherwise=Access.ANONYMOUS)
 
 
 @endpoints.post(
-    "/auth/jwt/create/", access=Access.ANONYMOUS, reads=switches.sign_in, answers=TokenPair, raises=(NoActiveAccount,)
+    "/auth/jwt/create/",
+    access=Access.ANONYMOUS,
+    reads=by_settings.sign_in,
+    answers=TokenPair,
+    raises=(NoActiveAccount,),
 )
 async def sign_in(request: web.Request) -> Any:
     """Sign in: exchange a username and password for an access and a refresh token."""

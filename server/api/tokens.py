@@ -6,12 +6,12 @@ from aiohttp import web
 
 from server.auth.sessions import check_credentials
 from server.errors import FieldErrors, NoActiveAccount
-from server.web import switches
+from server.web.app_keys import API_TOKENS, DB, PASSWORDS, SETTINGS
 from server.web.bodies import body
 from server.web.endpoints import Access, Endpoints
 from server.web.guards import me
-from server.web.parts import API_TOKENS, DB, PASSWORDS, SETTINGS
-from server.web.schemas import AuthToken
+from server.web.schemas import by_settings
+from server.web.schemas.objects import AuthToken
 
 endpoints = Endpoints("API token")
 
@@ -27,7 +27,7 @@ class InvalidCredentials(FieldErrors):
     "/auth/token/login/",
     access=Access.PUBLIC,
     otherwise=Access.PUBLIC,
-    reads=switches.token_login,
+    reads=by_settings.token_login,
     answers=AuthToken,
 )
 async def log_in(request: web.Request) -> Any:

@@ -9,19 +9,19 @@ from typing import Any, TypeAlias
 import asyncpg
 from aiohttp import web
 
-from server.db import Asker
+from server.accounts import addresses
+from server.database.database import Asker
 from server.errors import FieldErrors
-from server.mail import addresses
 from server.mail.letters import USERNAME_CHANGED, USERNAME_RESET
-from server.web import switches
+from server.web.app_keys import DB, LETTERS, ONE_TIME, SETTINGS
 from server.web.bodies import body
 from server.web.endpoints import Access, Endpoints
-from server.web.fields import TAKEN_EMAIL, TAKEN_USERNAME, USERNAME_MISMATCH
 from server.web.guards import confirm_password, me, only_same_twice, only_still_fits
-from server.web.html import link_page
+from server.web.html_pages.pages import link_page
 from server.web.links import ask_for_link, follow_link, invalid_token
-from server.web.parts import DB, LETTERS, ONE_TIME, SETTINGS
-from server.web.schemas import Address
+from server.web.schemas import by_settings
+from server.web.schemas.fields import TAKEN_EMAIL, TAKEN_USERNAME, USERNAME_MISMATCH
+from server.web.schemas.objects import Address
 
 endpoints = Endpoints("usernames")
 
@@ -30,7 +30,7 @@ NOBODY = 0  # no account has this id: one's own present address is taken, too, a
 Prove: TypeAlias = Callable[[Asker], Awaitable[None]]
 
 
-@endpoints.post("/auth/users/set_username/", reads=switches.set_username, status=204)
+@endpoints.post("/auth/users/set_username/", reads=by_settings.set_username, status=204)
 async def set_username(request: web.Request) -> None:
     """Set another username."""
     given = await body(request)
@@ -41,7 +41,7 @@ async def set_username(request: web.Request) -> None:
         raise FieldErrors(faults | failure.fields) from None
     if faults:
         raise FieldErrors(faults)
-    only_same_twice(given, switches.new_login(request.app[SETTINGS]), USERNAME_MISMATCH)
+    only_same_twice(given, by_settings.new_login(request.app[SETTINGS]), USERNAME_MISMATCH)
 
     async def hold(asker: Asker) -> None:
         await only_still_fits(request, asker, stored)
@@ -56,7 +56,9 @@ async def ask_for_username_reset(request: web.Request) -> None:
     await ask_for_link(request, USERNAME_RESET, given["email"])
 
 
-@endpoints.post("/auth/users/reset_username_confirm/", access=Access.PUBLIC, reads=switches.reset_username, status=204)
+@endpoints.post(
+    "/auth/users/reset_username_confirm/", access=Access.PUBLIC, reads=by_settings.reset_username, status=204
+)
 async def reset_username(request: web.Request) -> None:
     """Choose another username with what the letter's link carries."""
     await _reset(request, await body(request))
@@ -67,7 +69,7 @@ async def reset_username(request: web.Request) -> None:
     "/username/reset/{uid}/{token}",
     "username_reset",
     "username_changed",
-    reads=switches.username_page,
+    reads=by_settings.username_page,
 )
 async def reset_username_on_page(request: web.Request, given: dict[str, Any]) -> dict[str, Any]:
     """Choose another username on the page that the letter's link opens."""
@@ -82,7 +84,7 @@ async def _reset(request: web.Request, given: dict[str, Any]) -> None:
 
     But whether the name is taken is told only to whom the letter reached (contract 12).
     """
-    one_time, login = request.app[ONE_TIME], switches.new_login(request.app[SETTINGS])
+    one_time, login = request.app[ONE_TIME], by_settings.new_login(request.app[SETTINGS])
     try:
         user = await follow_link(request, given, USERNAME_RESET)
     except FieldErrors:
@@ -102,7 +104,7 @@ async def _reset(request: web.Request, given: dict[str, Any]) -> None:
 
 async def _taken(request: web.Request, user_id: int, given: dict[str, Any]) -> dict[str, Any]:
     """The fault of a name that an account may not have, by its field, or nothing."""
-    field = switches.new_login(request.app[SETTINGS])
+    field = by_settings.new_login(request.app[SETTINGS])
     statement, text = ("addresses/taken", TAKEN_EMAIL) if field == "new_email" else ("usernames/taken", TAKEN_USERNAME)
     row = await request.app[DB].row(statement, NOBODY if field == "new_email" else user_id, given[field])
     return {field: [text]} if row and row["is_taken"] else {}
@@ -111,7 +113,7 @@ async def _taken(request: web.Request, user_id: int, given: dict[str, Any]) -> d
 async def _change(request: web.Request, user_id: int, given: dict[str, Any], prove: Prove) -> None:
     """Put the name in force in the transaction in which `prove` raises when the caller's proof is no good any more."""
     settings, letters = request.app[SETTINGS], request.app[LETTERS]
-    field = switches.new_login(settings)
+    field = by_settings.new_login(settings)
     try:
         async with request.app[DB].transaction() as asker:
             await prove(asker)

@@ -7,19 +7,19 @@ import asyncpg
 import orjson
 from aiohttp import hdrs, web
 
-from server.db import Asker
+from server.accounts import addresses
+from server.database.database import Asker
 from server.errors import FieldErrors, Forbidden, NotFound
-from server.mail import addresses
 from server.mail.letters import ACTIVATION, CONFIRMATION
-from server.web import role_shapes, switches
+from server.web.app_keys import DB, LETTERS, PASSWORDS, SETTINGS, TEMPLATES
 from server.web.bodies import body
 from server.web.endpoints import Access, Endpoints
-from server.web.fields import PASSWORD_MISMATCH, TAKEN_EMAIL, TAKEN_USERNAME
 from server.web.guards import confirm_password, gone, me, only_same_twice, only_self_or_staff, only_still_fits, path_id
-from server.web.pages import answer_page, read_page, write_page
-from server.web.parts import DB, LETTERS, PASSWORDS, SETTINGS, TEMPLATES
-from server.web.role_fields import known
-from server.web.schemas import CurrentPassword
+from server.web.paging import answer_page, read_page, write_page
+from server.web.schemas import by_roles, by_settings
+from server.web.schemas.fields import PASSWORD_MISMATCH, TAKEN_EMAIL, TAKEN_USERNAME
+from server.web.schemas.objects import CurrentPassword
+from server.web.schemas.role_fields import known
 
 endpoints = Endpoints("users")
 
@@ -30,7 +30,7 @@ CONSTRAINTS = {
 }
 
 
-@endpoints.post("/auth/users/", access=Access.PUBLIC, reads=switches.registration, answers=role_shapes.user, status=201)
+@endpoints.post("/auth/users/", access=Access.PUBLIC, reads=by_settings.registration, answers=by_roles.user, status=201)
 async def register(request: web.Request) -> Any:
     """Register: make an account, and with it a profile, all of it or nothing."""
     given = await _read_registration(request)
@@ -50,7 +50,7 @@ async def register(request: web.Request) -> Any:
     return _shown(request, row)
 
 
-@endpoints.get("/auth/users/", answers=role_shapes.user, many=True)
+@endpoints.get("/auth/users/", answers=by_roles.user, many=True)
 async def list_users(request: web.Request) -> Any:
     """List the accounts that you may see: staff all, everybody else their own."""
     page = read_page(request)
@@ -60,14 +60,14 @@ async def list_users(request: web.Request) -> Any:
     return [_mine(request)] if me(request).id > page.after else []
 
 
-@endpoints.get("/auth/users/me/", answers=role_shapes.user)
+@endpoints.get("/auth/users/me/", answers=by_roles.user)
 async def read_me(request: web.Request) -> Any:
     """Read your account."""
     return _mine(request)
 
 
-@endpoints.put("/auth/users/me/", reads=switches.user_edit, answers=role_shapes.user)
-@endpoints.patch("/auth/users/me/", reads=switches.user_edit_by_staff, answers=role_shapes.user)
+@endpoints.put("/auth/users/me/", reads=by_settings.user_edit, answers=by_roles.user)
+@endpoints.patch("/auth/users/me/", reads=by_settings.user_edit_by_staff, answers=by_roles.user)
 async def edit_me(request: web.Request) -> Any:
     """Edit your account."""
     return await _edit(request, _mine(request))
@@ -79,15 +79,15 @@ async def delete_me(request: web.Request) -> None:
     await _delete(request, me(request).id)
 
 
-@endpoints.get("/auth/users/{id}/", answers=role_shapes.user, raises=(Forbidden, NotFound))
+@endpoints.get("/auth/users/{id}/", answers=by_roles.user, raises=(Forbidden, NotFound))
 async def read_user(request: web.Request) -> Any:
     """Read an account."""
     return await _find(request, path_id(request))
 
 
-@endpoints.put("/auth/users/{id}/", reads=switches.user_edit, answers=role_shapes.user, raises=(Forbidden, NotFound))
+@endpoints.put("/auth/users/{id}/", reads=by_settings.user_edit, answers=by_roles.user, raises=(Forbidden, NotFound))
 @endpoints.patch(
-    "/auth/users/{id}/", reads=switches.user_edit_by_staff, answers=role_shapes.user, raises=(Forbidden, NotFound)
+    "/auth/users/{id}/", reads=by_settings.user_edit_by_staff, answers=by_roles.user, raises=(Forbidden, NotFound)
 )
 async def edit_user(request: web.Request) -> Any:
     """Edit an account."""
@@ -128,7 +128,7 @@ async def _find(request: web.Request, user_id: int) -> dict[str, Any]:
 async def _edit(request: web.Request, user: dict[str, Any]) -> Any:
     # From anybody but staff, is_active is a field like any other that nobody asked for.
     may_switch = me(request).is_staff and request.method == hdrs.METH_PATCH
-    shape = switches.user_edit_by_staff if may_switch else switches.user_edit
+    shape = by_settings.user_edit_by_staff if may_switch else by_settings.user_edit
     given = await body(request, shape(request.app[SETTINGS]))
     try:
         async with request.app[DB].transaction() as asker:

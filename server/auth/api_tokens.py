@@ -8,7 +8,7 @@ import hmac
 import re
 
 from server.auth.sessions import Credentials, Identity
-from server.db import Database
+from server.database.database import Database
 from server.errors import BadCredentials, NoActiveAccount
 
 TRIES = 3  # of a login beside logouts

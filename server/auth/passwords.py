@@ -23,7 +23,7 @@ import bcrypt
 
 from server.auth import foreign_hashes
 from server.errors import Busy
-from server.metrics import Metrics
+from server.telemetry.metrics import Metrics
 
 Result = TypeVar("Result")
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from server.auth.passwords import Passwords
 from server.auth.tokens import Claims
-from server.db import Database
+from server.database.database import Database
 from server.errors import NoActiveAccount, Problem, TokenNotValid, UserInactive, UserNotFound
 
 ENDED = "Token is blacklisted"  # simplejwt's words for a token that was good once

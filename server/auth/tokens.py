@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 import jwt
 import orjson
 
-from server.db import UUID, read_id
+from server.database.database import UUID, read_id
 from server.errors import StartError, TokenNotValid
-from server.values import MIN_KEY_BYTES
+from server.settings.values import MIN_KEY_BYTES
 
 ACCESS = "access"
 REFRESH = "refresh"

@@ -1,14 +1,14 @@
 """Which letters there are, and how they are queued: in the transaction of the act that they tell of (trust 29)."""
 
-from server.auth import one_time
-from server.auth.one_time import OneTime
-from server.db import Asker
+from server.auth import one_time_tokens
+from server.auth.one_time_tokens import OneTime
+from server.database.database import Asker
 
 # Letters with a link are named by the purpose of the token they carry.
-ACTIVATION = one_time.ACTIVATION
-EMAIL_CHANGE = one_time.EMAIL_CHANGE
-PASSWORD_RESET = one_time.PASSWORD_RESET
-USERNAME_RESET = one_time.USERNAME_RESET
+ACTIVATION = one_time_tokens.ACTIVATION
+EMAIL_CHANGE = one_time_tokens.EMAIL_CHANGE
+PASSWORD_RESET = one_time_tokens.PASSWORD_RESET
+USERNAME_RESET = one_time_tokens.USERNAME_RESET
 # Letters that only tell.
 CONFIRMATION = "confirmation"
 PASSWORD_CHANGED = "password_changed"  # noqa: S105  a kind of letter

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from server.db import Database
+from server.database.database import Database
 
 ROWS = 1000  # letters that are listed
 

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 import idna
 
-from server.auth.one_time import write_uid
+from server.auth.one_time_tokens import write_uid
 from server.mail.letters import ACTIVATION, EMAIL_CHANGE, PASSWORD_RESET, USERNAME_RESET
-from server.settings import Settings
+from server.settings.settings import Settings
 from server.templates import Templates
 
 SUBJECT = "Subject: "  # begins the first line of a text template; an empty line follows

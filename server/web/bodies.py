@@ -16,9 +16,9 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 
 from server.errors import FieldErrors, ParseError, RequestTimeout, UnsupportedEncoding, UnsupportedMediaType
 from server.web.endpoints import MEDIA_TYPES, declared
-from server.web.fields import Flag, Part, no_object
 from server.web.middleware import identify_again
-from server.web.role_fields import RoleFields
+from server.web.schemas.fields import Flag, Part, no_object
+from server.web.schemas.role_fields import RoleFields
 
 MAX_BYTES = 1024 * 1024
 MAX_FIELDS = 1000

@@ -3,7 +3,7 @@
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from server.web.answers import answer
+from server.web.responses import answer
 
 METHODS = "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"
 HEADERS = "Accept, Authorization, Content-Type, X-Request-ID"

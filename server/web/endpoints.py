@@ -12,9 +12,9 @@ from aiohttp import hdrs, web
 from marshmallow import Schema
 
 from server.errors import MethodNotAllowed, Problem
-from server.settings import Settings
-from server.web.answers import answer
-from server.web.parts import SETTINGS
+from server.settings.settings import Settings
+from server.web.app_keys import SETTINGS
+from server.web.responses import answer
 
 Handler = Callable[[web.Request], Awaitable[Any]]
 Shape = type[Schema] | Callable[[Settings], type[Schema]] | None

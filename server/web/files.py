@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from aiohttp import hdrs, web
 
-from server.web.answers import GUARDED
+from server.web.responses import GUARDED
 
 
 def send_file(request: web.Request, name: str, content: bytes, policy: str) -> web.Response:

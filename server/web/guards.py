@@ -6,10 +6,10 @@ from aiohttp import web
 
 from server.auth.password_rules import password_faults
 from server.auth.sessions import Identity, renew_hash
-from server.db import Asker, read_id
+from server.database.database import Asker, read_id
 from server.errors import FieldErrors, Forbidden, NotFound, Problem, UserNotFound
+from server.web.app_keys import DB, PASSWORDS, SETTINGS
 from server.web.middleware import IDENTITY, identify_again
-from server.web.parts import DB, PASSWORDS, SETTINGS
 
 
 def me(request: web.Request) -> Identity:

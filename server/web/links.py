@@ -5,11 +5,11 @@ from typing import Any
 
 from aiohttp import web
 
-from server.auth.one_time import read_uid
+from server.auth.one_time_tokens import read_uid
 from server.errors import EmailNotFound, FieldErrors
 from server.mail.letters import ACTIVATION
-from server.web.fields import INVALID_TOKEN, INVALID_UID
-from server.web.parts import DB, LETTERS, ONE_TIME, SETTINGS
+from server.web.app_keys import DB, LETTERS, ONE_TIME, SETTINGS
+from server.web.schemas.fields import INVALID_TOKEN, INVALID_UID
 
 
 async def ask_for_link(request: web.Request, kind: str, address: str) -> None:

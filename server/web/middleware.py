@@ -26,10 +26,10 @@ from server.errors import (
     TokenNotValid,
     TooLarge,
 )
-from server.logs import new_id, request_id
-from server.web.answers import refuse
+from server.telemetry.logs import new_id, request_id
+from server.web.app_keys import API_TOKENS, DB, SETTINGS, STOPPING, TOKENS
 from server.web.endpoints import Access, declared
-from server.web.parts import API_TOKENS, DB, SETTINGS, STOPPING, TOKENS
+from server.web.responses import refuse
 
 log = logging.getLogger(__name__)
 

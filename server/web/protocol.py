@@ -8,8 +8,8 @@ from aiohttp import hdrs, web
 from aiohttp.web_protocol import RequestHandler
 
 from server.errors import BadRequest, ExpectationFailed, Problem
-from server.logs import new_id, request_id
-from server.web.answers import refuse
+from server.telemetry.logs import new_id, request_id
+from server.web.responses import refuse
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from typing import Any
 import bcrypt
 import pytest
 
-from server.db import Asker, Database
-from server.mail.worker import Worker
+from server.database.database import Asker, Database
+from server.mail.sender import Worker
 
 
 @pytest.fixture(autouse=True)

@@ -5,20 +5,9 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
-from server.auth.one_time import write_uid
+from server.auth.one_time_tokens import write_uid
 from tests.conftest import PASSWORD, Person, in_mode, post
-from tests.links import (
-    ACTIVATION,
-    ASKED_AT,
-    DONE,
-    INVALID_TOKEN,
-    INVALID_UID,
-    STALE,
-    TAKEN_AT,
-    confirm,
-    link,
-    register,
-)
+from tests.links import ACTIVATION, ASKED_AT, DONE, INVALID_TOKEN, INVALID_UID, STALE, TAKEN_AT, confirm, link, register
 
 RESEND = ASKED_AT[ACTIVATION]
 ANNA = "anna@example.com"

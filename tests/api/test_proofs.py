@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestClient
 
 from server.auth.passwords import Passwords
 from server.mail.letters import PASSWORD_RESET
-from server.web.parts import DB, LETTERS, ONE_TIME
+from server.web.app_keys import DB, LETTERS, ONE_TIME
 from tests.conftest import PASSWORD, Person, in_mode, post
 from tests.test_races import until_held_up
 

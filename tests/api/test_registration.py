@@ -11,8 +11,8 @@ import pytest
 from aiohttp import FormData
 from aiohttp.test_utils import TestClient
 
-from server.roles import Roles
-from server.settings import Settings
+from server.settings.roles import Roles
+from server.settings.settings import Settings
 from tests.conftest import PASSWORD, Person, post
 
 REQUIRED = ["This field is required."]

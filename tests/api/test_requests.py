@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from aiohttp.test_utils import TestClient
 
-from server import migrate
-from server.settings import Settings
+from server.database import migrate
+from server.settings.settings import Settings
 from tests.conftest import PASSWORD, Person, in_mode, post
 from tests.links import (
     ACTIVATION,

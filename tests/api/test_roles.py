@@ -13,8 +13,8 @@ from aiohttp.test_utils import TestClient
 from openapi_spec_validator import validate
 
 from server.app import create_app, document
-from server.roles import Roles
-from server.settings import Settings
+from server.settings.roles import Roles
+from server.settings.settings import Settings
 from tests.conftest import PASSWORD, Person, post
 
 REQUIRED = ["This field is required."]

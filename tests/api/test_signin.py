@@ -12,7 +12,7 @@ import jwt
 import pytest
 from aiohttp.test_utils import TestClient
 
-from server.settings import Settings
+from server.settings.settings import Settings
 from tests.conftest import PASSWORD, Person, post
 
 CREATE, REFRESH, VERIFY, BLACKLIST = (f"/auth/jwt/{name}/" for name in ("create", "refresh", "verify", "blacklist"))

@@ -10,7 +10,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from server.app import create_app
-from server.settings import Settings
+from server.settings.settings import Settings
 from tests.conftest import PASSWORD, HouseServer, Person, in_mode, post
 from tests.links import DONE, NEW_PASSWORD, PASSWORD_RESET, asked_by, confirm
 

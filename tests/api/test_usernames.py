@@ -7,19 +7,10 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
-from server.auth.one_time import write_uid
-from server.web.fields import NOT_USERNAME
+from server.auth.one_time_tokens import write_uid
+from server.web.schemas.fields import NOT_USERNAME
 from tests.conftest import PASSWORD, Person, in_mode, post
-from tests.links import (
-    ASKED_AT,
-    DONE,
-    INVALID_TOKEN,
-    INVALID_UID,
-    NEW_NAME,
-    USERNAME_RESET,
-    confirm,
-    link,
-)
+from tests.links import ASKED_AT, DONE, INVALID_TOKEN, INVALID_UID, NEW_NAME, USERNAME_RESET, confirm, link
 
 SET = "/auth/users/set_username/"
 ASK = ASKED_AT[USERNAME_RESET]

@@ -9,9 +9,9 @@ import psycopg
 import pytest
 from aiohttp.test_utils import TestClient
 
-from server import migrate
-from server.settings import Settings
-from server.web.fields import NOT_EMAIL, NOT_USERNAME
+from server.database import migrate
+from server.settings.settings import Settings
+from server.web.schemas.fields import NOT_EMAIL, NOT_USERNAME
 from tests.conftest import PASSWORD, Person, post
 
 HIDDEN = (404, {"detail": "Not found."})

@@ -15,7 +15,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
-from server.embedded import attach
+from server.postgres.bundled import attach
 from tests.conftest import PASSWORD
 from tests.processes import Started
 

@@ -15,8 +15,8 @@ import bcrypt
 import psycopg
 from psycopg import sql
 
-from server import migrate
-from server.embedded import Embedded, attach
+from server.database import migrate
+from server.postgres.bundled import Embedded, attach
 from tests.load.processes import cpu_seconds
 
 FILL = Path(__file__).parent / "fill.sql"

@@ -18,9 +18,9 @@ from aiohttp import web
 
 from server.app import create_app, runner, settle
 from server.auth.tokens import ACCESS, REFRESH
-from server.coalesce import Reads
-from server.settings import Settings
-from server.web.parts import DB, TOKENS
+from server.database.batching import Reads
+from server.settings.settings import Settings
+from server.web.app_keys import DB, TOKENS
 
 CONNECTIONS = 64
 ROUNDS = 60  # requests of each connection in a measurement

@@ -11,7 +11,7 @@ from typing import Any
 
 from psycopg.conninfo import conninfo_to_dict
 
-from server.settings import Settings
+from server.settings.settings import Settings
 from tests.load.calls import KEY, YEAR
 from tests.load.install import interpreter
 from tests.load.peers import Peer

@@ -7,11 +7,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from server.auth.one_time import OneTime
-from server.db import Database
+from server.auth.one_time_tokens import OneTime
+from server.database.database import Database
 from server.mail.letters import Letters
-from server.mail.worker import Worker
-from server.settings import Settings
+from server.mail.sender import Worker
+from server.settings.settings import Settings
 from server.templates import Templates
 from tests.conftest import KEY
 from tests.mail.servers import authority, certified, serve, trusted

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from server.auth.one_time import read_uid
+from server.auth.one_time_tokens import read_uid
 from server.mail.letters import ACTIVATION, KINDS, LINKED, PASSWORD_RESET, USERNAME_RESET
 from tests.mail.conftest import Office
 from tests.mail.reading import Read, collect

@@ -12,9 +12,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 
 from server.app import create_app
-from server.logs import request_id
-from server.settings import Settings
-from server.web.parts import DB
+from server.settings.settings import Settings
+from server.telemetry.logs import request_id
+from server.web.app_keys import DB
 from tests.conftest import HouseServer, Person
 
 CHALLENGE = 'Bearer realm="api"'

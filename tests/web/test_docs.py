@@ -9,9 +9,9 @@ from aiohttp.test_utils import TestClient
 from openapi_spec_validator import validate
 
 from server.app import create_app, document
-from server.settings import Settings
-from server.web import docs
-from server.web.docs import FILES
+from server.settings.settings import Settings
+from server.web.documentation import endpoints
+from server.web.documentation.endpoints import FILES
 
 METHODS = {"get", "put", "post", "delete", "patch"}
 
@@ -159,7 +159,7 @@ async def test_a_file_of_the_explorer_is_read_once(client: TestClient, monkeypat
     read: list[Path] = []
     read_bytes = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path) or read_bytes(path))
-    docs._content.cache_clear()
+    endpoints._content.cache_clear()
     for _ in range(3):
         assert (await client.get("/docs/swagger-ui.css")).status == 200
     assert [path.name for path in read] == ["swagger-ui.css"]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from marshmallow import ValidationError
 
-from server.web.fields import (
+from server.web.schemas.fields import (
     BLANK,
     NOT_EMAIL,
     NOT_FLAG,

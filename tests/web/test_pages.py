@@ -17,11 +17,11 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient
 
 from server.app import create_app
-from server.auth.one_time import ACTIVATION, EMAIL_CHANGE, PASSWORD_RESET, USERNAME_RESET, write_uid
+from server.auth.one_time_tokens import ACTIVATION, EMAIL_CHANGE, PASSWORD_RESET, USERNAME_RESET, write_uid
 from server.errors import Unavailable
-from server.logs import request_id
-from server.settings import Settings
-from server.web.parts import DB, ONE_TIME
+from server.settings.settings import Settings
+from server.telemetry.logs import request_id
+from server.web.app_keys import DB, ONE_TIME
 from tests.conftest import PASSWORD, HouseServer, Person, post
 
 FRESH = "staple gun theory"

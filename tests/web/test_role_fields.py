@@ -8,11 +8,11 @@ import pytest
 from marshmallow import ValidationError
 
 from server.errors import FieldErrors
-from server.field_schemas import faults as schema_faults
-from server.roles import Role, Roles
-from server.web.fields import BLANK, NOT_EMAIL, NOT_FLAG, NOT_TEXT, NULL, REQUIRED
-from server.web.role_faults import MAX_BYTES, NOT_SO, TOO_LONG, UNKNOWN, faults
-from server.web.role_fields import MAX_DEPTH, MAX_VALUES, TOO_LARGE, TOO_MANY, TOO_SMALL, RoleFields, change
+from server.settings.field_schemas import faults as schema_faults
+from server.settings.roles import Role, Roles
+from server.web.schemas.fields import BLANK, NOT_EMAIL, NOT_FLAG, NOT_TEXT, NULL, REQUIRED
+from server.web.schemas.role_faults import MAX_BYTES, NOT_SO, TOO_LONG, UNKNOWN, faults
+from server.web.schemas.role_fields import MAX_DEPTH, MAX_VALUES, TOO_LARGE, TOO_MANY, TOO_SMALL, RoleFields, change
 
 NO_PATTERN = "This value does not match the required pattern."
 NO_CHOICE = "Not a valid choice."

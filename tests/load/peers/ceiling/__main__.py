@@ -11,10 +11,10 @@ from aiohttp import web
 
 from server.app import create_app, listen, runner, settle
 from server.auth.tokens import ACCESS
-from server.settings import Settings
+from server.settings.settings import Settings
+from server.web.app_keys import TOKENS
 from server.web.endpoints import Access, Endpoints, install
 from server.web.guards import path_id
-from server.web.parts import TOKENS
 
 ceiling = Endpoints("ceiling", otherwise=Access.ANONYMOUS)
 NOW = datetime.now(UTC)

@@ -1,0 +1,1 @@
+"""Acts on an account. No HTTP in here."""

@@ -1,0 +1,1 @@
+"""The database: statements run by name, calls batched, the schema migrated."""

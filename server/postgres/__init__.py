@@ -1,0 +1,1 @@
+"""The bundled PostgreSQL: its files, its processes, its locks."""

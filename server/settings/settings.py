@@ -1,0 +1,168 @@
+"""What an operator can set: read once, checked as a whole, every fault named at once.
+
+Each field is the environment variable of the same name in capitals; a test holds README's table equal to this class.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from server.settings import roles, values
+from server.settings.roles import Roles
+
+DATA_DIR = Path("data")
+HIDDEN = "••••••"
+
+
+class SettingsError(Exception):
+    """The environment asks for something that cannot be; `faults` names every reason, one sentence each."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+def _setting(parse: Callable[[str], Any], default: Any, says: str, *, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"parse": parse, "says": says, "secret": secret})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All settings, frozen; times are in seconds."""
+
+    host: str = _setting(values.host, "127.0.0.1", "address to listen on")
+    port: int = _setting(
+        values.whole(0, 65535), 8080, "port to listen on; 0 takes a free one, which links know from `PUBLIC_URL` alone"
+    )
+    workers: int = _setting(
+        values.workers, 1, f"processes that serve the port, at most {values.MOST_WORKERS}; `auto`: one for each core"
+    )
+    metrics: str = _setting(
+        values.address, "", "address and port of `/metrics` for Prometheus, such as `127.0.0.1:9464`; empty: nowhere"
+    )
+    database_url: str = _setting(
+        values.database, "", "PostgreSQL 17 or newer, `postgresql://…`; empty: the bundled one", secret=True
+    )
+    data_dir: Path = _setting(Path, DATA_DIR, "folder of the bundled database and of the signing key made for it")
+    signing_key: str = _setting(
+        values.key, "", "signs tokens, 32 bytes or more; required with `DATABASE_URL`, otherwise made once", secret=True
+    )
+    access_lifetime: int = _setting(values.whole(1, 31_536_000), 300, "life of an access token in seconds")
+    refresh_lifetime: int = _setting(
+        values.whole(1, 315_360_000), 86400, "life of a refresh token and of its session in seconds"
+    )
+    bcrypt_rounds: int = _setting(values.whole(4, 20), 12, "cost of a password hash; each step doubles it")
+    unique_email: bool = _setting(
+        values.flag, True, "one account per e-mail address; put in force when the schema is brought up to date"
+    )
+    cors_origins: tuple[str, ...] = _setting(
+        values.origins, (), "origins whose pages may call, separated by commas; `*` for all"
+    )
+    migrate_on_start: bool = _setting(values.flag, True, "bring the schema up to date at start")
+    log_format: str = _setting(values.choice("text", "json"), "text", "form of the log: `text` or `json`")
+    access_log: bool = _setting(values.flag, False, "a log line for every request, not only for failures")
+
+    login_field: str = _setting(
+        values.choice("username", "email", "either"),
+        "username",
+        "what people sign in with: `username`, `email` or `either`",
+    )
+    hide_users: bool = _setting(values.flag, True, "other people's accounts are not found, instead of forbidden")
+    user_create_password_retype: bool = _setting(values.flag, False, "registration asks for `re_password`")
+    set_password_retype: bool = _setting(values.flag, False, "a new password is asked for twice: `re_new_password`")
+    password_reset_confirm_retype: bool = _setting(values.flag, False, "the same when a password is reset")
+    set_username_retype: bool = _setting(values.flag, False, "a new username is asked for twice: `re_new_username`")
+    username_reset_confirm_retype: bool = _setting(values.flag, False, "the same when a username is reset")
+    password_reset_show_email_not_found: bool = _setting(
+        values.flag, False, "asking for a letter tells that no account has the address"
+    )
+    username_reset_show_email_not_found: bool = _setting(values.flag, False, "the same; either one is enough")
+
+    send_activation_email: bool = _setting(
+        values.flag, False, "a new account, and a new address, wait until the link in a letter is followed"
+    )
+    send_confirmation_email: bool = _setting(values.flag, False, "a letter when an account is ready for use")
+    password_changed_email_confirmation: bool = _setting(values.flag, True, "a letter when the password was changed")
+    username_changed_email_confirmation: bool = _setting(values.flag, True, "a letter when the username was changed")
+    password_reset_timeout: int = _setting(
+        values.whole(60, 31_536_000), 259_200, "life of the links in letters in seconds"
+    )
+    activation_url: str = _setting(
+        values.link, "activate/{uid}/{token}", "link of an activation letter, below `PUBLIC_URL`"
+    )
+    password_reset_confirm_url: str = _setting(
+        values.link, "password/reset/{uid}/{token}", "link of a password reset letter, below `PUBLIC_URL`"
+    )
+    username_reset_confirm_url: str = _setting(
+        values.link, "username/reset/{uid}/{token}", "link of a username reset letter, below `PUBLIC_URL`"
+    )
+    public_url: str = _setting(values.site, "", "where people reach the site; empty: `http://HOST:PORT`")
+    site_name: str = _setting(values.line, "Frontdesk", "name of the site in letters and pages")
+    mail_from: str = _setting(values.sender, "webmaster@localhost", "sender of letters")
+    smtp_url: str = _setting(
+        values.smtp,
+        "",
+        "mail server, `smtp://…`, `smtp+starttls://…` or `smtps://…`; empty: letters go to `MAIL_DIR`",
+        secret=True,
+    )
+    mail_dir: Path | None = _setting(Path, None, "folder of letters, one `.eml` each; empty: `mail` in `DATA_DIR`")
+    templates_dir: Path | None = _setting(
+        values.folder, None, "folder of your own templates of letters and pages, before those that come along"
+    )
+
+    roles_file: Roles = _setting(
+        roles.read, Roles(), "file (TOML) of the roles that accounts may have, and of the fields of each"
+    )
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> Self:
+        """Settings from `environment`; an empty variable counts as absent. Raises SettingsError with every fault."""
+        given: dict[str, Any] = {}
+        faults: list[str] = []
+        for each in dataclasses.fields(cls):
+            name, text = each.name.upper(), environment.get(each.name.upper(), "")
+            try:
+                if text:
+                    given[each.name] = each.metadata["parse"](text)
+            except values.Faults as several:
+                faults += [f"{name} {fault}" for fault in several.texts]
+            except ValueError as fault:
+                faults.append(f"{name} {fault}")
+        if environment.get("DATABASE_URL") and not environment.get("SIGNING_KEY"):
+            faults.append("SIGNING_KEY is required with DATABASE_URL: all processes must hold the same one")
+        if given.get("login_field", "username") != "username" and not given.get("unique_email", True):
+            faults.append("LOGIN_FIELD other than username needs UNIQUE_EMAIL=true: an address must be one account's")
+        if faults:
+            raise SettingsError(faults)
+        return cls(**given)
+
+    @property
+    def roles(self) -> Roles:
+        """The roles of ROLES_FILE; false where there is none, and then nothing shows that there could be."""
+        return self.roles_file
+
+    @property
+    def site_url(self) -> str:
+        """Where people reach the site, without a slash at the end; never taken from a request (contract 11.15)."""
+        host = {"0.0.0.0": "localhost", "::": "localhost"}.get(self.host, self.host)  # noqa: S104  compared, not bound
+        return self.public_url or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def letters_dir(self) -> Path:
+        """The folder that letters go to where there is no mail server."""
+        return self.mail_dir or self.data_dir / "mail"
+
+    @property
+    def tells_unknown_email(self) -> bool:
+        """Whether asking for a letter tells that no account has the address (contract 7.1)."""
+        return self.password_reset_show_email_not_found or self.username_reset_show_email_not_found
+
+    def shown(self) -> dict[str, str]:
+        """Every setting by its environment name, as text, secrets hidden."""
+        table = {}
+        for each in dataclasses.fields(self):
+            value = getattr(self, each.name)
+            table[each.name.upper()] = HIDDEN if each.metadata["secret"] and value else values.shown(value)
+        return table

@@ -1,0 +1,88 @@
+"""The document and Swagger UI, served by the service itself under a strict policy: nothing comes from elsewhere."""
+
+import functools
+from typing import Any
+
+from aiohttp import web
+
+from server.errors import NotFound
+from server.resources import package
+from server.web.documentation.openapi import openapi
+from server.web.endpoints import Access, Endpoints
+from server.web.files import send_file
+from server.web.responses import answer_bytes, to_json
+
+endpoints = Endpoints("documentation", otherwise=Access.ANONYMOUS)
+
+
+class Document:
+    """The document of one application, made when it is first asked for: a start need not wait for it."""
+
+    def __init__(self, app: web.Application) -> None:
+        self._app = app
+
+    @functools.cached_property
+    def content(self) -> dict[str, Any]:
+        """The document as data."""
+        return openapi(self._app)
+
+    @functools.cached_property
+    def body(self) -> bytes:
+        """The document as JSON."""
+        return to_json(self.content)
+
+
+DOCUMENT = web.AppKey("DOCUMENT", Document)
+
+# Swagger UI writes style attributes and inline SVG images; scripts come from files of ours alone.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+FILES = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png", "start.js")
+
+
+def describe(app: web.Application) -> None:
+    """Let `app` tell what its endpoints are."""
+    app[DOCUMENT] = Document(app)
+
+
+def document(app: web.Application) -> dict[str, Any]:
+    """The OpenAPI document of `app`."""
+    return app[DOCUMENT].content
+
+
+@endpoints.get("/openapi.json", access=Access.ANONYMOUS, is_listed=False)
+async def read_document(request: web.Request) -> web.Response:
+    """Read the OpenAPI document."""
+    return answer_bytes(request.app[DOCUMENT].body)
+
+
+@endpoints.get("/", access=Access.ANONYMOUS, is_json=False, is_listed=False)
+async def lead_to_docs(request: web.Request) -> web.Response:
+    """Lead whoever opens the address of the service in a browser to its documentation."""
+    return answer_bytes(None, 302, {"Location": "docs"})
+
+
+@endpoints.get("/docs", access=Access.ANONYMOUS, is_json=False, is_listed=False)
+async def read_docs(request: web.Request) -> web.Response:
+    """Explore the API in Swagger UI."""
+    return _file(request, "index.html")
+
+
+@endpoints.get(r"/docs/{file:[\w.-]+}", access=Access.ANONYMOUS, is_json=False, is_listed=False)
+async def read_file(request: web.Request) -> web.Response:
+    """Read a part of Swagger UI."""
+    name = request.match_info["file"]
+    if name not in FILES:
+        raise NotFound
+    return _file(request, name)
+
+
+def _file(request: web.Request, name: str) -> web.Response:
+    return send_file(request, name, _content(name), POLICY)
+
+
+@functools.cache
+def _content(name: str) -> bytes:
+    return (package("server.web.documentation") / "swagger" / name).read_bytes()

@@ -1,0 +1,243 @@
+"""The document says what the code does: each line of it is derived from an endpoint's declaration and its schemas.
+
+aiohttp-apispec's decorators carry the notes, apispec writes them as OpenAPI 3.1. docs/decisions/openapi.md
+"""
+
+import copy
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from aiohttp import web
+from aiohttp_apispec import AiohttpApiSpec, docs, json_schema, response_schema
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from marshmallow import fields
+
+from server import __version__
+from server.settings.field_schemas import moved
+from server.settings.roles import Role, Roles
+from server.web import paging
+from server.web.app_keys import SETTINGS
+from server.web.endpoints import MEDIA_TYPES, Access, Endpoint
+from server.web.schemas.fields import Email, Password, Text
+from server.web.schemas.role_fields import RoleFields
+
+ABOUT = """Accounts and sign-in for any front end, in the HTTP contract of djoser and simplejwt.
+
+Register at `POST /auth/users/`, sign in at `POST /auth/jwt/create/`, and send `Authorization: Bearer ACCESS`.
+Every path answers with and without its last slash. Bodies are JSON, form or multipart; answers are JSON."""
+
+_SIGNED_IN: list[dict[str, list[str]]] = [{"bearer": []}, {"token": []}]
+_TEXTS = {"type": "array", "items": {"type": "string"}}
+_COMPONENTS: dict[str, dict[str, Any]] = {
+    "Detail": {
+        "type": "object",
+        "description": "What went wrong; token errors carry a code.",
+        "required": ["detail"],
+        "properties": {
+            "detail": {"type": "string", "example": "Not found."},
+            "code": {"type": "string", "example": "token_not_valid"},
+            "messages": {"type": "array", "items": {"type": "object", "additionalProperties": {"type": "string"}}},
+        },
+        "additionalProperties": False,
+    },
+    "FieldErrors": {
+        "type": "object",
+        "description": "Texts by field, nested as these are; those of a whole object under `non_field_errors`.",
+        "additionalProperties": {"anyOf": [_TEXTS, {"$ref": "#/components/schemas/FieldErrors"}]},
+        "example": {"username": ["This field is required."]},
+    },
+}
+_DETAIL = {"$ref": "#/components/schemas/Detail"}
+_FIELDS = {"anyOf": [{"$ref": "#/components/schemas/FieldErrors"}, _DETAIL, _TEXTS]}
+
+_FAULTS: dict[int, tuple[str, dict[str, Any]]] = {
+    400: ("The request is not what the endpoint reads.", _FIELDS),
+    401: ("Nobody is signed in, or the credentials are no good.", _DETAIL),
+    403: ("Not yours to change.", _DETAIL),
+    404: ("There is none, or none that you may know of.", _DETAIL),
+    406: ("The Accept header excludes JSON.", _DETAIL),
+    408: ("The body did not arrive in time.", _DETAIL),
+    409: ("There is one already.", _DETAIL),
+    413: ("The body is larger than 1 MiB.", _DETAIL),
+    415: ("The body is in a form that is not read.", _DETAIL),
+    503: ("The database is away, or a queue is full.", _DETAIL),
+}
+
+_TEXT: dict[str, Any] = {"schema": {"type": "string"}}
+_ALWAYS = {
+    "Allow": {**_TEXT, "required": True, "description": "The methods of this path."},
+    "X-Request-ID": {**_TEXT, "required": True, "description": "Stands in the log beside what happened."},
+}
+_HEADERS: dict[int, dict[str, Any]] = {
+    400: {},  # bytes that are no HTTP are answered before there is a path to allow anything, or an id
+    404: {"X-Request-ID": _ALWAYS["X-Request-ID"]},  # an id that is no number is no path of ours either
+    401: _ALWAYS | {"WWW-Authenticate": {**_TEXT, "required": True, "description": "RFC 6750, section 3."}},
+    503: _ALWAYS | {"Retry-After": {**_TEXT, "required": True, "description": "Seconds."}},
+}
+_LINK = {"Link": {**_TEXT, "description": 'The next page, `<…>; rel="next"`, where there is one.'}}
+
+_ID = {"in": "path", "name": "id", "required": True, "schema": {"type": "integer", "format": "int64", "minimum": 1}}
+_PAGE = [
+    {
+        "in": "query",
+        "name": "limit",
+        "description": "Rows at most.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": paging.MAX_LIMIT, "default": paging.LIMIT},
+    },
+    {
+        "in": "query",
+        "name": "after",
+        "description": "The id after which the page begins.",
+        "schema": {"type": "integer", "format": "int64", "minimum": 0, "default": 0},
+    },
+]
+
+
+def openapi(app: web.Application) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of every endpoint in the router of `app` that is part of the API."""
+    spec = _Spec(app[SETTINGS].roles)
+    for route in app.router.routes():
+        endpoint = getattr(route.handler, "endpoint", None)
+        canonical = route.resource.canonical if route.resource else ""
+        if endpoint and endpoint.is_listed and (endpoint.method, _plain(endpoint.path)) == (route.method, canonical):
+            _note(route.handler, endpoint)
+            spec._register_route(route, endpoint.method.lower(), route.handler)
+    return spec.swagger_dict()  # type: ignore[no-any-return]
+
+
+def _plain(path: str) -> str:
+    return re.sub(r"\{(\w+):[^}]*\}", r"{\1}", path)
+
+
+def _note(handler: Any, endpoint: Endpoint) -> None:
+    """Write all that is known of an endpoint onto its handler, in aiohttp-apispec's words."""
+    parameters = ([_ID] if "{id" in endpoint.path else []) + (_PAGE if _is_paged(endpoint) else [])
+    summary, _, description = (endpoint.function.__doc__ or "").strip().partition("\n")
+    docs(
+        tags=[endpoint.tag],
+        operationId=_operation_id(endpoint),
+        summary=summary.rstrip("."),
+        description=" ".join(description.split()),
+        parameters=copy.deepcopy(parameters),
+        security=_SIGNED_IN if endpoint.access is Access.SIGNED_IN else [],
+        responses={str(status): _fault(status, endpoint) for status in _statuses(endpoint)},
+    )(handler)
+    if endpoint.reads:
+        json_schema(endpoint.reads)(handler)
+        handler.__apispec__["needs_body"] = any(field.required for field in endpoint.reads().fields.values())
+    answers = endpoint.answers(many=endpoint.many) if endpoint.answers else None
+    if answers:
+        response_schema(answers, endpoint.status, description="Done.")(handler)
+    handler.__apispec__["done"] = (endpoint.status, answers, _ALWAYS | (_LINK if _is_paged(endpoint) else {}))
+
+
+def _is_paged(endpoint: Endpoint) -> bool:
+    return endpoint.many and endpoint.is_paged
+
+
+def _operation_id(endpoint: Endpoint) -> str:
+    # PUT and PATCH share a function; an id must be one operation's.
+    name = getattr(endpoint.function, "__name__", "")
+    return f"{name}_partly" if endpoint.method == "PATCH" else name
+
+
+def _statuses(endpoint: Endpoint) -> Iterable[int]:
+    statuses = {400, 406} | {problem.status for problem in endpoint.raises}
+    if endpoint.reads:
+        statuses |= {408, 413, 415}
+    if endpoint.access is not Access.ANONYMOUS:
+        statuses.add(401)
+    if endpoint.access is not Access.ANONYMOUS or endpoint.reads:
+        statuses.add(503)
+    if "{id" in endpoint.path:
+        statuses.add(404)
+    return sorted(statuses)
+
+
+def _fault(status: int, endpoint: Endpoint) -> dict[str, Any]:
+    description, schema = _FAULTS[status]
+    headers = _HEADERS.get(status, _ALWAYS)
+    if any(problem.status == status and not problem.has_body for problem in endpoint.raises):
+        return {"description": f"{description} It may have no body.", "headers": headers}
+    return {"description": description, "headers": headers, "content": {"application/json": {"schema": schema}}}
+
+
+class _Spec(AiohttpApiSpec):  # type: ignore[misc]
+    """aiohttp-apispec's reader of notes, writing OpenAPI 3.1 where it knows only 2.0."""
+
+    def __init__(self, roles: Roles) -> None:
+        # Not super().__init__(): it makes a document of version 2.0 and wants a URL to serve it at.
+        self.prefix = ""
+        self.plugin = MarshmallowPlugin(schema_name_resolver=_schema_name)
+        self.spec = APISpec(
+            title="Frontdesk",
+            version=__version__,
+            openapi_version="3.1.0",
+            info={"description": ABOUT, "license": {"name": "MIT", "identifier": "MIT"}},
+            servers=[{"url": "/"}],
+            security=_SIGNED_IN,
+            plugins=[self.plugin],
+        )
+        assert self.plugin.converter is not None
+        self.plugin.converter.add_attribute_function(_facts)  # type: ignore[no-untyped-call]
+        self.spec.components.security_scheme(
+            "bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "An access token."}
+        )
+        self.spec.components.security_scheme(
+            "token",
+            {
+                "type": "apiKey",
+                "in": "header",
+                "name": "Authorization",
+                "description": "`Token ` and what token login answers.",
+            },
+        )
+        for name, schema in _COMPONENTS.items():
+            self.spec.components.schema(name, schema)
+        for role in roles:
+            self.spec.components.schema(_fields_name(role), moved(role.fields, _component(_fields_name(role))))
+
+    def _update_paths(self, data: dict[str, Any], method: str, url_path: str) -> None:
+        operation = copy.deepcopy({name: data[name] for name in _KEPT if data.get(name) not in (None, "")})
+        status, answers, headers = data["done"]
+        done: dict[str, Any] = {"description": "Done.", "headers": headers}
+        if answers:
+            done["content"] = {"application/json": {"schema": answers}}
+        operation["responses"] = {str(status): done} | {
+            key: value for key, value in operation["responses"].items() if key != str(status)
+        }
+        for body in data["schemas"]:
+            content = {media_type: {"schema": body["schema"]} for media_type in MEDIA_TYPES}
+            operation["requestBody"] = {"required": data["needs_body"], "content": content}
+        self.spec.path(path=_plain(url_path), operations={method: operation})
+
+
+_KEPT = ("tags", "operationId", "summary", "description", "parameters", "security", "responses")
+
+
+def _schema_name(schema: Any) -> str:
+    return schema.__name__ if isinstance(schema, type) else type(schema).__name__
+
+
+def _fields_name(role: Role) -> str:
+    return f"fields.{role.name}"
+
+
+def _component(name: str) -> str:
+    return f"#/components/schemas/{name}"
+
+
+def _facts(self: Any, field: fields.Field[Any], **kwargs: Any) -> dict[str, Any]:
+    """What our fields promise beyond what apispec sees in marshmallow's."""
+    facts: dict[str, Any] = {}
+    if isinstance(field, Text) and not field.blank:
+        facts["minLength"] = 1
+    if isinstance(field, Email):
+        facts["format"] = "email"
+    if isinstance(field, Password):
+        facts["format"] = "password"
+    if isinstance(field, RoleFields) and field.whole:
+        facts["anyOf"] = [{"$ref": _component(_fields_name(role))} for role in field.roles]
+    return facts

@@ -1,0 +1,201 @@
+"""Why an object does not fit the fields of a role: texts by field, nested as the fields are.
+
+The texts are the contract's where it has some (section 8), else those of the reference's framework.
+"""
+
+import datetime
+import functools
+import ipaddress
+import json
+import re
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import orjson
+from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema import ValidationError as Mismatch
+from jsonschema.validators import extend
+from marshmallow import ValidationError
+from referencing import Registry
+
+from server.settings.field_schemas import compiled
+from server.settings.roles import Role
+from server.web.schemas.fields import BLANK, NOT_EMAIL, NOT_FLAG, NOT_TEXT, NULL, REQUIRED, Email, no_object
+
+MAX_BYTES = 16 * 1024  # of JSON that is stored
+
+TOO_LONG = f"Ensure this field has no more than {MAX_BYTES} bytes."
+UNKNOWN = "Unknown field."
+NOT_SO = "Not a valid value."
+
+Place = tuple[str, ...]
+
+
+def faults(role: Role, given: dict[str, Any]) -> dict[str, Any]:
+    """Why `given` does not fit the schema of `role`: texts by field, nested as the fields are; empty when it fits."""
+    if len(orjson.dumps(given)) > MAX_BYTES:
+        return {"non_field_errors": [TOO_LONG]}
+    found: dict[Place, list[str]] = {}
+    first: dict[Place, list[str]] = {}
+    for error in _validator(role).iter_errors(given):
+        place, text = tuple(str(step) for step in error.absolute_path), _text(error)
+        # What is not of the right kind, or blank, has no other faults (contract 1.3).
+        texts = (first if error.validator == "type" or text == BLANK else found).setdefault(place, [])
+        if text not in texts:
+            texts.append(text)
+    return nested(found | first)
+
+
+def nested(faults: Mapping[Place, list[str]]) -> dict[str, Any]:
+    """Texts by place as an object of objects; where a field and its parts have faults, its own are non_field_errors."""
+    root: dict[str, Any] = {}
+    for place, texts in faults.items():
+        node = root
+        for step in place:
+            node = node.setdefault(step, {})
+        node.setdefault("non_field_errors", []).extend(texts)
+    return {name: _leaf(node) for name, node in root.items()}
+
+
+def _leaf(node: Any) -> Any:
+    if isinstance(node, list):
+        return node
+    return node["non_field_errors"] if node.keys() == {"non_field_errors"} else {n: _leaf(e) for n, e in node.items()}
+
+
+def _required(validator: Any, names: Any, instance: Any, schema: Any) -> Iterator[Mismatch]:
+    if validator.is_type(instance, "object"):
+        yield from (Mismatch(REQUIRED, path=[name]) for name in names if name not in instance)
+
+
+def _dependent_required(validator: Any, names: Any, instance: Any, schema: Any) -> Iterator[Mismatch]:
+    if validator.is_type(instance, "object"):
+        for name in names.keys() & instance.keys():
+            yield from _required(validator, names[name], instance, schema)
+
+
+def _additional_properties(validator: Any, allowed: Any, instance: Any, schema: Any) -> Iterator[Mismatch]:
+    if validator.is_type(instance, "object"):
+        for name in instance.keys() - schema.get("properties", {}).keys():
+            if allowed is False:
+                yield Mismatch(UNKNOWN, path=[name])
+            else:
+                yield from validator.descend(instance[name], allowed, path=name)
+
+
+def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[Mismatch]:
+    # The library's own runs Python's `re`, which a stranger's text can keep busy for years.
+    if validator.is_type(instance, "string") and not compiled(pattern).search(instance):
+        yield Mismatch("This value does not match the required pattern.")
+
+
+def _unique_items(validator: Any, wanted: bool, instance: Any, schema: Any) -> Iterator[Mismatch]:
+    # The library's own compares each with each.
+    if not wanted or not validator.is_type(instance, "array"):
+        return
+    if len({json.dumps(each, sort_keys=True) for each in instance}) < len(instance):
+        yield Mismatch("Ensure this field has no repeated elements.")
+
+
+_Validator: Any = extend(
+    Draft202012Validator,
+    {
+        "required": _required,
+        "dependentRequired": _dependent_required,
+        "additionalProperties": _additional_properties,
+        "pattern": _pattern,
+        "uniqueItems": _unique_items,
+    },
+)
+
+
+@functools.cache
+def _validator(role: Role) -> Any:
+    return _Validator(role.fields, registry=Registry(), format_checker=_formats())
+
+
+_KINDS = {
+    "string": NOT_TEXT,
+    "boolean": NOT_FLAG,
+    "integer": "A valid integer is required.",
+    "number": "A valid number is required.",
+}
+_SAYS: dict[str, str] = {
+    "minLength": "Ensure this field has at least {} characters.",
+    "maxLength": "Ensure this field has no more than {} characters.",
+    "minimum": "Ensure this value is greater than or equal to {}.",
+    "maximum": "Ensure this value is less than or equal to {}.",
+    "exclusiveMinimum": "Ensure this value is greater than {}.",
+    "exclusiveMaximum": "Ensure this value is less than {}.",
+    "multipleOf": "Ensure this value is a multiple of {}.",
+    "minItems": "Ensure this field has at least {} elements.",
+    "maxItems": "Ensure this field has no more than {} elements.",
+    "minProperties": "Ensure this field has at least {} fields.",
+    "maxProperties": "Ensure this field has no more than {} fields.",
+    "enum": "Not a valid choice.",
+    "const": "Not a valid choice.",
+}
+_FORMATS = {
+    "email": NOT_EMAIL,
+    "uri": "Enter a valid URL.",
+    "date": "Date has wrong format. Use one of these formats instead: YYYY-MM-DD.",
+    "time": "Time has wrong format. Use one of these formats instead: hh:mm:ss with Z or +hh:mm.",
+    "date-time": "Datetime has wrong format. Use one of these formats instead: YYYY-MM-DDThh:mm:ss with Z or +hh:mm.",
+    "uuid": "Must be a valid UUID.",
+    "ipv4": "Enter a valid IPv4 address.",
+    "ipv6": "Enter a valid IPv6 address.",
+}
+_OWN_WORDS = {"required", "dependentRequired", "additionalProperties", "pattern", "uniqueItems"}
+
+
+def _text(error: Any) -> str:
+    keyword, wanted, given = error.validator, error.validator_value, error.instance
+    if keyword in _OWN_WORDS:
+        return str(error.message)
+    if keyword == "type":
+        return _of_kind(wanted, given)
+    if keyword == "minLength" and given == "":
+        return BLANK
+    if keyword == "format":
+        return _FORMATS[wanted]
+    return _SAYS.get(keyword, NOT_SO).format(wanted)
+
+
+def _of_kind(wanted: str | list[str], given: Any) -> str:
+    kinds = [wanted] if isinstance(wanted, str) else [kind for kind in wanted if kind != "null"]
+    if given is None:
+        return NULL
+    if kinds == ["object"]:
+        return no_object(given)
+    if kinds == ["array"]:
+        return f'Expected a list of items but got type "{type(given).__name__}".'
+    return _KINDS.get(kinds[0], NOT_SO) if len(kinds) == 1 else NOT_SO
+
+
+def _formats() -> FormatChecker:
+    """The formats that are checked; any other is a hint for front ends."""
+    day, clock = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)"
+    checks: dict[str, tuple[str, Callable[[str], Any]]] = {
+        "email": (".*", Email().deserialize),
+        "uri": (r"[A-Za-z][A-Za-z0-9+.-]*:(//)?[^\s<>\"\\^`{|}/][^\s<>\"\\^`{|}]*", str),
+        "date": (day, datetime.date.fromisoformat),
+        "time": (clock, datetime.time.fromisoformat),
+        "date-time": (f"{day}T{clock}", datetime.datetime.fromisoformat),
+        "uuid": (r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", uuid.UUID),
+        "ipv4": (r"[\d.]+", ipaddress.IPv4Address),
+        "ipv6": (r"[0-9A-Fa-f:.]+", ipaddress.IPv6Address),
+    }
+    checker = FormatChecker(formats=())
+    for name, (shape, read) in checks.items():
+        checker.checks(name, raises=(ValueError, ValidationError))(functools.partial(_is_of, shape, read))
+    return checker
+
+
+def _is_of(shape: str, read: Callable[[str], Any], value: object) -> bool:
+    if not isinstance(value, str):
+        return True  # its kind is judged elsewhere
+    if not re.fullmatch(shape, value, re.ASCII):
+        return False
+    read(value)
+    return True

@@ -1,0 +1,179 @@
+"""The schema: up, down and up again; made once however many start; and what the database does by itself."""
+
+import re
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import yoyo
+
+from server.database import migrate
+from server.errors import StartError
+from server.resources import resource
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def url(make_database: Callable[[str], str]) -> str:
+    """An empty database."""
+    return make_database("stairs")
+
+
+@pytest.fixture
+def connection(url: str) -> Iterator[Any]:
+    with psycopg.connect(url, autocommit=True) as connected:
+        yield connected
+
+
+def tables(connection: Any) -> set[str]:
+    rows = connection.execute(
+        "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'f')"
+        " union select proname from pg_proc where pronamespace = 'public'::regnamespace"
+    ).fetchall()
+    return {name for (name,) in rows if "yoyo" not in name}
+
+
+def test_each_migration_goes_up_down_and_up(url: str, connection: Any) -> None:
+    backend = yoyo.get_backend("postgresql+psycopg://" + url.split("://")[1])
+    before = tables(connection)
+    for migration in yoyo.read_migrations(str(resource("migrations"))):
+        states = []
+        for step in (backend.apply_one, backend.rollback_one, backend.apply_one):
+            step(migration)
+            states.append(tables(connection))
+        assert states[1] == before, migration.id
+        assert states[0] == states[2] != before, migration.id
+        before = states[2]
+    backend.connection.close()
+
+
+def test_all_go_up_down_and_up_and_then_there_is_nothing_to_do(url: str, connection: Any) -> None:
+    assert migrate.migrate(url) == migrate.names()
+    assert migrate.migrate(url) == []
+    migrate.roll_back(url)
+    assert tables(connection) == set()
+    assert migrate.migrate(url) == migrate.names()
+
+
+def test_processes_that_start_at_once_migrate_once(url: str) -> None:
+    code = f"from server.database import migrate; print(*migrate.migrate({url!r}))"
+    started = [
+        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    said = [process.communicate(timeout=60)[0].split() for process in started]
+    assert [process.returncode for process in started] == [0] * 4
+    assert sorted(said) == [[], [], [], migrate.names()]
+
+
+def test_the_lock_of_a_process_that_was_killed_stops_nobody(url: str, connection: Any) -> None:
+    migrate.migrate(url)
+    connection.execute("insert into yoyo_lock (locked, ctime, pid) values (1, now(), 1)")
+    assert migrate.migrate(url) == []
+
+
+def test_unique_email_can_be_switched_off_and_on(url: str, connection: Any) -> None:
+    def insert(name: str) -> None:
+        connection.execute("insert into users (username, email) values (%s, 'Anna@Example.com')", [name])
+
+    migrate.migrate(url)
+    insert("anna")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        insert("boris")
+    migrate.migrate(url, unique_email=False)
+    insert("boris")
+    with pytest.raises(migrate.SharedAddresses):
+        migrate.migrate(url)
+    connection.execute("delete from users where username = 'boris'")
+    migrate.migrate(url)
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        insert("clara")
+
+
+def test_a_server_that_is_too_old_is_told_so_before_anything_is_made(
+    url: str, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate, "MIN_POSTGRES", 99)
+    with pytest.raises(StartError, match="is needed; this one is 1"):
+        migrate.migrate(url)
+    assert tables(connection) == set()
+
+
+@pytest.mark.parametrize("unique_email", [True, False])
+def test_with_nothing_to_change_a_start_waits_for_no_transaction(
+    url: str, connection: Any, monkeypatch: pytest.MonkeyPatch, unique_email: bool
+) -> None:
+    migrate.migrate(url, unique_email=unique_email)
+    monkeypatch.setattr(migrate, "LOCK_SECONDS", 1)
+    with psycopg.connect(url) as busy:
+        busy.execute("insert into users (username) values ('anna')")
+        assert migrate.migrate(url, unique_email=unique_email) == []
+
+
+def test_a_user_whom_psql_inserts_has_a_profile(database: Any) -> None:
+    user = database.execute("insert into users (username) values ('anna') returning id").fetchone()
+    profile = database.execute("select * from profiles").fetchone()
+    assert (profile["user_id"], profile["description"], profile["location"], profile["is_creator"]) == (
+        user["id"],
+        None,
+        "",
+        False,
+    )
+
+
+def test_a_profile_knows_when_it_changed(database: Any) -> None:
+    database.execute("insert into users (username) values ('anna')")
+    before = database.execute("select * from profiles").fetchone()
+    after = database.execute("update profiles set location = 'Rome' returning *").fetchone()
+    assert after["date_joined"] == before["date_joined"]
+    assert after["updated_on"] > before["updated_on"]
+
+
+def test_deleting_a_user_removes_all_that_is_theirs(database: Any) -> None:
+    database.execute("insert into users (username, role) values ('anna', 'teacher'), ('boris', 'teacher')")
+    database.execute("insert into sessions (user_id, expires_at) select id, now() from users")
+    database.execute("insert into api_tokens (user_id) select id from users")
+    database.execute(
+        "insert into one_time_tokens (user_id, purpose, hash, expires_at)"
+        " select id, 'activation', 'x', now() from users"
+    )
+    database.execute("insert into letters (kind, user_id) select 'confirmation', id from users")
+    database.execute("delete from users where username = 'anna'")
+    of_users = database.execute(
+        "select conrelid::regclass::text as name from pg_constraint where confrelid = 'users'::regclass"
+    ).fetchall()
+    assert {row["name"] for row in of_users} == {
+        *("profiles", "role_fields", "sessions", "api_tokens", "one_time_tokens", "letters"),
+    }
+    for row in of_users:
+        assert len(database.execute(f"select * from {row['name']}").fetchall()) == 1
+
+
+@pytest.mark.parametrize("other", ["MARIO", "ｍａｒｉｏ", "Mario"])
+def test_the_database_guards_names_that_psql_inserts(database: Any, other: str) -> None:
+    database.execute("insert into users (username) values ('mario')")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        database.execute("insert into users (username) values (%s)", [other])
+
+
+def test_every_case_of_every_letter_that_a_name_may_have_makes_the_same_key(database: Any) -> None:
+    letters = {unicodedata.normalize("NFKC", chr(number)) for number in range(0x110000) if chr(number).isprintable()}
+    pairs = [
+        (letter, cased)
+        for letter in sorted(letters)
+        if re.fullmatch(r"[\w.@+-]+", letter)
+        for cased in {letter.upper(), letter.lower(), letter.title(), letter.casefold()}
+        if cased != letter and re.fullmatch(r"[\w.@+-]+", unicodedata.normalize("NFKC", cased))
+    ]
+    assert len(pairs) > 3000
+    differing = database.execute(
+        "select letter, cased from unnest(%s::text[], %s::text[]) as pair (letter, cased)"
+        " where username_key(letter) <> username_key(cased)",
+        [[letter for letter, _ in pairs], [cased for _, cased in pairs]],
+    ).fetchall()
+    assert differing == []

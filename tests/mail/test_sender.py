@@ -1,0 +1,225 @@
+"""Workers share the queue, live through a lost database, and take over from one that was killed."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from server.mail import sender
+from server.mail.letters import PASSWORD_RESET
+from server.mail.sender import GIVE_UP_SECONDS, KEPT_DAYS, LEASE_SECONDS, TRY_SECONDS
+from tests.conftest import KEY, PASSWORD, in_mode, post
+from tests.mail.conftest import Office
+from tests.mail.reading import collect
+from tests.processes import COUNTED, ROOT, surroundings
+
+MakeOffice = Callable[..., Office]
+NOWHERE = "smtp://127.0.0.1:1"
+
+
+async def test_two_workers_send_a_letter_once(office: Office) -> None:
+    anna = office.account()
+    for _ in range(40):
+        await office.queue("confirmation", anna)
+    workers = [asyncio.create_task(office.another_worker().run(office.db)) for _ in range(2)]
+    while office.queued():
+        await asyncio.sleep(0.01)
+    for each in workers:
+        each.cancel()
+    await asyncio.gather(*workers, return_exceptions=True)
+    assert len(collect(office.settings.letters_dir)) == 40
+
+
+def test_a_lease_is_longer_than_a_try_and_shorter_than_a_minute() -> None:
+    assert TRY_SECONDS < LEASE_SECONDS < 60
+
+
+async def test_a_letter_is_somebodys_alone_until_its_lease_is_over(office: Office) -> None:
+    await office.queue("confirmation", office.account())
+    (taken,) = await office.db.rows("letters/take", 8, LEASE_SECONDS)
+    assert await office.db.rows("letters/take", 8, LEASE_SECONDS) == []
+    left = office.queued()[0]["due_at"] - datetime.now(UTC)
+    assert timedelta(seconds=LEASE_SECONDS - 5) < left <= timedelta(seconds=LEASE_SECONDS)
+    office.rows.execute("update letters set due_at = now()")
+    (again,) = await office.db.rows("letters/take", 8, LEASE_SECONDS)
+    assert (again["id"], again["tries"]) == (taken["id"], 2)
+    # Who had it first has no say any more.
+    assert await office.db.row("letters/defer", taken["id"], taken["tries"], 0.0, "late") is None
+    assert await office.db.row("letters/give_up", taken["id"], taken["tries"], "late") is None
+
+
+async def test_tries_back_off_and_end_with_a_letter_given_up(
+    make_office: MakeOffice, caplog: pytest.LogCaptureFixture
+) -> None:
+    office = make_office(smtp_url=NOWHERE)
+    await office.queue("confirmation", office.account())
+    pauses = []
+    for _ in range(9):
+        await office.worker.drain(office.db)
+        (row,) = office.queued()
+        pauses.append((row["due_at"] - datetime.now(UTC)).total_seconds())
+        office.rows.execute("update letters set due_at = now()")
+    for pause, nominal in zip(pauses, [5, 10, 20, 40, 80, 160, 320, 600, 600], strict=True):
+        assert 0.8 * nominal - 3 < pause <= 1.2 * nominal
+    office.rows.execute("update letters set queued_at = now() - make_interval(secs => %s)", [GIVE_UP_SECONDS - 60])
+    await office.send()
+    (row,) = office.queued()
+    assert (row["tries"], row["given_up_at"] is None) == (10, False)
+    assert [record.levelname for record in caplog.records][-1] == "ERROR"
+    assert "anna" not in caplog.text
+    await office.send()
+    assert office.queued()[0]["tries"] == 10
+
+
+async def test_a_link_that_would_be_too_old_next_time_is_given_up_visibly(make_office: MakeOffice) -> None:
+    office = make_office(smtp_url=NOWHERE, password_reset_timeout=60)
+    await office.queue_link(PASSWORD_RESET, office.account())
+    office.rows.execute("update letters set queued_at = now() - interval '58 seconds'")
+    await office.send()
+    (row,) = office.queued()
+    assert (row["tries"], row["given_up_at"] is None) == (1, False)
+
+
+async def test_what_was_given_up_long_ago_is_forgotten(office: Office, database: Any) -> None:
+    for days in (KEPT_DAYS - 1, KEPT_DAYS + 1):
+        database.execute(
+            "insert into letters (kind, given_up_at) values ('confirmation', now() - make_interval(days => %s))", [days]
+        )
+    running = asyncio.create_task(office.worker.run(office.db))
+    while len(office.queued()) == 2:
+        await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert len(office.queued()) == 1
+
+
+async def test_a_worker_lives_through_a_lost_database(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "LOOK_SECONDS", 0.02)
+    running = asyncio.create_task(office.worker.run(office.db))
+    for _ in range(3):
+        office.rows.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+        )
+        await asyncio.sleep(0.05)
+    user_id = office.account()
+    office.rows.execute("insert into letters (kind, user_id) values ('confirmation', %s)", [user_id])
+    while office.queued():
+        assert not running.done()
+        await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert len(collect(office.settings.letters_dir)) == 1
+
+
+async def test_a_letter_that_left_is_written_down_even_if_the_database_is_away_just_then(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "AWAY_SECONDS", 0.01)
+    await office.queue("confirmation", office.account())
+    deliver = office.worker._post.deliver
+
+    async def deliver_and_lose(message: Any, kind: str) -> None:
+        await deliver(message, kind)
+        office.rows.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+        )
+
+    monkeypatch.setattr(office.worker._post, "deliver", deliver_and_lose)
+    await office.worker.drain(office.db)
+    assert (len(collect(office.settings.letters_dir)), office.queued()) == (1, [])
+
+
+async def test_a_worker_that_stops_finishes_what_is_under_way(make_office: MakeOffice, serve: Any) -> None:
+    clerk, port = await serve()
+    clerk.waits = asyncio.Event()
+    office = make_office(smtp_url=f"smtp://127.0.0.1:{port}")
+    await office.queue("confirmation", office.account())
+    running = asyncio.create_task(office.worker.run(office.db))
+    while not clerk.tries:
+        await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.sleep(0.05)
+    clerk.waits.set()
+    await asyncio.gather(running, return_exceptions=True)
+    assert (len(clerk.letters), office.queued()) == (1, [])
+
+
+async def test_a_worker_that_stops_waits_for_no_server_that_hangs(
+    make_office: MakeOffice, serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "FINISH_SECONDS", 0.05)
+    clerk, port = await serve()
+    clerk.waits = asyncio.Event()
+    office = make_office(smtp_url=f"smtp://127.0.0.1:{port}")
+    await office.queue("confirmation", office.account())
+    running = asyncio.create_task(office.worker.run(office.db))
+    while not clerk.tries:
+        await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    clerk.waits.set()
+    assert len(office.queued()) == 1
+
+
+@in_mode("activation", smtp_url=NOWHERE)
+async def test_a_dead_mail_server_harms_no_registration_and_the_letter_arrives_later(
+    client: Any, letters: Any, make_office: MakeOffice, serve: Any
+) -> None:
+    status, _ = await post(client, "/auth/users/", username="anna", password=PASSWORD, email="anna@example.com")
+    assert (status, await letters()) == (201, [])
+    clerk, port = await serve()
+    office = make_office(smtp_url=f"smtp://127.0.0.1:{port}")
+    office.rows.execute("update letters set due_at = now()")
+    await office.send()
+    (letter,) = clerk.letters
+    assert (await post(client, "/auth/users/activation/", **letter.uid_and_token))[0] == 204
+
+
+@pytest.mark.slow
+async def test_a_worker_that_is_killed_leaves_its_letters_to_another(
+    make_office: MakeOffice, serve: Any, start: Callable[..., Any]
+) -> None:
+    clerk, port = await serve()
+    clerk.waits = asyncio.Event()
+    office = make_office()
+    await office.queue("confirmation", office.account())
+    url = f"smtp://127.0.0.1:{port}"
+    killed = await asyncio.to_thread(lambda: start(SMTP_URL=url))
+    while not clerk.tries:
+        await asyncio.sleep(0.02)
+    await asyncio.to_thread(killed.stop, signal.SIGKILL)
+    clerk.waits.set()
+    (row,) = office.queued()
+    assert (row["tries"], row["due_at"] > datetime.now(UTC)) == (1, True)
+    clerk.letters.clear()
+    office.rows.execute("update letters set due_at = now()")  # as if the lease were over
+    other = await asyncio.to_thread(lambda: start(SMTP_URL=url))
+    while office.queued():
+        await asyncio.sleep(0.02)
+    await asyncio.to_thread(other.stop)
+    assert len(clerk.letters) == 1
+
+
+@pytest.mark.slow
+def test_the_command_work_sends_and_stops_when_told(office: Office, database_url: str) -> None:
+    for username in ("anna", "boris"):
+        office.account(username)
+    office.rows.execute("insert into letters (kind, user_id) select 'confirmation', id from users")
+    given = {"DATABASE_URL": database_url, "SIGNING_KEY": KEY, "MAIL_DIR": str(office.settings.letters_dir)} | COUNTED
+    command = [sys.executable, "-m", "server", "work"]
+    with subprocess.Popen(command, cwd=ROOT, env=surroundings(**given), stdout=subprocess.PIPE, text=True) as process:
+        while office.queued():
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=30)[0]
+    assert (process.returncode, "listens" in said) == (0, False)
+    assert len(collect(office.settings.letters_dir)) == 2

@@ -1,0 +1,97 @@
+"""Many at once, counted instead of timed: who does not hash, read or write slowly is served beside those who do."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import bcrypt
+import pytest
+
+from server import app
+from server.web.app_keys import STOPPING
+from tests.conftest import PASSWORD, Person, post
+
+CROWD = 50
+
+
+async def test_with_sign_ins_queued_others_are_served(anna: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, hashed = threading.Event(), []
+    check = bcrypt.checkpw
+
+    def held(*arguments: Any) -> bool:
+        hashed.append(1)
+        gate.wait(20)
+        return check(*arguments)
+
+    monkeypatch.setattr(bcrypt, "checkpw", held)
+    signing_in = [
+        asyncio.create_task(post(anna.client, "/auth/jwt/create/", username="anna", password=PASSWORD))
+        for _ in range(CROWD)
+    ]
+    try:
+        async with asyncio.timeout(15):
+            while not hashed:
+                await asyncio.sleep(0.001)
+            for _ in range(10):
+                assert (await anna.get("/auth/users/me/"))[0] == 200
+                assert (await anna.client.get("/healthz")).status == 200
+        assert [task for task in signing_in if task.done()] == []
+    finally:
+        gate.set()
+    assert {status for status, _ in await asyncio.gather(*signing_in)} == {200}
+    assert len(hashed) == CROWD
+
+
+@pytest.fixture
+async def slow(anna: Person) -> AsyncIterator[Any]:
+    """Connections that send these bytes and then do nothing, neither write nor read."""
+    opened: list[asyncio.StreamWriter] = []
+
+    async def connect(sent: bytes) -> None:
+        for _ in range(CROWD):
+            _, writer = await asyncio.open_connection(anna.client.host, anna.client.port, limit=1)
+            writer.write(sent)
+            await writer.drain()
+            opened.append(writer)
+
+    yield connect
+    for writer in opened:
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"GET /auth/users/me/ HTTP/1.1\r\nHost: x\r\nX-", id="half a head"),
+        pytest.param(b"POST /auth/jwt/create/ HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{", id="half a body"),
+        pytest.param(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 3, id="answers not read"),
+    ],
+)
+async def test_slow_clients_hold_up_nobody(anna: Person, slow: Any, sent: bytes) -> None:
+    await slow(sent)
+    async with asyncio.timeout(15):
+        for _ in range(10):
+            assert (await anna.get("/auth/users/me/"))[0] == 200
+
+
+async def test_a_request_that_comes_while_the_service_stops_is_answered_and_told_it_was_the_last(
+    settings: Any, database: Any
+) -> None:
+    running = app.runner(app.create_app(replace(settings, port=0)))
+    await running.setup()
+    address = await app.listen(running)
+    reader, writer = await asyncio.open_connection(*address[7:-1].split(":"))
+    request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    writer.write(request)
+    assert b"keep-alive" not in (first := await reader.readuntil(b'"ok"}'))
+    assert b"Connection: close" not in first
+    stopping = asyncio.create_task(app.stop(running, asyncio.Event()))
+    await running.app[STOPPING].wait()
+    writer.write(request)
+    last = await reader.read()
+    writer.close()
+    await stopping
+    assert last.startswith(b"HTTP/1.1 200 ")
+    assert b"Connection: close" in last
