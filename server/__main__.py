@@ -24,7 +24,7 @@ import psycopg
 
 from server import __version__, app
 from server.auth.passwords import Passwords
-from server.auth.tokens import kept_key
+from server.auth.tokens import stored_signing_key
 from server.database import migrate
 from server.database.database import Database
 from server.errors import FieldErrors, StartError, Unavailable
@@ -53,7 +53,7 @@ def _database(settings: Settings) -> Iterator[tuple[Settings, serving.Revive | N
         return
     cluster = bundled.attach(settings.data_dir)
     try:
-        key = settings.signing_key or kept_key(settings.data_dir)
+        key = settings.signing_key or stored_signing_key(settings.data_dir)
         yield dataclasses.replace(settings, database_url=cluster.url(), signing_key=key), cluster.revive
     finally:
         with signals.ignored():
@@ -63,7 +63,7 @@ def _database(settings: Settings) -> Iterator[tuple[Settings, serving.Revive | N
 def _migrate(settings: Settings) -> None:
     try:
         applied = migrate.migrate(settings.database_url, unique_email=settings.unique_email)
-    except migrate.SharedAddresses:
+    except migrate.DuplicateAddresses:
         raise CommandError(
             "UNIQUE_EMAIL is on, but some accounts share an e-mail address: change those, or set UNIQUE_EMAIL=false"
         ) from None
@@ -244,7 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as failure:
         print(*failure.faults, sep="\n", file=sys.stderr)
         return 2
-    except (CommandError, StartError, app.CannotListen, bundled.EmbeddedError, NotReadyError) as failure:
+    except (CommandError, StartError, app.CannotListen, bundled.BundledPostgresError, NotReadyError) as failure:
         print(failure, file=sys.stderr)
         return 1
     except Unavailable as failure:

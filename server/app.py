@@ -15,13 +15,13 @@ from aiohttp.typedefs import Middleware
 
 from server.api import activation, passwords, profiles, roles, service, signin, tokens, usernames, users
 from server.auth.api_tokens import ApiTokens
-from server.auth.one_time_tokens import OneTime
+from server.auth.one_time_tokens import OneTimeTokens
 from server.auth.passwords import Passwords
 from server.auth.tokens import Tokens
-from server.database.database import LANES, POOL, Database
+from server.database.database import BATCH_CONNECTIONS, POOL, Database
 from server.errors import Problem
 from server.mail.letters import Letters
-from server.mail.sender import Worker
+from server.mail.sender import LetterSender
 from server.settings.settings import Settings
 from server.settings.values import cores
 from server.telemetry.metrics import Metrics
@@ -30,14 +30,14 @@ from server.web import bodies
 from server.web.app_keys import (
     API_TOKENS,
     DB,
+    LETTER_SENDER,
     LETTERS,
-    ONE_TIME,
+    ONE_TIME_TOKENS,
     PASSWORDS,
     SETTINGS,
     STOPPING,
     TEMPLATES,
     TOKENS,
-    WORKER,
 )
 from server.web.cors import cors, preflight
 from server.web.documentation import endpoints
@@ -89,10 +89,10 @@ def create_app(
         refresh_lifetime=settings.refresh_lifetime,
     )
     app[API_TOKENS] = ApiTokens(settings.signing_key)
-    app[ONE_TIME] = OneTime(settings.signing_key, lifetime=settings.password_reset_timeout)
-    app[LETTERS] = Letters(app[ONE_TIME])
+    app[ONE_TIME_TOKENS] = OneTimeTokens(settings.signing_key, lifetime=settings.password_reset_timeout)
+    app[LETTERS] = Letters(app[ONE_TIME_TOKENS])
     app[TEMPLATES] = Templates(settings.templates_dir)
-    app[WORKER] = Worker.of(settings, app[TEMPLATES])
+    app[LETTER_SENDER] = LetterSender.of(settings, app[TEMPLATES])
     app.cleanup_ctx.extend([_database, _hashing, _beside(_sweep), _letters])
     if revive is not None:
         app.cleanup_ctx.append(_beside(functools.partial(_revive, revive)))
@@ -165,7 +165,9 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
     workers = app[SETTINGS].workers
     # One of several that comes while the database is away answers 503 for its share of the callers, until it is back.
     app[DB] = await Database.connect(
-        app[SETTINGS].database_url, connections=min(POOL + LANES, CONNECTIONS // workers), patient=workers > 1
+        app[SETTINGS].database_url,
+        connections=min(POOL + BATCH_CONNECTIONS, CONNECTIONS // workers),
+        patient=workers > 1,
     )
     yield
     await app[DB].close()
@@ -178,7 +180,7 @@ async def _hashing(app: web.Application) -> AsyncIterator[None]:
 
 async def _letters(app: web.Application) -> AsyncIterator[None]:
     """Letters leave until the service stops. What is under way then ends beside the last requests, not after them."""
-    sending = asyncio.create_task(app[WORKER].run(app[DB]))
+    sending = asyncio.create_task(app[LETTER_SENDER].run(app[DB]))
     ending = asyncio.create_task(_end(sending, app[STOPPING]))
     yield
     app[STOPPING].set()

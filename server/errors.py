@@ -3,7 +3,8 @@
 Texts and codes are protocol (contract, sections 1.5 and 8): clients parse them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from server.settings.values import MIN_POSTGRES
@@ -13,7 +14,7 @@ class StartError(Exception):
     """The service cannot start as it is set up; the text says why, for whoever starts it."""
 
 
-class TooOld(StartError):
+class PostgresTooOld(StartError):
     """The database is of a PostgreSQL that lacks what the schema needs."""
 
     def __init__(self, version: int) -> None:
@@ -68,6 +69,32 @@ class FieldErrors(Problem):
         return self.fields
 
 
+class FieldFaults:
+    """Collects the faults of fields, so that one response reports all of them (contract 1.3, 12)."""
+
+    def __init__(self) -> None:
+        self._fields: dict[str, Any] = {}
+        self.valid: dict[str, Any] = {}
+
+    def add(self, fields: Mapping[str, Any]) -> None:
+        """Add texts by field; a later text of the same field replaces an earlier one."""
+        self._fields |= fields
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Collect the FieldErrors that the block raises; `valid` then holds the fields that had no fault."""
+        try:
+            yield
+        except FieldErrors as failure:
+            self.add(failure.fields)
+            self.valid |= failure.sound
+
+    def check(self) -> None:
+        """Raises FieldErrors with everything that was collected, if anything was."""
+        if self._fields:
+            raise FieldErrors(self._fields, self.valid)
+
+
 class ListedError(Problem):
     """A failure after validation, which the contract writes as a bare list (1.5)."""
 
@@ -85,7 +112,7 @@ class EmailNotFound(ListedError):
     text = "User with given email does not exist."
 
 
-class NothingWaits(Problem):
+class ActivationIsOff(Problem):
     """Accounts need no activation here, so there is no letter to send again: the contract's 400 has no body."""
 
     status = 400

@@ -5,11 +5,12 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import psycopg
 import pytest
 import uvloop
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from psycopg import sql
 
@@ -20,10 +21,13 @@ from server.postgres.bundled import attach
 from server.settings import roles
 from server.settings.roles import Roles
 from server.settings.settings import Settings
-from server.web.app_keys import DB, WORKER
+from server.web.app_keys import DB, LETTER_SENDER
 
 KEY = "a signing key for tests, 32 bytes or more"
 PASSWORD = "correct horse battery"
+
+Client: TypeAlias = TestClient[web.Request, web.Application]
+"""A test client of the service."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -150,7 +154,7 @@ def _still_worker(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def client(settings: Settings, database: Any) -> AsyncIterator[TestClient]:
+async def client(settings: Settings, database: Any) -> AsyncIterator[Client]:
     """Somebody who is not signed in."""
     async with TestClient(HouseServer(create_app(settings))) as visitor:
         yield visitor
@@ -160,7 +164,7 @@ async def client(settings: Settings, database: Any) -> AsyncIterator[TestClient]
 class Person:
     """An account that is signed in. Its verbs give (status, json)."""
 
-    client: TestClient
+    client: Client
     username: str
     id: int = 0
     tokens: dict[str, str] = field(default_factory=dict)
@@ -201,14 +205,14 @@ class Person:
         return next(profile for profile in profiles if profile["user"] == self.username)
 
 
-async def post(client: TestClient, path: str, **fields: Any) -> tuple[int, Any]:
+async def post(client: Client, path: str, **fields: Any) -> tuple[int, Any]:
     """Send `fields` as JSON without credentials: (status, json)."""
     async with client.post(path, json=fields) as response:
         return response.status, await response.json() if await response.read() else None
 
 
 @pytest.fixture
-def make_person(client: TestClient, database: "psycopg.Connection[Any]") -> Callable[..., Any]:
+def make_person(client: Client, database: "psycopg.Connection[Any]") -> Callable[..., Any]:
     """Registers somebody, with `more` fields, and signs them in; `staff=True` makes them staff."""
 
     async def make(username: str, *, email: str = "", staff: bool = False, **more: Any) -> Person:
@@ -240,12 +244,12 @@ async def staff(make_person: Callable[..., Any]) -> Person:
 
 
 @pytest.fixture
-def letters(client: TestClient, settings: Settings) -> Callable[[], Any]:
+def letters(client: Client, settings: Settings) -> Callable[[], Any]:
     """Sends what is queued, and gives the letters that left since it was last asked, the oldest first."""
     from tests.mail.reading import collect
 
     async def read() -> list[Any]:
-        await client.app[WORKER].drain(client.app[DB])
+        await client.app[LETTER_SENDER].drain(client.app[DB])
         return collect(settings.letters_dir)
 
     return read

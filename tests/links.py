@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from aiohttp.test_utils import TestClient
-
-from tests.conftest import PASSWORD, Person, post
+from tests.conftest import PASSWORD, Client, Person, post
 
 NEW_PASSWORD = "staple gun theory"
 NEW_NAME = "anna.new"
@@ -44,12 +42,12 @@ async def link(letters: Any, to: str) -> dict[str, str]:
     return letter.uid_and_token
 
 
-async def confirm(client: TestClient, kind: str, given: dict[str, Any], **more: Any) -> tuple[int, Any]:
+async def confirm(client: Client, kind: str, given: dict[str, Any], **more: Any) -> tuple[int, Any]:
     """Post what a link carries where links of its kind are taken."""
     return await post(client, TAKEN_AT[kind], **BESIDE.get(kind, {}) | given | more)
 
 
-async def register(client: TestClient, username: str = "anna", **given: Any) -> Any:
+async def register(client: Client, username: str = "anna", **given: Any) -> Any:
     """A new account, not signed in: the user object."""
     fields = {"username": username, "password": PASSWORD, "email": f"{username}@example.com"} | given
     status, user = await post(client, "/auth/users/", **fields)
@@ -57,7 +55,7 @@ async def register(client: TestClient, username: str = "anna", **given: Any) -> 
     return user
 
 
-async def activated(client: TestClient, letters: Any, username: str = "anna", **given: Any) -> Person:
+async def activated(client: Client, letters: Any, username: str = "anna", **given: Any) -> Person:
     """Somebody whose account needed its letter's link, and who is signed in."""
     user = await register(client, username, **given)
     assert await confirm(client, ACTIVATION, await link(letters, user["email"])) == DONE
@@ -65,7 +63,7 @@ async def activated(client: TestClient, letters: Any, username: str = "anna", **
     return await Person(client, username, user["id"]).sign_in()
 
 
-async def asked(client: TestClient, letters: Any, kind: str) -> dict[str, str]:
+async def asked(client: Client, letters: Any, kind: str) -> dict[str, str]:
     """What anna's link of `kind` carries, in a service where accounts are activated; her account is made for it."""
     if kind == ACTIVATION:
         await register(client)

@@ -2,12 +2,10 @@
 
 from typing import Any
 
-from aiohttp.test_utils import TestClient
-
-from tests.conftest import PASSWORD, Person, post
+from tests.conftest import PASSWORD, Client, Person, post
 
 
-async def test_registration_answers_201(client: TestClient) -> None:
+async def test_registration_answers_201(client: Client) -> None:
     status, user = await post(client, "/auth/users/", username="anna", password=PASSWORD, email="anna@example.com")
     assert (status, list(user)) == (201, ["email", "username", "id"])
     assert (user["email"], user["username"]) == ("anna@example.com", "anna")
@@ -19,7 +17,7 @@ async def test_a_registered_users_token_lists_profiles(anna: Person) -> None:
     assert [profile["user"] for profile in profiles] == ["anna"]
 
 
-async def test_without_a_token_401(client: TestClient) -> None:
+async def test_without_a_token_401(client: Client) -> None:
     response = await client.get("/api/accounts/all-profiles")
     assert response.status == 401
     assert await response.json() == {"detail": "Authentication credentials were not provided."}

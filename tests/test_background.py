@@ -57,7 +57,7 @@ async def test_a_sweep_goes_on_until_little_is_left(monkeypatch: pytest.MonkeyPa
     assert asked == ["sessions/sweep"] * 3 + ["one_time_tokens/sweep"]
 
 
-@pytest.mark.parametrize("failure", [bundled.EmbeddedError("no room"), ValueError("odd")])
+@pytest.mark.parametrize("failure", [bundled.BundledPostgresError("no room"), ValueError("odd")])
 async def test_the_reviver_outlives_whatever_goes_wrong(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, failure: Exception
 ) -> None:

@@ -9,7 +9,7 @@ import jinja2
 import pytest
 
 from server.mail.letters import KINDS, LINKED
-from server.mail.writer import Writer
+from server.mail.writer import LetterWriter
 from server.settings.settings import Settings
 from server.templates import MAX_HEADER, TEXTS, Templates
 from tests.mail.reading import Read, read
@@ -22,7 +22,7 @@ def written(kind: str, language: str = "en", folder: Path | None = None, **given
     site = {each: given.pop(each) for each in list(given) if each in Settings.__dataclass_fields__}
     account = {"id": 7, "username": "anna", "email": "anna@example.com", "language": language} | given
     letter = {"id": 1, "kind": kind, "queued_at": datetime(2026, 1, 2, tzinfo=UTC)}
-    message = Writer(Settings(**site), Templates(folder)).write(
+    message = LetterWriter(Settings(**site), Templates(folder)).write(
         letter, account, "anna@example.com", TOKEN if kind in LINKED else ""
     )
     return read(message.as_bytes())

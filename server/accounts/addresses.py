@@ -1,13 +1,13 @@
 """An account's address changes at once, or waits until its link is followed; the old one is told (trust 28)."""
 
-from server.database.database import Asker
+from server.database.database import Transaction
 from server.mail.letters import ACTIVATION, EMAIL_CHANGE, EMAIL_CHANGED, EMAIL_PENDING, Letters
 
 USER_OBJECT = ("email", "id", "username", "role")
 
 
 async def change(
-    asker: Asker, letters: Letters, user_id: int, address: str, *, confirmed: bool
+    transaction: Transaction, letters: Letters, user_id: int, address: str, *, confirmed: bool
 ) -> dict[str, object] | None:
     """Change an account's address in the caller's transaction: the user object, or None when the account is gone.
 
@@ -16,38 +16,38 @@ async def change(
     Raises UniqueViolationError when the address is another's.
     """
     if confirmed and address:
-        return await _propose(asker, letters, user_id, address)
-    row = await asker.row("addresses/change", user_id, address)
+        return await _propose(transaction, letters, user_id, address)
+    row = await transaction.row("addresses/change", user_id, address)
     if row is None:
         return None
-    await _tell(asker, letters, EMAIL_CHANGED, user_id, row["old_email"], address)
+    await _tell(transaction, letters, EMAIL_CHANGED, user_id, row["old_email"], address)
     return {name: row[name] for name in USER_OBJECT}
 
 
-async def confirm(asker: Asker, letters: Letters, user_id: int) -> bool:
+async def confirm(transaction: Transaction, letters: Letters, user_id: int) -> bool:
     """Put the address that waits in force, in the caller's transaction; whether there was one.
 
     Raises UniqueViolationError when somebody else has the address by now.
     """
-    row = await asker.row("addresses/confirm", user_id)
+    row = await transaction.row("addresses/confirm", user_id)
     if row is None:
         return False
-    await _tell(asker, letters, EMAIL_CHANGED, user_id, row["old_email"], "")
+    await _tell(transaction, letters, EMAIL_CHANGED, user_id, row["old_email"], "")
     return True
 
 
-async def _propose(asker: Asker, letters: Letters, user_id: int, address: str) -> dict[str, object] | None:
-    row = await asker.row("addresses/propose", user_id, address)
+async def _propose(transaction: Transaction, letters: Letters, user_id: int, address: str) -> dict[str, object] | None:
+    row = await transaction.row("addresses/propose", user_id, address)
     if row is None:
         return None
     if row["awaits_activation"]:
-        await letters.queue_link(asker, ACTIVATION, user_id)
+        await letters.queue_link(transaction, ACTIVATION, user_id)
     elif row["pending_email"] is not None:
-        await letters.queue_link(asker, EMAIL_CHANGE, user_id)
-        await _tell(asker, letters, EMAIL_PENDING, user_id, row["email"], address)
+        await letters.queue_link(transaction, EMAIL_CHANGE, user_id)
+        await _tell(transaction, letters, EMAIL_PENDING, user_id, row["email"], address)
     return {name: row[name] for name in USER_OBJECT}
 
 
-async def _tell(asker: Asker, letters: Letters, kind: str, user_id: int, old: str, new: str) -> None:
+async def _tell(transaction: Transaction, letters: Letters, kind: str, user_id: int, old: str, new: str) -> None:
     if old and old != new:
-        await letters.queue(asker, kind, user_id, address=old)
+        await letters.queue(transaction, kind, user_id, address=old)

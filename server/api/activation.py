@@ -6,11 +6,11 @@ import asyncpg
 from aiohttp import web
 
 from server.accounts import addresses
-from server.database.database import Asker
-from server.errors import FieldErrors, NothingWaits, StaleToken
+from server.database.database import Transaction
+from server.errors import ActivationIsOff, FieldErrors, StaleToken
 from server.mail.letters import ACTIVATION, CONFIRMATION, EMAIL_CHANGE
-from server.web.app_keys import DB, LETTERS, ONE_TIME, SETTINGS
-from server.web.bodies import body
+from server.web.app_keys import DB, LETTERS, ONE_TIME_TOKENS, SETTINGS
+from server.web.bodies import read_body
 from server.web.endpoints import Access, Endpoints
 from server.web.html_pages.pages import link_page
 from server.web.links import ask_for_link, find_by_uid, invalid_token
@@ -20,21 +20,21 @@ from server.web.schemas.objects import Activation, Address
 endpoints = Endpoints("activation")
 
 
-@endpoints.post("/auth/users/activation/", access=Access.PUBLIC, reads=Activation, status=204, raises=(StaleToken,))
+@endpoints.post("/auth/users/activation/", access=Access.PUBLIC, body=Activation, status=204, errors=(StaleToken,))
 async def activate(request: web.Request) -> None:
     """Activate an account, or put a new e-mail address in force, with what the letter's link carries."""
-    given = await body(request)
+    given = await read_body(request)
     await _activate(request, given["uid"], given["token"])
 
 
 @endpoints.post(
-    "/auth/users/resend_activation/", access=Access.PUBLIC, reads=Address, status=204, raises=(NothingWaits,)
+    "/auth/users/resend_activation/", access=Access.PUBLIC, body=Address, status=204, errors=(ActivationIsOff,)
 )
 async def resend_activation(request: web.Request) -> None:
     """Have the activation letter sent again; the answer tells nothing about the address."""
-    given = await body(request)
+    given = await read_body(request)
     if not request.app[SETTINGS].send_activation_email:
-        raise NothingWaits
+        raise ActivationIsOff
     await ask_for_link(request, ACTIVATION, given["email"])
 
 
@@ -48,29 +48,29 @@ async def _activate(request: web.Request, uid: str, token: str) -> str:
     """Do what the token was issued for: its purpose."""
     user = await find_by_uid(request, uid)
     try:
-        async with request.app[DB].transaction() as asker:
-            purpose = await request.app[ONE_TIME].use(asker, user["id"], token, ACTIVATION, EMAIL_CHANGE)
+        async with request.app[DB].transaction() as transaction:
+            purpose = await request.app[ONE_TIME_TOKENS].use(transaction, user["id"], token, ACTIVATION, EMAIL_CHANGE)
             if purpose is None:
-                raise await _refusal(request, asker, user["id"], token)
-            await _put_in_force(request, asker, user["id"], purpose)
+                raise await _refusal(request, transaction, user["id"], token)
+            await _put_in_force(request, transaction, user["id"], purpose)
             return purpose
     except asyncpg.UniqueViolationError:
         raise FieldErrors({"email": [TAKEN_EMAIL]}) from None
 
 
-async def _put_in_force(request: web.Request, asker: Asker, user_id: int, purpose: str) -> None:
+async def _put_in_force(request: web.Request, transaction: Transaction, user_id: int, purpose: str) -> None:
     letters = request.app[LETTERS]
     if purpose == EMAIL_CHANGE:
-        if not await addresses.confirm(asker, letters, user_id):
+        if not await addresses.confirm(transaction, letters, user_id):
             raise invalid_token()
-    elif await asker.row("activation/activate", user_id) is None:
+    elif await transaction.row("activation/activate", user_id) is None:
         raise StaleToken  # it was activated, or switched off, by somebody else
     elif request.app[SETTINGS].send_confirmation_email:
-        await letters.queue(asker, CONFIRMATION, user_id)
+        await letters.queue(transaction, CONFIRMATION, user_id)
 
 
-async def _refusal(request: web.Request, asker: Asker, user_id: int, token: str) -> Exception:
+async def _refusal(request: web.Request, transaction: Transaction, user_id: int, token: str) -> Exception:
     """A second click is told from a forged link."""
-    if await request.app[ONE_TIME].is_used(asker, user_id, token, ACTIVATION, EMAIL_CHANGE):
+    if await request.app[ONE_TIME_TOKENS].is_used(transaction, user_id, token, ACTIVATION, EMAIL_CHANGE):
         return StaleToken()
     return invalid_token()

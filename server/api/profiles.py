@@ -7,13 +7,13 @@ import asyncpg
 import orjson
 from aiohttp import hdrs, web
 
-from server.database.database import Asker
+from server.database.database import Transaction
 from server.errors import Conflict, FieldErrors, Forbidden, NotFound, UserNotFound
 from server.web.app_keys import DB, SETTINGS
-from server.web.bodies import body
+from server.web.bodies import read_body
 from server.web.endpoints import Endpoints
 from server.web.guards import me, only_owner, path_id
-from server.web.paging import Written, answer_page, read_page, write_page
+from server.web.paging import Written, page_response, read_page, write_page
 from server.web.schemas import by_roles
 from server.web.schemas.role_fields import change
 
@@ -26,31 +26,31 @@ class NoProfile(NotFound):
     text = "No userProfile matches the given query."
 
 
-@endpoints.get("/api/accounts/all-profiles", answers=by_roles.profile, many=True)
+@endpoints.get("/api/accounts/all-profiles", response=by_roles.profile, many=True)
 async def list_profiles(request: web.Request) -> Any:
     """List all profiles, a page at a time; those of deactivated accounts only for staff."""
     page = read_page(request)
     write = _write_fields_too if request.app[SETTINGS].roles else _write
     asked = (page.after, page.limit + 1, me(request).is_staff)
-    return answer_page(request, page, await request.app[DB].share("profiles/list", write, *asked))
+    return page_response(request, page, await request.app[DB].share("profiles/list", write, *asked))
 
 
 @endpoints.post(
     "/api/accounts/all-profiles",
-    reads=by_roles.profile_edit,
-    answers=by_roles.profile,
+    body=by_roles.profile_edit,
+    response=by_roles.profile,
     status=201,
-    raises=(Conflict,),
+    errors=(Conflict,),
 )
 async def create_profile(request: web.Request) -> Any:
     """Make your profile anew, if you deleted it."""
     given = await _read_edit(request, {"role": me(request).role, "fields": None})
     fields = [given.get(name) for name in ("description", "location", "is_creator")]
     try:
-        async with request.app[DB].transaction() as asker:
-            row = await asker.row("profiles/create", me(request).id, *fields)
+        async with request.app[DB].transaction() as transaction:
+            row = await transaction.row("profiles/create", me(request).id, *fields)
             if row is not None and "fields" in given:
-                row = await _write_fields(request, asker, row, given)
+                row = await _write_fields(request, transaction, row, given)
     except asyncpg.ForeignKeyViolationError:  # the account was deleted while this was under way
         raise UserNotFound from None
     if row is None:
@@ -58,7 +58,7 @@ async def create_profile(request: web.Request) -> Any:
     return _shown(request, row)
 
 
-@endpoints.get("/api/accounts/profile/{id}", answers=by_roles.profile, raises=(NotFound,))
+@endpoints.get("/api/accounts/profile/{id}", response=by_roles.profile, errors=(NotFound,))
 async def read_profile(request: web.Request) -> Any:
     """Read a profile."""
     return _shown(request, await _find(request))
@@ -66,15 +66,15 @@ async def read_profile(request: web.Request) -> Any:
 
 @endpoints.put(
     "/api/accounts/profile/{id}",
-    reads=by_roles.profile_edit,
-    answers=by_roles.profile,
-    raises=(Forbidden, NotFound),
+    body=by_roles.profile_edit,
+    response=by_roles.profile,
+    errors=(Forbidden, NotFound),
 )
 @endpoints.patch(
     "/api/accounts/profile/{id}",
-    reads=by_roles.profile_edit_partly,
-    answers=by_roles.profile,
-    raises=(Forbidden, NotFound),
+    body=by_roles.profile_edit_partly,
+    response=by_roles.profile,
+    errors=(Forbidden, NotFound),
 )
 async def edit_profile(request: web.Request) -> Any:
     """Edit your profile."""
@@ -90,7 +90,7 @@ async def edit_profile(request: web.Request) -> Any:
     return _shown(request, row)
 
 
-@endpoints.delete("/api/accounts/profile/{id}", status=204, raises=(Forbidden, NotFound))
+@endpoints.delete("/api/accounts/profile/{id}", status=204, errors=(Forbidden, NotFound))
 async def delete_profile(request: web.Request) -> None:
     """Delete your profile, with the fields of your role; your account stays."""
     profile = await _find(request)
@@ -110,7 +110,7 @@ async def _read_edit(request: web.Request, profile: Mapping[str, Any]) -> dict[s
     """The fields that came, with all their faults at once, those of the role's fields as `profile` is now."""
     faults: dict[str, Any] = {}
     try:
-        given = await body(request)
+        given = await read_body(request)
     except FieldErrors as failure:
         faults, given = failure.fields, failure.sound
     try:
@@ -125,20 +125,20 @@ async def _read_edit(request: web.Request, profile: Mapping[str, Any]) -> dict[s
 
 async def _edit_with_fields(request: web.Request, profile_id: int, given: dict[str, Any]) -> Any:
     """Edit a profile, nobody else editing it meanwhile: what is judged is what is stored, and no key is lost."""
-    async with request.app[DB].transaction() as asker:
-        if await asker.row("profiles/lock", profile_id) is None:
+    async with request.app[DB].transaction() as transaction:
+        if await transaction.row("profiles/lock", profile_id) is None:
             return None
-        profile = await asker.row("profiles/find", [profile_id])
-        return profile and await _write_fields(request, asker, profile, given)
+        profile = await transaction.row("profiles/find", [profile_id])
+        return profile and await _write_fields(request, transaction, profile, given)
 
 
-async def _write_fields(request: web.Request, asker: Asker, profile: Any, given: Mapping[str, Any]) -> Any:
+async def _write_fields(request: web.Request, transaction: Transaction, profile: Any, given: Mapping[str, Any]) -> Any:
     """Write what is given into a profile that this transaction holds: the row. Raises FieldErrors."""
     fields = _changed(request, profile, given)
     if profile["role"] is not None:
-        await asker.row("role_fields/write", profile["user_id"], profile["role"], orjson.dumps(fields).decode())
+        await transaction.row("role_fields/write", profile["user_id"], profile["role"], orjson.dumps(fields).decode())
     rest = orjson.dumps({name: value for name, value in given.items() if name != "fields"}).decode()
-    return await asker.row("profiles/edit", [profile["id"]], [rest])
+    return await transaction.row("profiles/edit", [profile["id"]], [rest])
 
 
 def _changed(request: web.Request, profile: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

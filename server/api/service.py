@@ -12,13 +12,13 @@ from server.web.app_keys import DB, SETTINGS
 from server.web.endpoints import Access, Endpoints
 from server.web.schemas.objects import Health, Root
 
-endpoints = Endpoints("service", otherwise=Access.ANONYMOUS)
+endpoints = Endpoints("service", other_methods=Access.ANONYMOUS)
 
 
 _HOST = re.compile(r"([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?", re.ASCII)
 
 
-@endpoints.get("/auth/", access=Access.PUBLIC, answers=Root)
+@endpoints.get("/auth/", access=Access.PUBLIC, response=Root)
 async def root(request: web.Request) -> Any:
     """Show where the accounts are."""
     if site := request.app[SETTINGS].public_url:
@@ -29,13 +29,13 @@ async def root(request: web.Request) -> Any:
     return {"users": f"{request.scheme}://{host}/auth/users/"}
 
 
-@endpoints.get("/healthz", access=Access.ANONYMOUS, answers=Health)
+@endpoints.get("/healthz", access=Access.ANONYMOUS, response=Health)
 async def health(request: web.Request) -> Any:
     """Tell that the process answers. Asks no database."""
     return {"status": "ok"}
 
 
-@endpoints.get("/readyz", access=Access.ANONYMOUS, answers=Health, raises=(Unavailable,))
+@endpoints.get("/readyz", access=Access.ANONYMOUS, response=Health, errors=(Unavailable,))
 async def readiness(request: web.Request) -> Any:
     """Tell whether requests can be served: the database answers and has every migration."""
     try:

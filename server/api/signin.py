@@ -8,25 +8,25 @@ from server.auth import sessions
 from server.auth.tokens import ACCESS, REFRESH
 from server.errors import NoActiveAccount, Problem, TokenNotValid
 from server.web.app_keys import DB, PASSWORDS, SETTINGS, TOKENS
-from server.web.bodies import body
+from server.web.bodies import read_body
 from server.web.endpoints import Access, Endpoints
 from server.web.schemas import by_settings
 from server.web.schemas.objects import AccessToken, Nothing, Refresh, TokenPair, Verify
 
-endpoints = Endpoints("sign-in", otherwise=Access.ANONYMOUS)
+endpoints = Endpoints("sign-in", other_methods=Access.ANONYMOUS)
 
 
 @endpoints.post(
     "/auth/jwt/create/",
     access=Access.ANONYMOUS,
-    reads=by_settings.sign_in,
-    answers=TokenPair,
-    raises=(NoActiveAccount,),
+    body=by_settings.sign_in,
+    response=TokenPair,
+    errors=(NoActiveAccount,),
 )
 async def sign_in(request: web.Request) -> Any:
     """Sign in: exchange a username and password for an access and a refresh token."""
     settings, db = request.app[SETTINGS], request.app[DB]
-    given = await body(request)
+    given = await read_body(request)
     password, role = given.pop("password"), given.pop("role", None)
     (login,) = given.values()
     credentials = await sessions.check_credentials(db, request.app[PASSWORDS], login, password, settings.login_field)
@@ -39,31 +39,31 @@ async def sign_in(request: web.Request) -> Any:
 
 
 @endpoints.post(
-    "/auth/jwt/refresh/", access=Access.ANONYMOUS, reads=Refresh, answers=AccessToken, raises=(TokenNotValid,)
+    "/auth/jwt/refresh/", access=Access.ANONYMOUS, body=Refresh, response=AccessToken, errors=(TokenNotValid,)
 )
 async def refresh(request: web.Request) -> Any:
     """Get a new access token, as long as the session lives."""
-    given = await body(request)
+    given = await read_body(request)
     claims = request.app[TOKENS].read(given["refresh"], REFRESH)
     identity = await _identify(request, claims)
     shows = _shows(request, identity.role)
     return {"access": request.app[TOKENS].issue(ACCESS, identity.id, claims.session_id, shows)}
 
 
-@endpoints.post("/auth/jwt/verify/", access=Access.ANONYMOUS, reads=Verify, answers=Nothing, raises=(TokenNotValid,))
+@endpoints.post("/auth/jwt/verify/", access=Access.ANONYMOUS, body=Verify, response=Nothing, errors=(TokenNotValid,))
 async def verify(request: web.Request) -> Any:
     """Tell whether a token would be accepted: an access token by a protected route, a refresh token by refresh."""
-    given = await body(request)
+    given = await read_body(request)
     await _identify(request, request.app[TOKENS].read(given["token"], ACCESS, REFRESH))
     return {}
 
 
 @endpoints.post(
-    "/auth/jwt/blacklist/", access=Access.ANONYMOUS, reads=Refresh, answers=Nothing, raises=(TokenNotValid,)
+    "/auth/jwt/blacklist/", access=Access.ANONYMOUS, body=Refresh, response=Nothing, errors=(TokenNotValid,)
 )
 async def sign_out(request: web.Request) -> Any:
     """Sign out: end the session of a refresh token, with every token that belongs to it."""
-    given = await body(request)
+    given = await read_body(request)
     await sessions.sign_out(request.app[DB], request.app[TOKENS].read(given["refresh"], REFRESH))
     return {}
 

@@ -7,7 +7,7 @@ from aiohttp import web
 from server.auth.sessions import check_credentials
 from server.errors import FieldErrors, NoActiveAccount
 from server.web.app_keys import API_TOKENS, DB, PASSWORDS, SETTINGS
-from server.web.bodies import body
+from server.web.bodies import read_body
 from server.web.endpoints import Access, Endpoints
 from server.web.guards import me
 from server.web.schemas import by_settings
@@ -26,14 +26,14 @@ class InvalidCredentials(FieldErrors):
 @endpoints.post(
     "/auth/token/login/",
     access=Access.PUBLIC,
-    otherwise=Access.PUBLIC,
-    reads=by_settings.token_login,
-    answers=AuthToken,
+    other_methods=Access.PUBLIC,
+    body=by_settings.token_login,
+    response=AuthToken,
 )
 async def log_in(request: web.Request) -> Any:
     """Get your API token; it is the same each time, until you log out."""
     db, field = request.app[DB], request.app[SETTINGS].login_field
-    given = await body(request)
+    given = await read_body(request)
     password = given.pop("password", "")
     login = next(iter(given.values()), "")
     try:

@@ -10,13 +10,13 @@ import asyncpg
 from aiohttp import web
 
 from server.accounts import addresses
-from server.database.database import Asker
+from server.database.database import Transaction
 from server.errors import FieldErrors
 from server.mail.letters import USERNAME_CHANGED, USERNAME_RESET
-from server.web.app_keys import DB, LETTERS, ONE_TIME, SETTINGS
-from server.web.bodies import body
+from server.web.app_keys import DB, LETTERS, ONE_TIME_TOKENS, SETTINGS
+from server.web.bodies import read_body
 from server.web.endpoints import Access, Endpoints
-from server.web.guards import confirm_password, me, only_same_twice, only_still_fits
+from server.web.guards import confirm_password, me, only_same_twice, only_unchanged_password
 from server.web.html_pages.pages import link_page
 from server.web.links import ask_for_link, follow_link, invalid_token
 from server.web.schemas import by_settings
@@ -27,13 +27,13 @@ endpoints = Endpoints("usernames")
 
 NOBODY = 0  # no account has this id: one's own present address is taken, too, as one's own name is
 
-Prove: TypeAlias = Callable[[Asker], Awaitable[None]]
+Prove: TypeAlias = Callable[[Transaction], Awaitable[None]]
 
 
-@endpoints.post("/auth/users/set_username/", reads=by_settings.set_username, status=204)
+@endpoints.post("/auth/users/set_username/", body=by_settings.set_username, status=204)
 async def set_username(request: web.Request) -> None:
     """Set another username."""
-    given = await body(request)
+    given = await read_body(request)
     faults = await _taken(request, me(request).id, given)
     try:
         stored = await confirm_password(request, given["current_password"])
@@ -43,25 +43,25 @@ async def set_username(request: web.Request) -> None:
         raise FieldErrors(faults)
     only_same_twice(given, by_settings.new_login(request.app[SETTINGS]), USERNAME_MISMATCH)
 
-    async def hold(asker: Asker) -> None:
-        await only_still_fits(request, asker, stored)
+    async def hold(transaction: Transaction) -> None:
+        await only_unchanged_password(request, transaction, stored)
 
     await _change(request, me(request).id, given, hold)
 
 
-@endpoints.post("/auth/users/reset_username/", access=Access.PUBLIC, reads=Address, status=204)
+@endpoints.post("/auth/users/reset_username/", access=Access.PUBLIC, body=Address, status=204)
 async def ask_for_username_reset(request: web.Request) -> None:
     """Have a letter sent with your username and a link to choose another; the answer tells nothing."""
-    given = await body(request)
+    given = await read_body(request)
     await ask_for_link(request, USERNAME_RESET, given["email"])
 
 
 @endpoints.post(
-    "/auth/users/reset_username_confirm/", access=Access.PUBLIC, reads=by_settings.reset_username, status=204
+    "/auth/users/reset_username_confirm/", access=Access.PUBLIC, body=by_settings.reset_username, status=204
 )
 async def reset_username(request: web.Request) -> None:
     """Choose another username with what the letter's link carries."""
-    await _reset(request, await body(request))
+    await _reset(request, await read_body(request))
 
 
 @link_page(
@@ -69,7 +69,7 @@ async def reset_username(request: web.Request) -> None:
     "/username/reset/{uid}/{token}",
     "username_reset",
     "username_changed",
-    reads=by_settings.username_page,
+    body=by_settings.username_page,
 )
 async def reset_username_on_page(request: web.Request, given: dict[str, Any]) -> dict[str, Any]:
     """Choose another username on the page that the letter's link opens."""
@@ -84,7 +84,7 @@ async def _reset(request: web.Request, given: dict[str, Any]) -> None:
 
     But whether the name is taken is told only to whom the letter reached (contract 12).
     """
-    one_time, login = request.app[ONE_TIME], by_settings.new_login(request.app[SETTINGS])
+    one_time_tokens, login = request.app[ONE_TIME_TOKENS], by_settings.new_login(request.app[SETTINGS])
     try:
         user = await follow_link(request, given, USERNAME_RESET)
     except FieldErrors:
@@ -95,8 +95,8 @@ async def _reset(request: web.Request, given: dict[str, Any]) -> None:
         raise FieldErrors(faults)
     only_same_twice(given, login, USERNAME_MISMATCH)
 
-    async def use(asker: Asker) -> None:
-        if await one_time.use(asker, user["id"], given["token"], USERNAME_RESET) is None:
+    async def use(transaction: Transaction) -> None:
+        if await one_time_tokens.use(transaction, user["id"], given["token"], USERNAME_RESET) is None:
             raise invalid_token()
 
     await _change(request, user["id"], given, use)
@@ -115,14 +115,14 @@ async def _change(request: web.Request, user_id: int, given: dict[str, Any], pro
     settings, letters = request.app[SETTINGS], request.app[LETTERS]
     field = by_settings.new_login(settings)
     try:
-        async with request.app[DB].transaction() as asker:
-            await prove(asker)
+        async with request.app[DB].transaction() as transaction:
+            await prove(transaction)
             if field == "new_email":
                 confirmed = settings.send_activation_email
-                await addresses.change(asker, letters, user_id, given[field], confirmed=confirmed)
+                await addresses.change(transaction, letters, user_id, given[field], confirmed=confirmed)
                 return
-            row = await asker.row("usernames/change", user_id, given[field])
+            row = await transaction.row("usernames/change", user_id, given[field])
             if row and settings.username_changed_email_confirmation:
-                await letters.queue(asker, USERNAME_CHANGED, user_id, address=row["email"])
+                await letters.queue(transaction, USERNAME_CHANGED, user_id, address=row["email"])
     except asyncpg.UniqueViolationError:
         raise FieldErrors({field: [TAKEN_EMAIL if field == "new_email" else TAKEN_USERNAME]}) from None

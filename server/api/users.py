@@ -8,14 +8,22 @@ import orjson
 from aiohttp import hdrs, web
 
 from server.accounts import addresses
-from server.database.database import Asker
+from server.database.database import Transaction
 from server.errors import FieldErrors, Forbidden, NotFound
 from server.mail.letters import ACTIVATION, CONFIRMATION
 from server.web.app_keys import DB, LETTERS, PASSWORDS, SETTINGS, TEMPLATES
-from server.web.bodies import body
+from server.web.bodies import read_body
 from server.web.endpoints import Access, Endpoints
-from server.web.guards import confirm_password, gone, me, only_same_twice, only_self_or_staff, only_still_fits, path_id
-from server.web.paging import answer_page, read_page, write_page
+from server.web.guards import (
+    confirm_password,
+    gone,
+    me,
+    only_same_twice,
+    only_self_or_staff,
+    only_unchanged_password,
+    path_id,
+)
+from server.web.paging import page_response, read_page, write_page
 from server.web.schemas import by_roles, by_settings
 from server.web.schemas.fields import PASSWORD_MISMATCH, TAKEN_EMAIL, TAKEN_USERNAME
 from server.web.schemas.objects import CurrentPassword
@@ -30,7 +38,7 @@ CONSTRAINTS = {
 }
 
 
-@endpoints.post("/auth/users/", access=Access.PUBLIC, reads=by_settings.registration, answers=by_roles.user, status=201)
+@endpoints.post("/auth/users/", access=Access.PUBLIC, body=by_settings.registration, response=by_roles.user, status=201)
 async def register(request: web.Request) -> Any:
     """Register: make an account, and with it a profile, all of it or nothing."""
     given = await _read_registration(request)
@@ -40,61 +48,61 @@ async def register(request: web.Request) -> Any:
     language = request.app[TEMPLATES].choose(request.headers.get(hdrs.ACCEPT_LANGUAGE, ""))
     account = (given["username"], given["email"], password, False, given.get("role"), waits, language)
     try:
-        async with request.app[DB].transaction() as asker:
-            row = await asker.row("users/register", *account)
+        async with request.app[DB].transaction() as transaction:
+            row = await transaction.row("users/register", *account)
             assert row is not None
-            await _fill_profile(request, asker, row, given.get("profile", {}))
-            await _welcome(request, asker, row["id"])
+            await _fill_profile(request, transaction, row, given.get("profile", {}))
+            await _welcome(request, transaction, row["id"])
     except asyncpg.UniqueViolationError as failure:
         raise _taken(failure) from None
     return _shown(request, row)
 
 
-@endpoints.get("/auth/users/", answers=by_roles.user, many=True)
+@endpoints.get("/auth/users/", response=by_roles.user, many=True)
 async def list_users(request: web.Request) -> Any:
     """List the accounts that you may see: staff all, everybody else their own."""
     page = read_page(request)
     if me(request).is_staff or not request.app[SETTINGS].hide_users:
         rows = await request.app[DB].rows("users/list", page.after, page.limit + 1, me(request).is_staff)
-        return answer_page(request, page, write_page([_shown(request, row) for row in rows], page.limit))
+        return page_response(request, page, write_page([_shown(request, row) for row in rows], page.limit))
     return [_mine(request)] if me(request).id > page.after else []
 
 
-@endpoints.get("/auth/users/me/", answers=by_roles.user)
+@endpoints.get("/auth/users/me/", response=by_roles.user)
 async def read_me(request: web.Request) -> Any:
     """Read your account."""
     return _mine(request)
 
 
-@endpoints.put("/auth/users/me/", reads=by_settings.user_edit, answers=by_roles.user)
-@endpoints.patch("/auth/users/me/", reads=by_settings.user_edit_by_staff, answers=by_roles.user)
+@endpoints.put("/auth/users/me/", body=by_settings.user_edit, response=by_roles.user)
+@endpoints.patch("/auth/users/me/", body=by_settings.user_edit_by_staff, response=by_roles.user)
 async def edit_me(request: web.Request) -> Any:
     """Edit your account."""
     return await _edit(request, _mine(request))
 
 
-@endpoints.delete("/auth/users/me/", reads=CurrentPassword, status=204)
+@endpoints.delete("/auth/users/me/", body=CurrentPassword, status=204)
 async def delete_me(request: web.Request) -> None:
     """Delete your account and all that is its own. Asks for your password."""
     await _delete(request, me(request).id)
 
 
-@endpoints.get("/auth/users/{id}/", answers=by_roles.user, raises=(Forbidden, NotFound))
+@endpoints.get("/auth/users/{id}/", response=by_roles.user, errors=(Forbidden, NotFound))
 async def read_user(request: web.Request) -> Any:
     """Read an account."""
     return await _find(request, path_id(request))
 
 
-@endpoints.put("/auth/users/{id}/", reads=by_settings.user_edit, answers=by_roles.user, raises=(Forbidden, NotFound))
+@endpoints.put("/auth/users/{id}/", body=by_settings.user_edit, response=by_roles.user, errors=(Forbidden, NotFound))
 @endpoints.patch(
-    "/auth/users/{id}/", reads=by_settings.user_edit_by_staff, answers=by_roles.user, raises=(Forbidden, NotFound)
+    "/auth/users/{id}/", body=by_settings.user_edit_by_staff, response=by_roles.user, errors=(Forbidden, NotFound)
 )
 async def edit_user(request: web.Request) -> Any:
     """Edit an account."""
     return await _edit(request, await _find(request, path_id(request)))
 
 
-@endpoints.delete("/auth/users/{id}/", reads=CurrentPassword, status=204, raises=(Forbidden, NotFound))
+@endpoints.delete("/auth/users/{id}/", body=CurrentPassword, status=204, errors=(Forbidden, NotFound))
 async def delete_user(request: web.Request) -> None:
     """Delete an account and all that is its own. Asks for your own password, also when the account is another's."""
     user = await _find(request, path_id(request))
@@ -129,28 +137,28 @@ async def _edit(request: web.Request, user: dict[str, Any]) -> Any:
     # From anybody but staff, is_active is a field like any other that nobody asked for.
     may_switch = me(request).is_staff and request.method == hdrs.METH_PATCH
     shape = by_settings.user_edit_by_staff if may_switch else by_settings.user_edit
-    given = await body(request, shape(request.app[SETTINGS]))
+    given = await read_body(request, shape(request.app[SETTINGS]))
     try:
-        async with request.app[DB].transaction() as asker:
+        async with request.app[DB].transaction() as transaction:
             if "email" in given:
-                user = _there(request, user, await _change_address(request, asker, user, given["email"]))
+                user = _there(request, user, await _change_address(request, transaction, user, given["email"]))
             if "is_active" in given:
-                user = _there(request, user, await asker.row("users/edit", user["id"], given["is_active"]))
+                user = _there(request, user, await transaction.row("users/edit", user["id"], given["is_active"]))
             if "role" in given:
-                user = _there(request, user, await asker.row("users/set_role", user["id"], given["role"]))
+                user = _there(request, user, await transaction.row("users/set_role", user["id"], given["role"]))
     except asyncpg.UniqueViolationError as failure:
         raise _taken(failure) from None
     return user
 
 
-async def _change_address(request: web.Request, asker: Asker, user: Any, address: str) -> Any:
+async def _change_address(request: web.Request, transaction: Transaction, user: Any, address: str) -> Any:
     settings = request.app[SETTINGS]
     if settings.send_activation_email and settings.unique_email:
-        row = await asker.row("addresses/taken", user["id"], address)
+        row = await transaction.row("addresses/taken", user["id"], address)
         if row and row["is_taken"]:
             raise FieldErrors({"email": [TAKEN_EMAIL]})
     confirmed = settings.send_activation_email
-    return await addresses.change(asker, request.app[LETTERS], user["id"], address, confirmed=confirmed)
+    return await addresses.change(transaction, request.app[LETTERS], user["id"], address, confirmed=confirmed)
 
 
 def _there(request: web.Request, user: Any, row: Any) -> dict[str, Any]:
@@ -161,38 +169,38 @@ def _there(request: web.Request, user: Any, row: Any) -> dict[str, Any]:
 
 
 async def _delete(request: web.Request, user_id: int) -> None:
-    given = await body(request)
+    given = await read_body(request)
     stored = await confirm_password(request, given["current_password"])
-    async with request.app[DB].transaction() as asker:
-        await only_still_fits(request, asker, stored)
-        if await asker.row("users/delete", user_id) is None:
+    async with request.app[DB].transaction() as transaction:
+        await only_unchanged_password(request, transaction, stored)
+        if await transaction.row("users/delete", user_id) is None:
             raise gone(request, user_id)
 
 
-async def _welcome(request: web.Request, asker: Asker, user_id: int) -> None:
+async def _welcome(request: web.Request, transaction: Transaction, user_id: int) -> None:
     """Queue the letter that a new account gets."""
     if request.app[SETTINGS].send_activation_email:
-        await request.app[LETTERS].queue_link(asker, ACTIVATION, user_id)
+        await request.app[LETTERS].queue_link(transaction, ACTIVATION, user_id)
     elif request.app[SETTINGS].send_confirmation_email:
-        await request.app[LETTERS].queue(asker, CONFIRMATION, user_id)
+        await request.app[LETTERS].queue(transaction, CONFIRMATION, user_id)
 
 
-async def _fill_profile(request: web.Request, asker: Asker, user: Any, given: dict[str, Any]) -> None:
+async def _fill_profile(request: web.Request, transaction: Transaction, user: Any, given: dict[str, Any]) -> None:
     """Write what a new account says of itself into the rows that its trigger has made (house 3: a statement later)."""
     written = [given.get(name) for name in ("description", "location", "is_creator")]
     if any(value is not None for value in written):
-        await asker.row("profiles/fill", user["id"], *written)
+        await transaction.row("profiles/fill", user["id"], *written)
     role = request.app[SETTINGS].roles.get(user["role"])
     if role and "fields" in given:
         fields = orjson.dumps(known(role, given["fields"])).decode()
-        await asker.row("role_fields/write", user["id"], role.name, fields)
+        await transaction.row("role_fields/write", user["id"], role.name, fields)
 
 
 async def _read_registration(request: web.Request) -> dict[str, Any]:
     """The fields of a registration, with all their faults at once: what is taken counts as one (contract 12)."""
     faults: dict[str, Any] = {}
     try:
-        given = await body(request)
+        given = await read_body(request)
     except FieldErrors as failure:
         faults, given = failure.fields, failure.sound
     faults |= await _taken_already(request, given)

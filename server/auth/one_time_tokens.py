@@ -11,7 +11,7 @@ import hmac
 import re
 import secrets
 
-from server.database.database import Asker, Database, read_id
+from server.database.database import Database, Transaction, read_id
 
 ACTIVATION = "activation"
 EMAIL_CHANGE = "email_change"
@@ -21,7 +21,7 @@ USERNAME_RESET = "username_reset"
 MAX_LENGTH = 256  # characters of a uid or token; ours have some 40
 
 
-class OneTime:
+class OneTimeTokens:
     """Issues and checks the one-time tokens of one signing key; `lifetime` is in seconds."""
 
     def __init__(self, key: str, *, lifetime: int) -> None:
@@ -29,24 +29,24 @@ class OneTime:
         self._key = hmac.digest(key.encode(), b"frontdesk one-time token", "sha256")
         self._lifetime = lifetime
 
-    async def issue(self, asker: Asker, user_id: int, purpose: str) -> str:
+    async def issue(self, transaction: Transaction, user_id: int, purpose: str) -> str:
         """Issue a token in the caller's transaction; the one before it of this purpose dies: its nonce."""
         nonce = secrets.token_hex(16)
-        await asker.row("one_time_tokens/issue", user_id, purpose, _hash(self.token(nonce)), self._lifetime)
+        await transaction.row("one_time_tokens/issue", user_id, purpose, _hash(self.token(nonce)), self._lifetime)
         return nonce
 
     def token(self, nonce: str) -> str:
         """The token that a letter carries."""
         return base64.urlsafe_b64encode(hmac.digest(self._key, nonce.encode(), "sha256")).rstrip(b"=").decode()
 
-    async def is_used(self, db: Database | Asker, user_id: int, token: str, *purposes: str) -> bool | None:
+    async def is_used(self, db: Database | Transaction, user_id: int, token: str, *purposes: str) -> bool | None:
         """Whether a token was used already; None when there is none that is good for one of `purposes`."""
         row = await db.row("one_time_tokens/find", user_id, list(purposes), _hash(token))
         return row and row["is_used"]
 
-    async def use(self, asker: Asker, user_id: int, token: str, *purposes: str) -> str | None:
+    async def use(self, transaction: Transaction, user_id: int, token: str, *purposes: str) -> str | None:
         """Use up a token in the caller's transaction: its purpose, or None; of two who try at once one succeeds."""
-        row = await asker.row("one_time_tokens/use", user_id, list(purposes), _hash(token))
+        row = await transaction.row("one_time_tokens/use", user_id, list(purposes), _hash(token))
         return row and row["purpose"]
 
 

@@ -131,7 +131,7 @@ def _session_id(claim: Any) -> uuid.UUID:
     return UUID(claim)  # type: ignore[no-any-return]
 
 
-def kept_key(folder: Path) -> str:
+def stored_signing_key(folder: Path) -> str:
     """The signing key kept in `folder`, made there (mode 0600) by the first who asks; simultaneous starts get the same.
 
     Raises StartError when the folder cannot be written or what is kept there is too short.

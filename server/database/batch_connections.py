@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     Lane: TypeAlias = asyncpg.Connection[asyncpg.Record]
 
 LIFE_SECONDS = 300.0  # of a lane: who forgot it on the way, or what its server became, shows no later
-SETTINGS = {"plan_cache_mode": "force_generic_plan"}
+BATCH_SESSION = {"plan_cache_mode": "force_generic_plan"}
 
 # The server's no to a row, on a sound connection.
 _REFUSALS = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError)
 
 
-class Lanes:
+class BatchConnections:
     """At most `most` connections, made by `connect` as they are needed."""
 
     def __init__(self, connect: "Callable[[], Awaitable[Lane]]", most: int) -> None:
@@ -33,15 +33,15 @@ class Lanes:
         self._closed = False
 
     @property
-    def are_taken(self) -> bool:
+    def are_all_in_use(self) -> bool:
         """Whether every lane is in use."""
         return self._in_use >= self._most
 
     async def rows(self, sql: str, columns: Sequence[Any]) -> list[asyncpg.Record]:
-        """Every row of a statement, unless the lanes `are_taken`. Raises what asyncpg raises."""
+        """Every row of a statement, unless the lanes `are_all_in_use`. Raises what asyncpg raises."""
         if self._closed:
             raise asyncpg.InterfaceError("the lanes are closed")
-        assert not self.are_taken
+        assert not self.are_all_in_use
         self._in_use += 1
         try:
             return await self._ask(await self._lane(), sql, columns)

@@ -31,12 +31,16 @@ Run: TypeAlias = Callable[[Sequence[Sequence[Any]]], Awaitable[Sequence[Row]]]
 RunAlone: TypeAlias = Callable[[Sequence[Any]], Awaitable[Row | None]]
 """Runs the statement for one row, waiting a bounded time for whoever holds it; None when there is no such row."""
 
-MAX_SET = 256  # rows in one statement: beyond this the first would wait too long for the last
-MAX_WAITING = 20_000  # callers of one statement: beyond this a 503 is kinder than an answer the client gave up on
-UNDER_WAY = 1  # sets on their way at once: a second one halves the sets and doubles their cost, and gained nothing
-ALONE = 4  # rows waiting for a lock at once: they must not use up the pool
-PATIENCE = 0.25  # seconds until a set that is not back lets the next one pass: one frozen connection must not stop all
-LATE = 3  # sets that were let pass, at most: when more do not come back, it is not the connection
+MAX_BATCH_ROWS = 256  # rows in one statement: beyond this the first would wait too long for the last
+MAX_WAITING_CALLERS = (
+    20_000  # callers of one statement: beyond this a 503 is kinder than an answer the client gave up on
+)
+MAX_IN_FLIGHT = 1  # sets on their way at once: a second one halves the sets and doubles their cost, and gained nothing
+MAX_ALONE = 4  # rows waiting for a lock at once: they must not use up the pool
+SLOW_BATCH_SECONDS = (
+    0.25  # seconds until a set that is not back lets the next one pass: one frozen connection must not stop all
+)
+MAX_SLOW_BATCHES = 3  # sets that were let pass, at most: when more do not come back, it is not the connection
 
 
 class _Asked:
@@ -72,16 +76,21 @@ class _Asked:
                 waiter.set_exception(type(failure)() if isinstance(failure, Unavailable) else failure)
 
 
-class Coalesced(ABC):
+class Batcher(ABC):
     """One statement: the set that fills up, and the sets under way."""
 
     def __init__(
-        self, run: Run, *, max_set: int = MAX_SET, max_waiting: int = MAX_WAITING, under_way: int = UNDER_WAY
+        self,
+        run: Run,
+        *,
+        max_batch_rows: int = MAX_BATCH_ROWS,
+        max_waiting: int = MAX_WAITING_CALLERS,
+        max_in_flight: int = MAX_IN_FLIGHT,
     ) -> None:
         self._run = run
-        self._max_set = max_set
+        self._max_set = max_batch_rows
         self._max_waiting = max_waiting
-        self._lanes = under_way
+        self._max_in_flight = max_in_flight
         self._callers = 0
         self._waiting: dict[Hashable, _Asked] = {}
         self._under_way = 0
@@ -129,7 +138,7 @@ class Coalesced(ABC):
             self._start(self._carry())
 
     def _may_be_under_way(self) -> int:
-        return self._lanes + min(self._late, LATE)
+        return self._max_in_flight + min(self._late, MAX_SLOW_BATCHES)
 
     def _take(self) -> list[_Asked]:
         """The next set; what nobody waits for any more is dropped."""
@@ -172,7 +181,7 @@ class Coalesced(ABC):
             self._late += 1
             self._plan()
 
-        patience = self._loop.call_later(PATIENCE, let_pass)
+        patience = self._loop.call_later(SLOW_BATCH_SECONDS, let_pass)
         try:
             await self._try_together(taken)
         except Exception as failure:
@@ -213,7 +222,7 @@ class Coalesced(ABC):
                 self._leave(asked)
 
 
-class Reads(Coalesced):
+class ReadBatcher(Batcher):
     """A statement that changes nothing: callers who want the same key share its row."""
 
     def _place(self, arguments: Sequence[Any], waiter: Future) -> None:
@@ -229,13 +238,13 @@ class Reads(Coalesced):
         self._leave(asked)
 
 
-class Changes(Coalesced):
+class WriteBatcher(Batcher):
     """A statement that changes one row for each key. Rows that somebody else holds are left out and go alone."""
 
     def __init__(self, run: Run, run_alone: RunAlone, **limits: int) -> None:
         super().__init__(run, **limits)
         self._run_alone = run_alone
-        self._alone = asyncio.Semaphore(ALONE)
+        self._alone = asyncio.Semaphore(MAX_ALONE)
         # Every key that waits or is under way, with the changes to it that came after.
         self._behind: dict[Hashable, deque[_Asked]] = {}
 

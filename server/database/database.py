@@ -18,9 +18,9 @@ import asyncpg
 import asyncpg.pgproto.pgproto
 import orjson
 
-from server.database.batch_connections import SETTINGS, Lanes
-from server.database.batching import Changes, Coalesced, Reads
-from server.errors import StartError, TooOld, Unavailable
+from server.database.batch_connections import BATCH_SESSION, BatchConnections
+from server.database.batching import Batcher, ReadBatcher, WriteBatcher
+from server.errors import PostgresTooOld, StartError, Unavailable
 from server.resources import statements
 from server.settings.values import MIN_POSTGRES, for_asyncpg
 
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 MAX_ID = 2**63 - 1
 
 POOL = 10  # connections a process for statements that run alone, and for transactions
-LANES = 4  # and for sets: one for each statement that is asked with every request
+BATCH_CONNECTIONS = 4  # and for sets: one for each statement that is asked with every request
 ACQUIRE_SECONDS = 5.0  # longest wait for a free connection
 COMMAND_SECONDS = 15.0  # longest wait for an answer
 CONNECT_SECONDS = 5.0
@@ -99,7 +99,7 @@ def _reason(failure: Exception) -> str:
     return str(failure) or "no connection, or no answer, within the time limit"
 
 
-class Asker:
+class Transaction:
     """Runs statements on one connection."""
 
     def __init__(self, connection: "Connection", sql: Mapping[str, str]) -> None:
@@ -139,22 +139,22 @@ async def _version(pool: "asyncpg.Pool[asyncpg.Record]", patient: bool) -> int |
 class Database:
     """The pool, the lanes, and the statements that callers share."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", lanes: Lanes) -> None:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", lanes: BatchConnections) -> None:
         self._pool = pool
         self._lanes = lanes
         self._sql = statements()
         self._told = -math.inf
         self.lost = asyncio.Event()  # set whenever the database could not be asked
-        self._reads: dict[str, Reads] = {}
-        self._changes: dict[str, Changes] = {}
+        self._reads: dict[str, ReadBatcher] = {}
+        self._changes: dict[str, WriteBatcher] = {}
 
     @classmethod
-    async def connect(cls, url: str, *, connections: int = POOL + LANES, patient: bool = False) -> Self:
+    async def connect(cls, url: str, *, connections: int = POOL + BATCH_CONNECTIONS, patient: bool = False) -> Self:
         """A database behind `url`. Raises Unavailable when it cannot be reached, StartError when it is no use.
 
         `patient`: one that cannot be reached now is one that is asked for in vain until it can be.
         """
-        lanes = max(1, connections * LANES // (POOL + LANES))
+        lanes = max(1, connections * BATCH_CONNECTIONS // (POOL + BATCH_CONNECTIONS))
         says: dict[str, Any] = {"timeout": CONNECT_SECONDS, "command_timeout": COMMAND_SECONDS}
         pool = asyncpg.create_pool(
             for_asyncpg(url),
@@ -167,13 +167,13 @@ class Database:
         version = await _version(pool, patient)
         if version is not None and version < MIN_POSTGRES:
             await pool.close()
-            raise TooOld(version)
-        connect = functools.partial(asyncpg.connect, for_asyncpg(url), server_settings=SESSION | SETTINGS, **says)
-        return cls(pool, Lanes(connect, lanes))
+            raise PostgresTooOld(version)
+        connect = functools.partial(asyncpg.connect, for_asyncpg(url), server_settings=SESSION | BATCH_SESSION, **says)
+        return cls(pool, BatchConnections(connect, lanes))
 
     async def close(self) -> None:
         """Let the sets under way come home, then close every connection; within CLOSE_SECONDS."""
-        shared: list[Coalesced] = [*self._reads.values(), *self._changes.values()]
+        shared: list[Batcher] = [*self._reads.values(), *self._changes.values()]
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await asyncio.gather(*(statement.close() for statement in shared))
@@ -209,10 +209,10 @@ class Database:
             log.warning("database %s: %s: %s", what, type(failure).__name__, _reason(failure))
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Asker]:
+    async def transaction(self) -> AsyncIterator[Transaction]:
         """One transaction: committed when the block ends, rolled back when it raises."""
         async with self._connection() as connection, connection.transaction():
-            yield Asker(connection, self._sql)
+            yield Transaction(connection, self._sql)
 
     async def rows(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
         """Every row of the statement `name`, asked alone. Raises Unavailable."""
@@ -229,7 +229,7 @@ class Database:
 
     async def _on_a_lane(self, sql: str, columns: Sequence[Any]) -> list[asyncpg.Record]:
         # One statement that waits for a lock, or is frozen, can take every lane; the others have the pool then.
-        return await (self._alone if self._lanes.are_taken else self._lanes.rows)(sql, columns)
+        return await (self._alone if self._lanes.are_all_in_use else self._lanes.rows)(sql, columns)
 
     async def _patiently(
         self, run: Callable[[str, Sequence[Any]], Awaitable[list[asyncpg.Record]]], name: str, arguments: Sequence[Any]
@@ -257,7 +257,7 @@ class Database:
         """The row of `key`, asked together with everybody who asks statement `name` now. Raises Unavailable, Busy."""
         reads = self._reads.get(name)
         if reads is None:
-            reads = self._reads[name] = Reads(functools.partial(self._set, name))
+            reads = self._reads[name] = ReadBatcher(functools.partial(self._set, name))
         return reads.ask(key, *more)
 
     async def share(self, name: str, make: Callable[..., Made], *arguments: Any) -> Made:
@@ -273,7 +273,7 @@ class Database:
                 return [(asked, make(await self.rows(name, *asked), *asked)) for asked in columns[0]]
 
             # A statement for each: a page of a thousand must not hold up a page of ten.
-            reads = self._reads[name] = Reads(run, max_set=1, under_way=SHARED)
+            reads = self._reads[name] = ReadBatcher(run, max_batch_rows=1, max_in_flight=SHARED)
         made: Made = (await reads.ask(arguments))[1]  # type: ignore[index]
         return made
 
@@ -285,14 +285,14 @@ class Database:
         """
         changes = self._changes.get(name)
         if changes is None:
-            changes = self._changes[name] = Changes(
+            changes = self._changes[name] = WriteBatcher(
                 functools.partial(self._set, name), functools.partial(self._change_alone, name)
             )
         return changes.ask(key, orjson.dumps(given).decode())
 
     async def _change_alone(self, name: str, arguments: Sequence[Any]) -> asyncpg.Record | None:
         """Wait for whoever holds the row (`lock_timeout` at most), then change it in the same transaction."""
-        async with self.transaction() as asker:
-            if await asker.row(f"{name.split('/')[0]}/lock", arguments[0]) is None:
+        async with self.transaction() as transaction:
+            if await transaction.row(f"{name.split('/')[0]}/lock", arguments[0]) is None:
                 return None
-            return await asker.row(name, *([argument] for argument in arguments))
+            return await transaction.row(name, *([argument] for argument in arguments))

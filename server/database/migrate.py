@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import yoyo
 
-from server.errors import TooOld
+from server.errors import PostgresTooOld
 from server.resources import resource, statements
 from server.settings.values import MIN_POSTGRES
 
@@ -33,20 +33,20 @@ def _alone(url: str) -> "Iterator[psycopg.Connection[Any]]":
     with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
         version = connection.info.server_version // 10_000
         if version < MIN_POSTGRES:
-            raise TooOld(version)
+            raise PostgresTooOld(version)
         connection.execute("select set_config('lock_timeout', %s, false)", [f"{LOCK_SECONDS}s"])
         connection.execute("select pg_advisory_lock(%s)", [LOCK])
         yield connection
 
 
-class SharedAddresses(Exception):
+class DuplicateAddresses(Exception):
     """UNIQUE_EMAIL is on, and accounts share addresses already."""
 
 
 def migrate(url: str, *, unique_email: bool = True) -> list[str]:
     """Bring the schema of the database at `url` up to date; the names of the migrations that were applied.
 
-    Raises psycopg.Error when the database refuses or cannot be reached, TooOld, and SharedAddresses when
+    Raises psycopg.Error when the database refuses or cannot be reached, PostgresTooOld, and DuplicateAddresses when
     `unique_email` is asked of accounts that share addresses.
     """
     with _alone(url) as connection:
@@ -67,7 +67,7 @@ def _keep_emails(connection: "psycopg.Connection[Any]", *, unique: bool) -> None
     try:
         connection.execute(statements()[name])
     except psycopg.errors.UniqueViolation as failure:
-        raise SharedAddresses from failure
+        raise DuplicateAddresses from failure
 
 
 def roll_back(url: str) -> None:

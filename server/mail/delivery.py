@@ -25,41 +25,41 @@ MAX_REASON = 300  # characters
 PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 
 
-class Undelivered(Exception):
+class DeliveryFailed(Exception):
     """The letter could not be handed over now; the text says why, without address, link or token."""
 
 
-class Refused(Undelivered):
+class DeliveryRefused(DeliveryFailed):
     """The letter will not be taken however often it is tried."""
 
 
-class Post(Protocol):
+class Delivery(Protocol):
     """Takes letters away."""
 
     async def deliver(self, message: EmailMessage, kind: str) -> None:
-        """Hand `message` over. Raises Undelivered, Refused."""
+        """Hand `message` over. Raises DeliveryFailed, DeliveryRefused."""
 
 
-def post(settings: Settings) -> Post:
+def delivery_for(settings: Settings) -> Delivery:
     """The way that letters leave by these settings."""
-    return Smtp(settings.smtp_url) if settings.smtp_url else Folder(settings.letters_dir)
+    return SmtpDelivery(settings.smtp_url) if settings.smtp_url else FolderDelivery(settings.letters_dir)
 
 
-class Folder:
+class FolderDelivery:
     """One file a letter, for its owner's eyes only; the names sort by time."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     async def deliver(self, message: EmailMessage, kind: str) -> None:
-        """Write `message`; who looks into the folder never sees half of it. Raises Undelivered."""
+        """Write `message`; who looks into the folder never sees half of it. Raises DeliveryFailed."""
         try:
             async with asyncio.timeout(TRY_SECONDS):
                 await asyncio.to_thread(self._write, message.as_bytes(), kind)
         except TimeoutError:
-            raise Undelivered(f"MAIL_DIR {self._folder}: takes too long") from None
+            raise DeliveryFailed(f"MAIL_DIR {self._folder}: takes too long") from None
         except OSError as failure:
-            raise Undelivered(f"MAIL_DIR {self._folder}: {failure.strerror}") from None
+            raise DeliveryFailed(f"MAIL_DIR {self._folder}: {failure.strerror}") from None
 
     def _write(self, content: bytes, kind: str) -> None:
         if not self._folder.is_dir():
@@ -73,7 +73,7 @@ class Folder:
         beside.rename(self._folder / f"{name}.eml")
 
 
-class Smtp:
+class SmtpDelivery:
     """A mail server; a connection for each letter."""
 
     def __init__(self, url: str) -> None:
@@ -96,7 +96,7 @@ class Smtp:
         self._name = ""
 
     async def deliver(self, message: EmailMessage, kind: str) -> None:
-        """Hand `message` to the server within TRY_SECONDS. Raises Undelivered, Refused."""
+        """Hand `message` to the server within TRY_SECONDS. Raises DeliveryFailed, DeliveryRefused."""
         client = await self._client()
         try:
             async with asyncio.timeout(TRY_SECONDS):
@@ -105,7 +105,7 @@ class Smtp:
             with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
                 await client.quit(timeout=QUIT_SECONDS)
         except TimeoutError:
-            raise Undelivered("the mail server takes too long") from None
+            raise DeliveryFailed("the mail server takes too long") from None
         finally:
             client.close()
 
@@ -113,18 +113,18 @@ class Smtp:
         try:
             await client.connect()
         except (aiosmtplib.SMTPException, OSError, ValueError) as failure:
-            raise Undelivered(_reason(failure)) from None
+            raise DeliveryFailed(_reason(failure)) from None
         try:
             await client.send_message(message)
         except aiosmtplib.SMTPRecipientsRefused as failure:
             first = failure.recipients[0]
-            raise (Refused if first.code >= 500 else Undelivered)(_reason(first)) from None
+            raise (DeliveryRefused if first.code >= 500 else DeliveryFailed)(_reason(first)) from None
         except (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPDataError) as failure:
-            raise (Refused if failure.code >= 500 else Undelivered)(_reason(failure)) from None
+            raise (DeliveryRefused if failure.code >= 500 else DeliveryFailed)(_reason(failure)) from None
         except aiosmtplib.SMTPNotSupported as failure:
-            raise Refused(_reason(failure)) from None
+            raise DeliveryRefused(_reason(failure)) from None
         except (aiosmtplib.SMTPException, OSError, ValueError) as failure:
-            raise Undelivered(_reason(failure)) from None
+            raise DeliveryFailed(_reason(failure)) from None
 
     async def _client(self) -> aiosmtplib.SMTP:
         # Named beforehand: the library would look the name up, and everybody else would wait for it.

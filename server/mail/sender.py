@@ -14,12 +14,12 @@ from typing import Any, Self
 
 import jinja2
 
-from server.auth.one_time_tokens import OneTime
+from server.auth.one_time_tokens import OneTimeTokens
 from server.database.database import Database
 from server.errors import Problem
-from server.mail.delivery import TRY_SECONDS, Post, Refused, Undelivered, post
+from server.mail.delivery import TRY_SECONDS, Delivery, DeliveryFailed, DeliveryRefused, delivery_for
 from server.mail.letters import EMAIL_CHANGE, LINKED, Letters
-from server.mail.writer import Unwritable, Writer
+from server.mail.writer import CannotWriteLetter, LetterWriter
 from server.settings.settings import Settings
 from server.templates import Templates
 
@@ -38,12 +38,14 @@ SWEEP_SECONDS = 3600.0
 SWEEP_ROWS = 1000
 
 
-class Worker:
+class LetterSender:
     """Sends letters by `way`; a link that is older than `link_seconds` is worth no further try."""
 
-    def __init__(self, one_time: OneTime, writer: Writer, way: Post, *, link_seconds: float) -> None:
-        self._one_time = one_time
-        self._letters = Letters(one_time)
+    def __init__(
+        self, one_time_tokens: OneTimeTokens, writer: LetterWriter, way: Delivery, *, link_seconds: float
+    ) -> None:
+        self._one_time_tokens = one_time_tokens
+        self._letters = Letters(one_time_tokens)
         self._writer = writer
         self._post = way
         self._link_seconds = link_seconds
@@ -53,9 +55,9 @@ class Worker:
     @classmethod
     def of(cls, settings: Settings, templates: Templates) -> Self:
         """The worker of a site."""
-        one_time = OneTime(settings.signing_key, lifetime=settings.password_reset_timeout)
-        writer = Writer(settings, templates)
-        return cls(one_time, writer, post(settings), link_seconds=settings.password_reset_timeout)
+        one_time_tokens = OneTimeTokens(settings.signing_key, lifetime=settings.password_reset_timeout)
+        writer = LetterWriter(settings, templates)
+        return cls(one_time_tokens, writer, delivery_for(settings), link_seconds=settings.password_reset_timeout)
 
     async def run(self, db: Database) -> None:
         """Send letters until cancelled, then finish what is under way."""
@@ -119,13 +121,13 @@ class Worker:
 
     async def _answer(self, db: Database, row: Mapping[str, Any]) -> None:
         """Turn the request of an address into letters: in one transaction, so that it is answered once."""
-        async with db.transaction() as asker:
-            if await asker.row("letters/remove", row["id"]) is not None:
-                await self._letters.answer_request(asker, row["kind"], row["address"])
+        async with db.transaction() as transaction:
+            if await transaction.row("letters/remove", row["id"]) is not None:
+                await self._letters.answer_request(transaction, row["kind"], row["address"])
 
     async def _send(self, db: Database, row: Mapping[str, Any]) -> None:
         account = await db.row("letters/addressee", row["user_id"])
-        token = self._one_time.token(row["nonce"]) if row["kind"] in LINKED else ""
+        token = self._one_time_tokens.token(row["nonce"]) if row["kind"] in LINKED else ""
         if account is None or (token and await self._is_stale(db, row, token)):
             log.info("letter %s (%s) withdrawn: its link or account is gone", row["id"], row["kind"])
             await self._settle(db, "letters/remove", row["id"])
@@ -135,9 +137,9 @@ class Worker:
             if address:
                 message = self._writer.write(row, account, address, token)
                 await self._post.deliver(message, row["kind"])
-        except (Refused, Unwritable) as failure:
+        except (DeliveryRefused, CannotWriteLetter) as failure:
             await self._give_up(db, row, str(failure), address)
-        except Undelivered as failure:
+        except DeliveryFailed as failure:
             await self._fail(db, row, str(failure), address)
         except jinja2.TemplateError as failure:
             await self._fail(db, row, f"template: {type(failure).__name__}: {failure}", address)
@@ -145,7 +147,7 @@ class Worker:
             await self._settle(db, "letters/remove", row["id"])
 
     async def _is_stale(self, db: Database, row: Mapping[str, Any], token: str) -> bool:
-        return await self._one_time.is_used(db, row["user_id"], token, row["kind"]) is not False
+        return await self._one_time_tokens.is_used(db, row["user_id"], token, row["kind"]) is not False
 
     async def _fail(self, db: Database, row: Mapping[str, Any], fault: str, address: str = "") -> None:
         """Put the letter off, or give it up when the next try would come too late."""

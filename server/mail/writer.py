@@ -24,11 +24,11 @@ from server.templates import Templates
 SUBJECT = "Subject: "  # begins the first line of a text template; an empty line follows
 
 
-class Unwritable(Exception):
+class CannotWriteLetter(Exception):
     """The letter cannot be written; the text says why, without the address."""
 
 
-class Writer:
+class LetterWriter:
     """Writes the letters of one site."""
 
     def __init__(self, settings: Settings, templates: Templates) -> None:
@@ -44,7 +44,7 @@ class Writer:
     def write(self, letter: Mapping[str, Any], account: Mapping[str, Any], address: str, token: str) -> EmailMessage:
         """The message of a row of `letters/take` to `account`, sent to `address`; `token` is empty without a link.
 
-        Raises Unwritable for an address that is none, jinja2.TemplateError for a template that cannot be used.
+        Raises CannotWriteLetter for an address that is none, jinja2.TemplateError for a template that cannot be used.
         """
         facts = self._facts(account)
         if token:
@@ -98,7 +98,7 @@ def _digest(letter: Mapping[str, Any]) -> str:
 
 
 def _mailbox(address: str) -> Address:
-    """`address` for a header, its domain in ASCII. Raises Unwritable.
+    """`address` for a header, its domain in ASCII. Raises CannotWriteLetter.
 
     IDNA 2008, as the network has it: the codec that Python brings along takes faß.example for fass.example, which is
     somebody else's.
@@ -107,4 +107,4 @@ def _mailbox(address: str) -> Address:
     try:
         return Address(addr_spec=f"{local}@{domain if domain.isascii() else idna.encode(domain, uts46=True).decode()}")
     except (ValueError, IndexError, MessageError):
-        raise Unwritable("the address is none that a letter can go to") from None
+        raise CannotWriteLetter("the address is none that a letter can go to") from None

@@ -26,12 +26,12 @@ PLACES = (
 )
 
 
-class EmbeddedError(Exception):
+class BundledPostgresError(Exception):
     """The bundled PostgreSQL cannot do what was asked: one sentence for the operator, what failed and what to do."""
 
 
 @dataclass(frozen=True)
-class Account:
+class SystemUser:
     """The user of the operating system that PostgreSQL runs as; `switch` when that is not the user we are."""
 
     uid: int
@@ -49,7 +49,7 @@ class Account:
         return {"cwd": "/", "env": env, "umask": 0o077, "stdin": subprocess.DEVNULL, "start_new_session": True, **user}
 
     def run(self, *command: str | Path, limit: float = 20, fds: tuple[int, ...] = ()) -> tuple[int, str]:
-        """Run a command for at most `limit` seconds: its status and all it wrote. Raises OSError, EmbeddedError."""
+        """Run a command, `limit` seconds at most: status and output. Raises BundledPostgresError, OSError."""
         options = self.options | {"text": True, "errors": "replace", "pass_fds": fds}
         options |= {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         process: subprocess.Popen[str]
@@ -60,7 +60,9 @@ class Account:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 if isinstance(error, subprocess.TimeoutExpired):
-                    raise EmbeddedError(f"{command[0]} was not done after {limit:.0f} s and was ended.") from None
+                    raise BundledPostgresError(
+                        f"{command[0]} was not done after {limit:.0f} s and was ended."
+                    ) from None
                 raise
         return process.returncode, written
 
@@ -81,24 +83,26 @@ class Account:
         return path
 
 
-def account_for(cluster: Path | None, data_dir: Path) -> Account:
+def system_user_for(cluster: Path | None, data_dir: Path) -> SystemUser:
     """Who runs `cluster` (None: it is to be made): ourselves; for root, whom PostgreSQL refuses, the folder's owner.
 
-    Where root owns the data folder too it is `postgres`, else `nobody`. Raises EmbeddedError.
+    Where root owns the data folder too it is `postgres`, else `nobody`. Raises BundledPostgresError.
     """
     us = os.geteuid()
     owner = (cluster or data_dir).stat().st_uid
     if cluster and (owner == 0 or us not in {0, owner}):
-        raise EmbeddedError(f"{cluster} belongs to the user {_name(owner)}: run as that user or chown it.")
+        raise BundledPostgresError(f"{cluster} belongs to the user {_name(owner)}: run as that user or chown it.")
     if us:
-        return Account(us, os.getegid(), _name(us), switch=False)
+        return SystemUser(us, os.getegid(), _name(us), switch=False)
     if owner:
-        return Account(owner, _group(owner, cluster or data_dir), _name(owner), switch=True)
+        return SystemUser(owner, _group(owner, cluster or data_dir), _name(owner), switch=True)
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             entry = pwd.getpwnam(name)
-            return Account(entry.pw_uid, entry.pw_gid, name, switch=True)
-    raise EmbeddedError("PostgreSQL refuses to run as root, and there is no user postgres or nobody: add one of them.")
+            return SystemUser(entry.pw_uid, entry.pw_gid, name, switch=True)
+    raise BundledPostgresError(
+        "PostgreSQL refuses to run as root, and there is no user postgres or nobody: add one of them."
+    )
 
 
 def _name(uid: int) -> str:
@@ -116,7 +120,7 @@ def _group(uid: int, folder: Path) -> int:
 
 
 @dataclass(frozen=True)
-class Programs:
+class Binaries:
     """One installation of PostgreSQL; `bundled` when it came in a wheel and may be moved."""
 
     folder: Path
@@ -128,7 +132,7 @@ class Programs:
         """The version of its data folders."""
         return int(self.version.split(".")[0])
 
-    def run_for(self, account: Account) -> bool:
+    def run_for(self, account: SystemUser) -> bool:
         """Whether `account` can run them, tried and not guessed."""
         if not account.switch:
             return True
@@ -138,7 +142,7 @@ class Programs:
             return runs and (not self.bundled or account.may("-r", shared))
         return False
 
-    def moved_to(self, folder: Path) -> "Programs":
+    def moved_to(self, folder: Path) -> "Binaries":
         """The wheel's tree, hard-linked (else copied) below `folder`, where everybody may read and run it."""
         package = self.folder.parents[1]
         leave = shutil.ignore_patterns("include", "*.a", "pgxs", "pkgconfig", "doc", "__pycache__")
@@ -147,7 +151,7 @@ class Programs:
                 shutil.copytree(tree, folder / tree.name, copy_function=_link, ignore=leave)
         for place, _, _ in os.walk(folder):
             Path(place).chmod(0o755)
-        return Programs(folder / self.folder.relative_to(package.parent), self.version, bundled=True)
+        return Binaries(folder / self.folder.relative_to(package.parent), self.version, bundled=True)
 
 
 def _link(source: str, target: str) -> None:
@@ -160,20 +164,20 @@ def _link(source: str, target: str) -> None:
     Path(target).chmod(0o755 if mode & 0o100 else 0o644)
 
 
-def find_programs(major: int | None) -> Programs:
-    """The wheel's, else `$PG_BIN`, PATH, the distribution; of `major` if data asks for it. Raises EmbeddedError."""
+def find_binaries(major: int | None) -> Binaries:
+    """The wheel's, `$PG_BIN`, PATH, the distribution; of `major` if data asks for it. Raises BundledPostgresError."""
     seen: list[str] = []
     for folder, bundled in _places():
         version = _version(folder)
         if version is None:
             continue
-        found = Programs(folder, version, bundled)
+        found = Binaries(folder, version, bundled)
         if found.major == major or (major is None and found.major >= OLDEST):
             return found
         seen.append(f"{version} in {folder}")
     wanted = f"The data folder was made by PostgreSQL {major}" if major else f"PostgreSQL {OLDEST} or newer is needed"
     there = f"there is only {', '.join(dict.fromkeys(seen))}" if seen else "no programs of PostgreSQL were found"
-    raise EmbeddedError(f"{wanted}, and {there}: install it, and set PG_BIN to the folder of its programs.")
+    raise BundledPostgresError(f"{wanted}, and {there}: install it, and set PG_BIN to the folder of its programs.")
 
 
 def _places() -> Iterator[tuple[Path, bool]]:
@@ -201,12 +205,12 @@ def _version(folder: Path) -> str | None:
 
 
 def settle_runtime(
-    last: Path | None, account: Account, programs: Programs, note: Callable[[Path], None]
-) -> tuple[Path, Programs]:
+    last: Path | None, account: SystemUser, programs: Binaries, note: Callable[[Path], None]
+) -> tuple[Path, Binaries]:
     """An empty runtime folder with a place for the socket, and the programs where `account` can run them.
 
     `last` is taken again where it can be, so that connections made from an older URL find the server. `note` is told
-    the folder before it exists: whatever kills us, the next start knows what to remove. Raises EmbeddedError.
+    the folder before it exists: whatever kills us, the next start knows what to remove. Raises BundledPostgresError.
     """
     parents = dict.fromkeys([tempfile.gettempdir(), "/tmp", "/var/tmp"])  # noqa: S108  names are drawn and owners checked
     fresh = [Path(parent).resolve() / f"frontdesk-{os.urandom(4).hex()}" for parent in parents]
@@ -225,12 +229,12 @@ def settle_runtime(
         remove_runtime(folder, account)
     tried = ", ".join(parents)
     rights = ", and let root become that user (CAP_SETUID, CAP_SETGID, CAP_CHOWN)" if account.switch else ""
-    raise EmbeddedError(
+    raise BundledPostgresError(
         f"No folder for PostgreSQL's socket and programs in {tried} ({why}): set TMPDIR to one{rights}."
     )
 
 
-def _furnish(folder: Path, account: Account, programs: Programs) -> Programs | None:
+def _furnish(folder: Path, account: SystemUser, programs: Binaries) -> Binaries | None:
     folder.mkdir(mode=0o700)
     folder.chmod(0o711 if account.switch else 0o700)
     if not account.may("-w", account.own(folder / "socket")):
@@ -241,14 +245,14 @@ def _furnish(folder: Path, account: Account, programs: Programs) -> Programs | N
     return moved if moved.run_for(account) else None
 
 
-def is_ours(folder: Path, account: Account) -> bool:
+def is_ours(folder: Path, account: SystemUser) -> bool:
     """Whether a runtime folder is there and ours: a stranger may have taken its name in the meantime."""
     with contextlib.suppress(OSError):
         return folder.lstat().st_uid in {os.geteuid(), account.uid}
     return False
 
 
-def remove_runtime(folder: Path, account: Account) -> bool:
+def remove_runtime(folder: Path, account: SystemUser) -> bool:
     """Remove a runtime folder if it is ours; whether its name is free now."""
     if is_ours(folder, account):
         shutil.rmtree(folder, ignore_errors=True)

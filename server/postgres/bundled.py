@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from server.postgres.binaries import EmbeddedError
+from server.postgres.binaries import BundledPostgresError
 from server.postgres.file_locks import Record, open_own, take, take_within
-from server.postgres.server import NAME, START, STOP, Cluster
+from server.postgres.server import NAME, START, STOP, PostgresServer
 
-__all__ = ["Embedded", "EmbeddedError", "attach"]
+__all__ = ["BundledPostgres", "BundledPostgresError", "attach"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ MOMENT = 0.2  # seconds
 
 
 @dataclass(frozen=True)
-class Embedded:
+class BundledPostgres:
     """A running cluster that this process holds a share of."""
 
     data_dir: Path
@@ -51,7 +51,7 @@ class Embedded:
         return f"postgresql://{user}@/{database}?host={host}&port=5432"  # without the port, PGPORT would be taken
 
     def revive(self) -> bool:
-        """Start the server again if it died, at the same URL; True if it had. Blocks. Raises EmbeddedError."""
+        """Start the server again if it died, at the same URL; True if it had. Blocks. Raises BundledPostgresError."""
         with _told(self.data_dir):
             return self._share.revive()
 
@@ -60,18 +60,18 @@ class Embedded:
         self._share.leave()
 
 
-def attach(data_dir: Path, *, durable: bool = True, say: Callable[[str], None] = logger.info) -> Embedded:
+def attach(data_dir: Path, *, durable: bool = True, say: Callable[[str], None] = logger.info) -> BundledPostgres:
     """Start the cluster of `data_dir/postgres`, or join it if it runs; it has role and database `frontdesk`.
 
     `say` is told in a sentence what happens. `durable=False` is for tests: nothing waits for the disk. A SIGTERM before
-    this returns ends the process as a `kill -9` would, unless the handler raises. Raises EmbeddedError.
+    this returns ends the process as a `kill -9` would, unless the handler raises. Raises BundledPostgresError.
     """
     folder = Path(data_dir).absolute()
     with _told(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = folder.resolve()
-        share = _Share(folder, Cluster(folder, durable=durable, say=say), say)
-        return Embedded(folder, share.join(), share)
+        share = _Share(folder, PostgresServer(folder, durable=durable, say=say), say)
+        return BundledPostgres(folder, share.join(), share)
 
 
 @contextlib.contextmanager
@@ -81,7 +81,7 @@ def _told(folder: Path) -> Iterator[None]:
     except OSError as error:
         advice = ADVICE.get(error.errno or 0, "see that it can be used")
         where = error.filename or folder
-        raise EmbeddedError(
+        raise BundledPostgresError(
             f"The database in {folder} cannot be used ({where}: {error.strerror}): {advice}."
         ) from error
 
@@ -89,7 +89,7 @@ def _told(folder: Path) -> Iterator[None]:
 class _Share:
     """One user's part in the cluster: locks, and the way in and out."""
 
-    def __init__(self, folder: Path, cluster: Cluster, say: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, cluster: PostgresServer, say: Callable[[str], None]) -> None:
         self._folder = folder
         self._cluster = cluster
         self._say = say
@@ -115,7 +115,7 @@ class _Share:
         """Bring the server up again."""
         with self._turn, self._start_lock() as record:
             if self._left:
-                raise EmbeddedError(f"The share of the database in {self._folder} was given back.")
+                raise BundledPostgresError(f"The share of the database in {self._folder} was given back.")
             started = self._cluster.bring_up(record)
             self._keep(record)
             return started
@@ -129,7 +129,7 @@ class _Share:
             try:
                 with self._start_lock() as record:
                     self._depart(record)
-            except (EmbeddedError, OSError) as error:
+            except (BundledPostgresError, OSError) as error:
                 self._say(str(error))
             finally:
                 self._drop()
@@ -159,7 +159,7 @@ class _Share:
         fd = open_own(self._folder / "postgres.lock")
         try:
             if not take_within(fd, START + STOP):
-                raise EmbeddedError(
+                raise BundledPostgresError(
                     f"Another process starts or stops the database in {self._folder} for too long: end it."
                 )
             yield Record(fd)

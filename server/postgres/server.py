@@ -15,14 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from server.postgres.binaries import (
-    Account,
-    EmbeddedError,
-    Programs,
-    account_for,
-    find_programs,
+    Binaries,
+    BundledPostgresError,
+    SystemUser,
+    find_binaries,
     is_ours,
     remove_runtime,
     settle_runtime,
+    system_user_for,
 )
 from server.postgres.file_locks import Record, open_own, take, take_within
 from server.postgres.protocol import RefusedError, ask, peer
@@ -34,7 +34,7 @@ LOG_BYTES = 5_000_000
 NAME = "frontdesk"  # the role and its database
 
 
-class Cluster:
+class PostgresServer:
     """The server of `data_dir/postgres`: `bring_up` and `stop`."""
 
     def __init__(self, data_dir: Path, *, durable: bool, say: Callable[[str], None]) -> None:
@@ -46,7 +46,7 @@ class Cluster:
         self._child: int | None = None
 
     def bring_up(self, record: Record) -> bool:
-        """Make the server answer and have its database; True if it had to be started. Raises EmbeddedError, OSError."""
+        """Make the server answer; True if it had to be started. Raises BundledPostgresError, OSError."""
         started, why = False, ""
         for _attempt in range(5):  # somebody may kill the server between two steps
             try:
@@ -57,10 +57,10 @@ class Cluster:
                 return started
             except (ConnectionError, TimeoutError) as error:
                 why = str(error)
-        raise EmbeddedError(f"PostgreSQL on {self.home} starts but cannot be used ({why}): see {self.log}.")
+        raise BundledPostgresError(f"PostgreSQL on {self.home} starts but cannot be used ({why}): see {self.log}.")
 
     def stop(self, record: Record) -> None:
-        """Stop the server if it runs, fast, then harder; remove its runtime folder. Raises EmbeddedError, OSError."""
+        """Stop the server if it runs, and remove its runtime folder. Raises BundledPostgresError, OSError."""
         fd = self._open() if self._made else None
         try:
             if fd is not None and not take(fd):
@@ -78,8 +78,8 @@ class Cluster:
     def _made(self) -> bool:
         return (self.home / "PG_VERSION").exists()
 
-    def _account(self) -> Account:
-        return account_for(self.home if self._made else None, self.data_dir)
+    def _account(self) -> SystemUser:
+        return system_user_for(self.home if self._made else None, self.data_dir)
 
     def _open(self) -> int:
         return os.open(self.home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -110,7 +110,7 @@ class Cluster:
             except RefusedError as error:
                 why, hopeless = str(error), True
             if hopeless:
-                raise EmbeddedError(
+                raise BundledPostgresError(
                     f"PostgreSQL on {self.home} runs but cannot be used from here ({why}): see {self.log}, "
                     "and if another machine or container started it, end it there."
                 )
@@ -125,7 +125,7 @@ class Cluster:
             if take_within(fd, limit):
                 return
             self.say(f"PostgreSQL on {self.home} did not stop within {limit:.0f} s of {number.name}.")
-        raise EmbeddedError(f"PostgreSQL on {self.home} cannot be stopped: end its processes by hand.")
+        raise BundledPostgresError(f"PostgreSQL on {self.home} cannot be stopped: end its processes by hand.")
 
     def _postmaster(self, socket_dir: Path) -> int | None:
         """Whom to signal: who listens on the socket, as the kernel tells; else the pid file's, if a postgres.
@@ -149,14 +149,14 @@ class Cluster:
 
     def _start(self, record: Record) -> None:
         account = self._account()
-        programs = find_programs(int((self.home / "PG_VERSION").read_text()) if self._made else None)
+        programs = find_binaries(int((self.home / "PG_VERSION").read_text()) if self._made else None)
         runtime, programs = settle_runtime(record.runtime, account, programs, record.write)
         if not self._made:
             self._create(account, programs)
         fd = self._open()
         try:
             if not take_within(fd, START):
-                raise EmbeddedError(f"Processes of an ended PostgreSQL still use {self.home}: end them.")
+                raise BundledPostgresError(f"Processes of an ended PostgreSQL still use {self.home}: end them.")
             self._reap()
             self._forget_pid()
             written = self._spawn(fd, account, programs, record.socket_dir)
@@ -171,7 +171,7 @@ class Cluster:
         with contextlib.suppress(FileNotFoundError, ValueError):
             lines = file.read_text().splitlines() + [""] * 5
             if lines[4] and peer(Path(lines[4]), int(lines[3])) == int(lines[0]):
-                raise EmbeddedError(f"A PostgreSQL that was started by hand runs on {self.home}: stop it.")
+                raise BundledPostgresError(f"A PostgreSQL that was started by hand runs on {self.home}: stop it.")
         file.unlink(missing_ok=True)
 
     def _wait_started(self, socket_dir: Path, written: int) -> None:
@@ -186,19 +186,19 @@ class Cluster:
         with self.log.open("rb") as log:
             log.seek(written)
             tail = log.read()[-1500:].decode(errors="replace").strip()
-        raise EmbeddedError(f"PostgreSQL did not start on {self.home}. The end of {self.log}:\n{tail}")
+        raise BundledPostgresError(f"PostgreSQL did not start on {self.home}. The end of {self.log}:\n{tail}")
 
-    def _create(self, account: Account, programs: Programs) -> None:
+    def _create(self, account: SystemUser, programs: Binaries) -> None:
         """Make the cluster in a folder beside and rename it, so that a kill leaves nothing half made."""
         if self.home.exists() and any(self.home.iterdir()):
-            raise EmbeddedError(f"{self.home} is no cluster of PostgreSQL: move away what lies there.")
+            raise BundledPostgresError(f"{self.home} is no cluster of PostgreSQL: move away what lies there.")
         new = self.home.with_name("postgres.new")
         if new.exists():
             fd = os.open(new, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             free = take_within(fd, START)  # the initdb of a killed process may still be writing
             os.close(fd)
             if not free:
-                raise EmbeddedError(f"An initdb still writes to {new}: end it.")
+                raise BundledPostgresError(f"An initdb still writes to {new}: end it.")
             shutil.rmtree(new)
         self.say(f"initdb makes a new PostgreSQL {programs.version} in {self.home}.")
         fd = os.open(account.own(new), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -213,7 +213,7 @@ class Cluster:
         os.fsync(parent)
         os.close(parent)
 
-    def _initdb(self, fd: int, new: Path, account: Account, programs: Programs) -> None:
+    def _initdb(self, fd: int, new: Path, account: SystemUser, programs: Binaries) -> None:
         command: list[str | Path] = [
             programs.folder / "initdb",
             "-D",
@@ -228,19 +228,21 @@ class Cluster:
         status, written = account.run(*command, *locale, *access, *logged, *sync, limit=START, fds=(fd,))
         if status:
             lines = [line for line in written.splitlines() if re.search("error:|(ERROR|FATAL|PANIC): ", line)]
-            raise EmbeddedError(f"initdb could not make the database in {self.home}: {' '.join(lines) or written}")
+            raise BundledPostgresError(
+                f"initdb could not make the database in {self.home}: {' '.join(lines) or written}"
+            )
 
-    def _reach(self, fd: int, path: Path, account: Account) -> str:
+    def _reach(self, fd: int, path: Path, account: SystemUser) -> str:
         """A name under which the account reaches an open folder, even below parents that are closed to it."""
         for name in (str(path), f"/proc/self/fd/{fd}"):  # a magic link asks no permission of the parents
             if not account.switch or account.may("-w", name, (fd,)):
                 return name
-        raise EmbeddedError(
+        raise BundledPostgresError(
             f"PostgreSQL runs as {account.name}, who cannot reach {path}: "
             "move the data folder, open its parents (chmod o+x), or do not run as root."
         )
 
-    def _spawn(self, fd: int, account: Account, programs: Programs, socket_dir: Path) -> int:
+    def _spawn(self, fd: int, account: SystemUser, programs: Binaries, socket_dir: Path) -> int:
         """Start the postmaster in a session of its own, away from Ctrl-C; how much its log held before."""
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
             self.log.replace(self.log.with_name("postgres.log.1"))
@@ -284,6 +286,6 @@ class Cluster:
             if database == "f":
                 ask(socket_dir, f"create database {NAME} owner {NAME}", START)
         except RefusedError as error:
-            raise EmbeddedError(
+            raise BundledPostgresError(
                 f"PostgreSQL on {self.home} has no database {NAME}: {error}. See {self.log}."
             ) from error

@@ -47,7 +47,10 @@ class Settings:
     )
     data_dir: Path = _setting(Path, DATA_DIR, "folder of the bundled database and of the signing key made for it")
     signing_key: str = _setting(
-        values.key, "", "signs tokens, 32 bytes or more; required with `DATABASE_URL`, otherwise made once", secret=True
+        values.key,
+        "",
+        "signs tokens, 32 bytes or more; required with `DATABASE_URL`, otherwise made once",
+        secret=True,
     )
     access_lifetime: int = _setting(values.whole(1, 31_536_000), 300, "life of an access token in seconds")
     refresh_lifetime: int = _setting(

@@ -29,13 +29,13 @@ STALE_SECONDS = 1.0  # after waiting so long for a body, who asks is asked again
 JSON, URLENCODED, MULTIPART = MEDIA_TYPES
 
 
-async def body(request: web.Request, schema: type[Schema] | None = None) -> dict[str, Any]:
+async def read_body(request: web.Request, schema: type[Schema] | None = None) -> dict[str, Any]:
     """The fields that came, in their types: those of `schema`, or of what the endpoint declares to read.
 
     Raises FieldErrors, ParseError, UnsupportedMediaType, UnsupportedEncoding, RequestTimeout; aiohttp's error for more
     than 1 MiB; and a 401 when the body took its time, and nobody is signed in any more.
     """
-    wanted = _reader(schema or declared(request.match_info.handler).reads)
+    wanted = _reader(schema or declared(request.match_info.handler).body)
     raw = await _read(request)
     media_type = _media_type(request) if raw else JSON
     data = _parse(request, media_type, raw) if raw else {}

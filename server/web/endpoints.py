@@ -1,6 +1,6 @@
 """How an endpoint is declared: one decorator says its path, who may enter, what it reads and what it answers.
 
-A door is closed unless it says otherwise: SIGNED_IN is what an endpoint gets that says nothing.
+A door is closed unless it says other_methods: SIGNED_IN is what an endpoint gets that says nothing.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -17,9 +17,9 @@ from server.web.app_keys import SETTINGS
 from server.web.responses import answer
 
 Handler = Callable[[web.Request], Awaitable[Any]]
-Shape = type[Schema] | Callable[[Settings], type[Schema]] | None
+SchemaChoice = type[Schema] | Callable[[Settings], type[Schema]] | None
 """A schema, or what gives it where a switch of the settings decides which."""
-Refusal = Callable[[web.Request, Problem], web.Response]
+ErrorRenderer = Callable[[web.Request, Problem], web.Response]
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 MEDIA_TYPES = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
 
@@ -41,16 +41,16 @@ class Endpoint:
     function: Handler
     access: Access
     tag: str
-    reads: type[Schema] | None = None
-    answers: type[Schema] | None = None
+    body: type[Schema] | None = None
+    response: type[Schema] | None = None
     many: bool = False
     is_paged: bool = True  # of many
     status: int = 200
-    raises: tuple[type[Problem], ...] = ()
-    otherwise: Access | None = None  # of methods that the path does not know, where the table's is not its own
+    errors: tuple[type[Problem], ...] = ()
+    other_methods: Access | None = None  # of methods that the path does not know, where the table's is not its own
     is_json: bool = True
-    is_listed: bool = True
-    refuses: Refusal | None = None  # how a failure looks here; without it it is JSON
+    in_document: bool = True
+    render_error: ErrorRenderer | None = None  # how a failure looks here; without it it is JSON
 
 
 @dataclass
@@ -69,11 +69,11 @@ class Path:
 
 
 class Endpoints:
-    """A table of endpoints under one tag. `otherwise` is the access of methods that a path does not know."""
+    """A table of endpoints under one tag. `other_methods` is the access of methods that a path does not know."""
 
-    def __init__(self, tag: str, *, otherwise: Access = Access.SIGNED_IN) -> None:
+    def __init__(self, tag: str, *, other_methods: Access = Access.SIGNED_IN) -> None:
         self.tag = tag
-        self.otherwise = otherwise
+        self.other_methods = other_methods
         self._table: list[Callable[[Settings], Endpoint]] = []
 
     def settled(self, settings: Settings) -> Iterator[Endpoint]:
@@ -86,14 +86,14 @@ class Endpoints:
         path: str,
         *,
         access: Access = Access.SIGNED_IN,
-        reads: Shape = None,
-        answers: Shape = None,
+        body: SchemaChoice = None,
+        response: SchemaChoice = None,
         **says: Any,
     ) -> Callable[..., Any]:
         def declared(function: Handler) -> Handler:
             says.update(method=method, path=path, function=function, access=access, tag=self.tag)
             self._table.append(
-                lambda settings: Endpoint(reads=_settle(reads, settings), answers=_settle(answers, settings), **says)
+                lambda settings: Endpoint(body=_settle(body, settings), response=_settle(response, settings), **says)
             )
             return function
 
@@ -125,7 +125,7 @@ def install(app: web.Application, tables: Iterable[Endpoints]) -> list[Endpoint]
     paths: dict[str, Path] = {}
     for table in tables:
         for endpoint in table.settled(app[SETTINGS]):
-            path = paths.setdefault(_with_digits(endpoint.path), Path(endpoint.otherwise or table.otherwise))
+            path = paths.setdefault(_with_digits(endpoint.path), Path(endpoint.other_methods or table.other_methods))
             path.endpoints[endpoint.method] = endpoint
     for pattern, known in paths.items():
         handlers = {method: _handler(endpoint, known) for method, endpoint in known.endpoints.items()}
@@ -139,7 +139,7 @@ def install(app: web.Application, tables: Iterable[Endpoints]) -> list[Endpoint]
     return [endpoint for known in paths.values() for endpoint in known.endpoints.values()]
 
 
-def _settle(shape: Shape, settings: Settings) -> type[Schema] | None:
+def _settle(shape: SchemaChoice, settings: Settings) -> type[Schema] | None:
     return shape if shape is None or isinstance(shape, type) else shape(settings)
 
 
@@ -192,7 +192,7 @@ def _other_methods(known: Path) -> Handler:
         access=known.access,
         tag=first.tag,
         is_json=first.is_json,
-        is_listed=False,
-        refuses=first.refuses,
+        in_document=False,
+        render_error=first.render_error,
     )
     return _handler(all_others, known)

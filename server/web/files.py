@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from aiohttp import hdrs, web
 
-from server.web.responses import GUARDED
+from server.web.responses import SECURITY_HEADERS
 
 
 def send_file(request: web.Request, name: str, content: bytes, policy: str) -> web.Response:
     """`content` as the file `name`, which says its type, under a Content-Security-Policy; 304 when it is there."""
     headers = {
-        **GUARDED,
+        **SECURITY_HEADERS,
         "Content-Security-Policy": policy,
         "Cache-Control": "no-cache",
         "ETag": _tag(content),

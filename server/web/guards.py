@@ -6,7 +6,7 @@ from aiohttp import web
 
 from server.auth.password_rules import password_faults
 from server.auth.sessions import Identity, renew_hash
-from server.database.database import Asker, read_id
+from server.database.database import Transaction, read_id
 from server.errors import FieldErrors, Forbidden, NotFound, Problem, UserNotFound
 from server.web.app_keys import DB, PASSWORDS, SETTINGS
 from server.web.middleware import IDENTITY, identify_again
@@ -56,9 +56,9 @@ async def confirm_password(request: web.Request, current_password: str) -> str:
     return stored
 
 
-async def only_still_fits(request: web.Request, asker: Asker, stored: str) -> None:
+async def only_unchanged_password(request: web.Request, transaction: Transaction, stored: str) -> None:
     """Hold the caller's account. Raises FieldErrors when its password was changed since it was checked."""
-    if await asker.row("passwords/hold", me(request).id, stored) is None:
+    if await transaction.row("passwords/hold", me(request).id, stored) is None:
         raise FieldErrors({"current_password": ["Invalid password."]})
 
 

@@ -8,7 +8,7 @@ from aiohttp import web
 from server.auth.one_time_tokens import read_uid
 from server.errors import EmailNotFound, FieldErrors
 from server.mail.letters import ACTIVATION
-from server.web.app_keys import DB, LETTERS, ONE_TIME, SETTINGS
+from server.web.app_keys import DB, LETTERS, ONE_TIME_TOKENS, SETTINGS
 from server.web.schemas.fields import INVALID_TOKEN, INVALID_UID
 
 
@@ -22,8 +22,8 @@ async def ask_for_link(request: web.Request, kind: str, address: str) -> None:
         known = await db.row("addresses/known", address, kind == ACTIVATION)
         if known is None or not known["is_known"]:
             raise EmailNotFound
-    async with db.transaction() as asker:
-        await request.app[LETTERS].queue_request(asker, kind, address)
+    async with db.transaction() as transaction:
+        await request.app[LETTERS].queue_request(transaction, kind, address)
 
 
 async def find_by_uid(request: web.Request, uid: str) -> Any:
@@ -38,7 +38,7 @@ async def find_by_uid(request: web.Request, uid: str) -> Any:
 async def follow_link(request: web.Request, given: Mapping[str, Any], purpose: str) -> Any:
     """The user object of the account whose link for `purpose` is good; uses up nothing. Raises FieldErrors."""
     user = await find_by_uid(request, given["uid"])
-    if await request.app[ONE_TIME].is_used(request.app[DB], user["id"], given["token"], purpose) is not False:
+    if await request.app[ONE_TIME_TOKENS].is_used(request.app[DB], user["id"], given["token"], purpose) is not False:
         raise invalid_token()
     return user
 

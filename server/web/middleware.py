@@ -65,7 +65,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def _refused(request: web.Request, problem: Problem) -> web.Response:
     endpoint = getattr(request.match_info.handler, "endpoint", None)
-    return endpoint.refuses(request, problem) if endpoint and endpoint.refuses else refuse(problem)
+    return endpoint.render_error(request, problem) if endpoint and endpoint.render_error else refuse(problem)
 
 
 def _problem(request: web.Request, failure: Exception) -> Problem:

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from server.database.database import MAX_ID
 from server.errors import FieldErrors
-from server.web.responses import answer_bytes, to_json
+from server.web.responses import json_bytes_response, to_json
 
 LIMIT = 100
 MAX_LIMIT = 1000
@@ -53,10 +53,10 @@ def write_page(rows: Sequence[Mapping[str, Any]], limit: int) -> Written:
     return Written(to_json(shown), shown[-1]["id"] if len(rows) > limit else None)
 
 
-def answer_page(request: web.Request, page: Page, written: Written) -> web.Response:
+def page_response(request: web.Request, page: Page, written: Written) -> web.Response:
     """A page, with a Link to the next one where there is one (RFC 8288)."""
     headers = {}
     if written.last is not None:
         limit = f"limit={page.limit}&" if "limit" in request.query else ""
         headers["Link"] = f'<{request.rel_url.raw_path}?{limit}after={written.last}>; rel="next"'
-    return answer_bytes(written.body, headers=headers)
+    return json_bytes_response(written.body, headers=headers)

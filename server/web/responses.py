@@ -9,7 +9,7 @@ from multidict import CIMultiDict
 
 from server.errors import Problem
 
-GUARDED = {
+SECURITY_HEADERS = {
     "Server": "Frontdesk",  # instead of the versions of Python and aiohttp
     "X-Frame-Options": "DENY",
     "X-Content-Type-Options": "nosniff",
@@ -17,7 +17,12 @@ GUARDED = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 _JSON = CIMultiDict(
-    {"Content-Type": "application/json", "Vary": "Accept", "Cache-Control": "no-store", **GUARDED}  # RFC 6749 §5.1
+    {
+        "Content-Type": "application/json",
+        "Vary": "Accept",
+        "Cache-Control": "no-store",
+        **SECURITY_HEADERS,
+    }  # RFC 6749 §5.1
 )
 _BARE = CIMultiDict({name: value for name, value in _JSON.items() if name != "Content-Type"})
 
@@ -29,10 +34,12 @@ def to_json(data: Any) -> bytes:
 
 def answer(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """`data` as JSON; with status 204 there is no body, and no content type."""
-    return answer_bytes(None if status == 204 else to_json(data), status, headers)
+    return json_bytes_response(None if status == 204 else to_json(data), status, headers)
 
 
-def answer_bytes(body: bytes | None, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+def json_bytes_response(
+    body: bytes | None, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
     """JSON that is ready to go, or no body."""
     kept = _BARE.copy() if body is None else _JSON.copy()
     if headers:
@@ -43,4 +50,4 @@ def answer_bytes(body: bytes | None, status: int = 200, headers: Mapping[str, st
 def refuse(problem: Problem) -> web.Response:
     """A failure as its answer."""
     body = to_json(problem.body) if problem.has_body else None
-    return answer_bytes(body, problem.status, problem.headers)
+    return json_bytes_response(body, problem.status, problem.headers)

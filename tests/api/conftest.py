@@ -8,18 +8,18 @@ from typing import Any
 import bcrypt
 import pytest
 
-from server.database.database import Asker, Database
-from server.mail.sender import Worker
+from server.database.database import Database, Transaction
+from server.mail.sender import LetterSender
 
 
 @pytest.fixture(autouse=True)
 def idle_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Letters leave when a test looks for them, not before."""
 
-    async def wait(worker: Worker, db: Database) -> None:
+    async def wait(worker: LetterSender, db: Database) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(Worker, "run", wait)
+    monkeypatch.setattr(LetterSender, "run", wait)
 
 
 @pytest.fixture
@@ -53,5 +53,5 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(Database, "rows", noting(Database.rows))  # `row` and `find` come through here, too
     for name in ("row", "rows"):
-        monkeypatch.setattr(Asker, name, noting(getattr(Asker, name)))
+        monkeypatch.setattr(Transaction, name, noting(getattr(Transaction, name)))
     return asked

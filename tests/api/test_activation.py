@@ -3,10 +3,9 @@
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient
 
 from server.auth.one_time_tokens import write_uid
-from tests.conftest import PASSWORD, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, Person, in_mode, post
 from tests.links import ACTIVATION, ASKED_AT, DONE, INVALID_TOKEN, INVALID_UID, STALE, TAKEN_AT, confirm, link, register
 
 RESEND = ASKED_AT[ACTIVATION]
@@ -22,7 +21,7 @@ NOT_TEXT = ["Not a valid string."]
 NOT_EMAIL = ["Enter a valid email address."]
 
 
-async def sign_in(client: TestClient) -> int:
+async def sign_in(client: Client) -> int:
     return (await post(client, "/auth/jwt/create/", username="anna", password=PASSWORD))[0]
 
 
@@ -32,7 +31,7 @@ def is_active(database: Any) -> bool:
 
 
 @in_mode("activation")
-async def test_a_new_account_waits_for_its_letters_link(client: TestClient, database: Any, letters: Any) -> None:
+async def test_a_new_account_waits_for_its_letters_link(client: Client, database: Any, letters: Any) -> None:
     user = await register(client)
     assert list(user) == ["email", "username", "id"]
     given = {"username": "anna", "password": PASSWORD}
@@ -45,7 +44,7 @@ async def test_a_new_account_waits_for_its_letters_link(client: TestClient, data
 
 
 @in_mode("activation")
-async def test_the_link_activates_and_a_letter_confirms_it(client: TestClient, letters: Any) -> None:
+async def test_the_link_activates_and_a_letter_confirms_it(client: Client, letters: Any) -> None:
     await register(client)
     assert await confirm(client, ACTIVATION, await link(letters, ANNA)) == DONE
     assert [(letter.to, letter.subject, letter.link) for letter in await letters()] == [(ANNA, WELCOME, "")]
@@ -53,33 +52,33 @@ async def test_the_link_activates_and_a_letter_confirms_it(client: TestClient, l
 
 
 @in_mode("activation", send_confirmation_email=False)
-async def test_without_the_switch_no_letter_confirms_it(client: TestClient, letters: Any) -> None:
+async def test_without_the_switch_no_letter_confirms_it(client: Client, letters: Any) -> None:
     await register(client)
     assert await confirm(client, ACTIVATION, await link(letters, ANNA)) == DONE
     assert await letters() == []
 
 
 @in_mode("default", "retype")
-async def test_where_nothing_waits_a_new_account_is_active_and_gets_no_letter(client: TestClient, letters: Any) -> None:
+async def test_where_nothing_waits_a_new_account_is_active_and_gets_no_letter(client: Client, letters: Any) -> None:
     await register(client, re_password=PASSWORD)
     assert await letters() == []
     assert await sign_in(client) == 200
 
 
 @in_mode("default", "retype", send_confirmation_email=True)
-async def test_where_nothing_waits_the_confirming_letter_goes_out_at_once(client: TestClient, letters: Any) -> None:
+async def test_where_nothing_waits_the_confirming_letter_goes_out_at_once(client: Client, letters: Any) -> None:
     await register(client, re_password=PASSWORD)
     assert [(letter.to, letter.subject) for letter in await letters()] == [(ANNA, WELCOME)]
 
 
 @in_mode("default", "activation", send_confirmation_email=True)
-async def test_without_an_address_nothing_is_sent_and_nothing_fails(client: TestClient, letters: Any) -> None:
+async def test_without_an_address_nothing_is_sent_and_nothing_fails(client: Client, letters: Any) -> None:
     await register(client, email="")
     assert await letters() == []
 
 
 @in_mode("activation")
-async def test_a_second_click_is_stale(client: TestClient, letters: Any) -> None:
+async def test_a_second_click_is_stale(client: Client, letters: Any) -> None:
     await register(client)
     given = await link(letters, ANNA)
     assert await confirm(client, ACTIVATION, given) == DONE
@@ -90,7 +89,7 @@ async def test_a_second_click_is_stale(client: TestClient, letters: Any) -> None
 
 @in_mode("activation")
 async def test_a_link_of_an_account_that_staff_activated_meanwhile_is_stale(
-    client: TestClient, database: Any, letters: Any
+    client: Client, database: Any, letters: Any
 ) -> None:
     await register(client)
     given = await link(letters, ANNA)
@@ -102,7 +101,7 @@ async def test_a_link_of_an_account_that_staff_activated_meanwhile_is_stale(
 @pytest.mark.parametrize("before", [True, False], ids=["once active", "never active"])
 @in_mode("activation")
 async def test_what_staff_deactivated_neither_an_old_link_nor_a_new_letter_activates(
-    client: TestClient, database: Any, letters: Any, before: bool
+    client: Client, database: Any, letters: Any, before: bool
 ) -> None:
     await register(client)
     given = await link(letters, ANNA)
@@ -116,7 +115,7 @@ async def test_what_staff_deactivated_neither_an_old_link_nor_a_new_letter_activ
 
 @in_mode("activation")
 async def test_what_staff_deactivated_after_its_activation_stays_so_whatever_is_clicked(
-    client: TestClient, database: Any, letters: Any
+    client: Client, database: Any, letters: Any
 ) -> None:
     await register(client)
     given = await link(letters, ANNA)
@@ -131,7 +130,7 @@ async def test_what_staff_deactivated_after_its_activation_stays_so_whatever_is_
 @pytest.mark.parametrize("typed", [ANNA, "ANNA@Example.COM", f" {ANNA} "])
 @in_mode("activation")
 async def test_a_letter_sent_again_goes_to_the_stored_address_and_replaces_the_first(
-    client: TestClient, letters: Any, typed: str
+    client: Client, letters: Any, typed: str
 ) -> None:
     await register(client)
     first = await link(letters, ANNA)
@@ -143,7 +142,7 @@ async def test_a_letter_sent_again_goes_to_the_stored_address_and_replaces_the_f
 
 
 @in_mode("activation")
-async def test_nobody_else_gets_an_activation_letter(client: TestClient, database: Any, letters: Any) -> None:
+async def test_nobody_else_gets_an_activation_letter(client: Client, database: Any, letters: Any) -> None:
     await register(client)
     await confirm(client, ACTIVATION, await link(letters, ANNA))
     await letters()
@@ -156,7 +155,7 @@ async def test_nobody_else_gets_an_activation_letter(client: TestClient, databas
 
 
 @in_mode("default", "retype")
-async def test_where_nothing_waits_no_letter_is_sent_again(client: TestClient, letters: Any) -> None:
+async def test_where_nothing_waits_no_letter_is_sent_again(client: Client, letters: Any) -> None:
     await register(client, re_password=PASSWORD)
     for address in (ANNA, "nobody@example.com"):
         response = await client.post(RESEND, json={"email": address})
@@ -182,7 +181,7 @@ NO_ADDRESSES: list[tuple[dict[str, Any], list[str]]] = [
 
 @pytest.mark.parametrize("path", ASKED_AT.values())
 @in_mode()
-async def test_an_address_that_is_none_is_a_field_error_in_every_mode(client: TestClient, path: str) -> None:
+async def test_an_address_that_is_none_is_a_field_error_in_every_mode(client: Client, path: str) -> None:
     for given, faults in NO_ADDRESSES:
         assert await post(client, path, **given) == (400, {"email": faults})
 
@@ -198,19 +197,19 @@ NO_LINKS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 
 @in_mode()
-async def test_a_faulty_activation_names_its_faults(client: TestClient) -> None:
+async def test_a_faulty_activation_names_its_faults(client: Client) -> None:
     for given, faults in NO_LINKS:
         assert await post(client, TAKEN_AT[ACTIVATION], **given) == (400, faults)
 
 
 @in_mode("default", "retype")
-async def test_where_nothing_waits_a_forged_link_is_invalid_all_the_same(client: TestClient, letters: Any) -> None:
+async def test_where_nothing_waits_a_forged_link_is_invalid_all_the_same(client: Client, letters: Any) -> None:
     user = await register(client, re_password=PASSWORD)
     assert await confirm(client, ACTIVATION, {"uid": write_uid(user["id"]), "token": "x"}) == INVALID_TOKEN
 
 
 @in_mode("activation")
-async def test_the_form_of_a_letters_link_is_read_from_any_media_type(client: TestClient, letters: Any) -> None:
+async def test_the_form_of_a_letters_link_is_read_from_any_media_type(client: Client, letters: Any) -> None:
     await register(client)
     response = await client.post(TAKEN_AT[ACTIVATION], data=await link(letters, ANNA))
     assert (response.status, await response.read()) == (204, b"")
@@ -218,7 +217,7 @@ async def test_the_form_of_a_letters_link_is_read_from_any_media_type(client: Te
 
 
 @in_mode("activation")
-async def test_staff_activate_an_account_that_waits(client: TestClient, database: Any, letters: Any) -> None:
+async def test_staff_activate_an_account_that_waits(client: Client, database: Any, letters: Any) -> None:
     user = await register(client)
     await register(client, "sofia")
     database.execute("update users set is_active = true, is_staff = true where username = 'sofia'")

@@ -4,9 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient
 
-from tests.conftest import PASSWORD, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, Person, in_mode, post
 from tests.links import (
     ACTIVATION,
     DONE,
@@ -28,7 +27,7 @@ in_activation = in_mode("activation")
 
 
 @pytest.fixture
-async def anna(client: TestClient, letters: Any) -> Person:
+async def anna(client: Client, letters: Any) -> Person:
     """Somebody whose account was activated, and who is signed in."""
     return await activated(client, letters)
 
@@ -184,7 +183,7 @@ async def test_an_address_that_staff_change_waits_as_well(anna: Person, database
 
 @in_activation
 async def test_an_address_that_staff_correct_before_the_activation_gets_the_activation_letter(
-    client: TestClient, database: Any, letters: Any
+    client: Client, database: Any, letters: Any
 ) -> None:
     sofia = await activated(client, letters, "sofia")
     database.execute("update users set is_staff = true where username = 'sofia'")

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient
 
-from tests.conftest import PASSWORD, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, Person, in_mode, post
 from tests.links import (
     ACTIVATION,
     ASKED_AT,
@@ -46,7 +45,7 @@ def written(value: Any) -> set[str]:
     return {hexadecimal, hexadecimal[:40], text, text.rstrip("=")}
 
 
-async def opens(client: TestClient, uid: str, word: str) -> list[str]:
+async def opens(client: Client, uid: str, word: str) -> list[str]:
     """Where `word` is taken, as whatever kind of token or password it might be."""
     found = []
     for keyword in ("Bearer", "Token"):
@@ -65,7 +64,7 @@ async def opens(client: TestClient, uid: str, word: str) -> list[str]:
     return found
 
 
-async def everything(client: TestClient, letters: Any) -> tuple[Person, list[str]]:
+async def everything(client: Client, letters: Any) -> tuple[Person, list[str]]:
     """An account that has been through it all, and all that was ever given to it to prove itself with."""
     anna = await activated(client, letters)
     first = await asked_by(anna, letters, PASSWORD_RESET)
@@ -90,7 +89,7 @@ async def queue_again(anna: Person) -> None:
 
 
 @in_activation
-async def test_no_proof_is_stored_in_any_form(client: TestClient, letters: Any, database: Any) -> None:
+async def test_no_proof_is_stored_in_any_form(client: Client, letters: Any, database: Any) -> None:
     anna, proofs = await everything(client, letters)
     await queue_again(anna)
     seen = 0
@@ -104,7 +103,7 @@ async def test_no_proof_is_stored_in_any_form(client: TestClient, letters: Any, 
 
 
 @in_activation
-async def test_nothing_that_is_stored_opens_anything(client: TestClient, letters: Any, database: Any) -> None:
+async def test_nothing_that_is_stored_opens_anything(client: Client, letters: Any, database: Any) -> None:
     anna, _ = await everything(client, letters)
     await queue_again(anna)
     uid = base64.urlsafe_b64encode(str(anna.id).encode()).decode()
@@ -119,7 +118,7 @@ async def test_nothing_that_is_stored_opens_anything(client: TestClient, letters
 
 
 @in_mode("activation", access_log=True)
-async def test_no_proof_is_logged(client: TestClient, letters: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_proof_is_logged(client: Client, letters: Any, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "server"):
         _, proofs = await everything(client, letters)
         for proof in proofs:  # where it is no good, too
@@ -131,7 +130,7 @@ async def test_no_proof_is_logged(client: TestClient, letters: Any, caplog: pyte
 
 @pytest.mark.parametrize("sent", [True, False], ids=["sent", "waiting"])
 @in_activation
-async def test_the_queue_holds_no_link(client: TestClient, letters: Any, database: Any, sent: bool) -> None:
+async def test_the_queue_holds_no_link(client: Client, letters: Any, database: Any, sent: bool) -> None:
     await register(client)
     before = str(list(columns(database)))
     (letter,) = await letters()

@@ -6,9 +6,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from aiohttp.test_utils import TestClient
 
-from tests.conftest import PASSWORD, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, Person, in_mode, post
 from tests.links import (
     ACTIVATION,
     ASKED_AT,
@@ -35,7 +34,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 @every_kind
-async def test_a_token_is_taken_where_its_kind_is_and_nowhere_else(client: TestClient, letters: Any, kind: str) -> None:
+async def test_a_token_is_taken_where_its_kind_is_and_nowhere_else(client: Client, letters: Any, kind: str) -> None:
     given = await asked(client, letters, kind)
     for path, more in ENDPOINTS.items():
         if path != TAKEN_AT[kind]:
@@ -44,7 +43,7 @@ async def test_a_token_is_taken_where_its_kind_is_and_nowhere_else(client: TestC
 
 
 @every_kind
-async def test_a_token_works_once(client: TestClient, letters: Any, kind: str) -> None:
+async def test_a_token_works_once(client: Client, letters: Any, kind: str) -> None:
     given = await asked(client, letters, kind)
     assert await confirm(client, kind, given) == DONE
     # An activation says that it has been done; the others' tokens are no more.
@@ -53,7 +52,7 @@ async def test_a_token_works_once(client: TestClient, letters: Any, kind: str) -
 
 
 @every_kind
-async def test_of_twenty_who_confirm_at_once_one_succeeds(client: TestClient, letters: Any, kind: str) -> None:
+async def test_of_twenty_who_confirm_at_once_one_succeeds(client: Client, letters: Any, kind: str) -> None:
     given = await asked(client, letters, kind)
     more = [{"new_username": f"anna.{number}"} if kind == USERNAME_RESET else {} for number in range(20)]
     answers = await asyncio.gather(*(confirm(client, kind, given, **each) for each in more))
@@ -61,21 +60,21 @@ async def test_of_twenty_who_confirm_at_once_one_succeeds(client: TestClient, le
 
 
 @every_kind
-async def test_a_token_that_expired_is_no_good(client: TestClient, letters: Any, database: Any, kind: str) -> None:
+async def test_a_token_that_expired_is_no_good(client: Client, letters: Any, database: Any, kind: str) -> None:
     given = await asked(client, letters, kind)
     database.execute("update one_time_tokens set expires_at = now() - interval '1 second'")
     assert await confirm(client, kind, given) == INVALID_TOKEN
 
 
 @every_kind
-async def test_a_token_lives_for_three_days(client: TestClient, letters: Any, database: Any, kind: str) -> None:
+async def test_a_token_lives_for_three_days(client: Client, letters: Any, database: Any, kind: str) -> None:
     await asked(client, letters, kind)
     ends = database.execute("select expires_at - now() as life from one_time_tokens where purpose = %s", [kind])
     assert abs(ends.fetchall()[0]["life"].total_seconds() - 259_200) < 60
 
 
 @every_kind
-async def test_a_token_dies_with_the_next_of_its_kind(client: TestClient, letters: Any, kind: str) -> None:
+async def test_a_token_dies_with_the_next_of_its_kind(client: Client, letters: Any, kind: str) -> None:
     first = await asked(client, letters, kind)
     anna = Person(client, "anna") if kind == ACTIVATION else await Person(client, "anna").sign_in()
     second = await asked_by(anna, letters, kind)
@@ -84,7 +83,7 @@ async def test_a_token_dies_with_the_next_of_its_kind(client: TestClient, letter
     assert await confirm(client, kind, second) == DONE
 
 
-async def test_a_token_outlives_letters_of_other_kinds(client: TestClient, letters: Any) -> None:
+async def test_a_token_outlives_letters_of_other_kinds(client: Client, letters: Any) -> None:
     given = await asked(client, letters, PASSWORD_RESET)
     anna = await Person(client, "anna").sign_in()
     await asked_by(anna, letters, EMAIL_CHANGE)
@@ -95,7 +94,7 @@ async def test_a_token_outlives_letters_of_other_kinds(client: TestClient, lette
 @every_kind
 @pytest.mark.parametrize("change", ["password = '!'", "email = 'else@example.com'"])
 async def test_a_token_dies_with_the_password_and_with_the_address_whoever_changes_them(
-    client: TestClient, letters: Any, database: Any, kind: str, change: str
+    client: Client, letters: Any, database: Any, kind: str, change: str
 ) -> None:
     given = await asked(client, letters, kind)
     database.execute(f"update users set {change}")
@@ -103,7 +102,7 @@ async def test_a_token_dies_with_the_password_and_with_the_address_whoever_chang
 
 
 @pytest.mark.parametrize("kind", [EMAIL_CHANGE, PASSWORD_RESET, USERNAME_RESET])
-async def test_a_token_dies_with_a_password_that_its_owner_changes(client: TestClient, letters: Any, kind: str) -> None:
+async def test_a_token_dies_with_a_password_that_its_owner_changes(client: Client, letters: Any, kind: str) -> None:
     given = await asked(client, letters, kind)
     anna = await Person(client, "anna").sign_in()
     change = {"current_password": PASSWORD, "new_password": "another one of hers"}
@@ -112,7 +111,7 @@ async def test_a_token_dies_with_a_password_that_its_owner_changes(client: TestC
 
 
 @pytest.mark.parametrize("kind", [PASSWORD_RESET, USERNAME_RESET])
-async def test_a_token_dies_with_a_new_address_that_is_confirmed(client: TestClient, letters: Any, kind: str) -> None:
+async def test_a_token_dies_with_a_new_address_that_is_confirmed(client: Client, letters: Any, kind: str) -> None:
     given = await asked(client, letters, kind)
     anna = await Person(client, "anna").sign_in()
     assert await confirm(client, EMAIL_CHANGE, await asked_by(anna, letters, EMAIL_CHANGE)) == DONE
@@ -120,7 +119,7 @@ async def test_a_token_dies_with_a_new_address_that_is_confirmed(client: TestCli
 
 
 @pytest.mark.parametrize("kind", [EMAIL_CHANGE, PASSWORD_RESET, USERNAME_RESET])
-async def test_a_token_outlives_sign_ins_and_another_name(client: TestClient, letters: Any, kind: str) -> None:
+async def test_a_token_outlives_sign_ins_and_another_name(client: Client, letters: Any, kind: str) -> None:
     given = await asked(client, letters, kind)
     anna = await Person(client, "anna").sign_in()
     assert (await post(client, "/auth/token/login/", username="anna", password=PASSWORD))[0] == 200
@@ -130,7 +129,7 @@ async def test_a_token_outlives_sign_ins_and_another_name(client: TestClient, le
 
 
 @every_kind
-async def test_a_token_is_one_accounts(client: TestClient, letters: Any, kind: str) -> None:
+async def test_a_token_is_one_accounts(client: Client, letters: Any, kind: str) -> None:
     await register(client, "boris")
     theirs = await link(letters, "boris@example.com")
     given = await asked(client, letters, kind)
@@ -139,7 +138,7 @@ async def test_a_token_is_one_accounts(client: TestClient, letters: Any, kind: s
 
 
 @every_kind
-async def test_looking_at_the_endpoint_uses_up_nothing(client: TestClient, letters: Any, kind: str) -> None:
+async def test_looking_at_the_endpoint_uses_up_nothing(client: Client, letters: Any, kind: str) -> None:
     given = await asked(client, letters, kind)
     for method in ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"):
         response = await client.request(method, TAKEN_AT[kind], params=given, json=given | ENDPOINTS[TAKEN_AT[kind]])
@@ -148,7 +147,7 @@ async def test_looking_at_the_endpoint_uses_up_nothing(client: TestClient, lette
 
 
 @every_kind
-async def test_a_token_of_a_letter_opens_no_other_door(client: TestClient, letters: Any, kind: str) -> None:
+async def test_a_token_of_a_letter_opens_no_other_door(client: Client, letters: Any, kind: str) -> None:
     token = (await asked(client, letters, kind))["token"]
     for keyword in ("Bearer", "JWT", "Token"):
         response = await client.get("/auth/users/me/", headers={"Authorization": f"{keyword} {token}"})
@@ -157,7 +156,7 @@ async def test_a_token_of_a_letter_opens_no_other_door(client: TestClient, lette
         assert (await post(client, f"/auth/jwt/{path}/", **{name: token}))[0] == 401
 
 
-async def test_no_token_of_a_sign_in_passes_for_a_letters(client: TestClient, letters: Any) -> None:
+async def test_no_token_of_a_sign_in_passes_for_a_letters(client: Client, letters: Any) -> None:
     anna = await activated(client, letters)
     _, answer = await post(client, "/auth/token/login/", username="anna", password=PASSWORD)
     given = await asked_by(anna, letters, PASSWORD_RESET)
@@ -173,7 +172,7 @@ def waits_for_a_lock(database: Any) -> bool:
 
 @every_kind
 async def test_a_password_that_changes_at_the_same_moment_is_no_deadlock(
-    client: TestClient, letters: Any, database: Any, database_url: str, kind: str
+    client: Client, letters: Any, database: Any, database_url: str, kind: str
 ) -> None:
     given = await asked(client, letters, kind)
     with psycopg.connect(database_url) as other:
@@ -186,7 +185,7 @@ async def test_a_password_that_changes_at_the_same_moment_is_no_deadlock(
     assert await under_way == INVALID_TOKEN
 
 
-async def test_the_first_of_two_letters_that_nobody_sent_yet_is_withdrawn(client: TestClient, letters: Any) -> None:
+async def test_the_first_of_two_letters_that_nobody_sent_yet_is_withdrawn(client: Client, letters: Any) -> None:
     anna = await activated(client, letters)
     for kind in (PASSWORD_RESET, USERNAME_RESET):
         for _ in range(3):
@@ -201,16 +200,14 @@ async def test_the_first_of_two_letters_that_nobody_sent_yet_is_withdrawn(client
 
 @pytest.mark.parametrize("change", ["update users set password = '!'", "delete from one_time_tokens"])
 async def test_a_letter_whose_link_died_before_it_was_sent_is_withdrawn(
-    client: TestClient, letters: Any, database: Any, change: str
+    client: Client, letters: Any, database: Any, change: str
 ) -> None:
     await register(client)
     database.execute(change)
     assert [letter for letter in await letters() if letter.link] == []
 
 
-async def test_a_letter_to_an_account_that_is_gone_is_withdrawn(
-    client: TestClient, letters: Any, database: Any
-) -> None:
+async def test_a_letter_to_an_account_that_is_gone_is_withdrawn(client: Client, letters: Any, database: Any) -> None:
     await register(client)
     database.execute("delete from users")
     assert await letters() == []

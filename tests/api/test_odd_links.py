@@ -5,9 +5,8 @@ import io
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient
 
-from tests.conftest import in_mode, post
+from tests.conftest import Client, in_mode, post
 from tests.links import DONE, ENDPOINTS, INVALID_TOKEN, INVALID_UID, KINDS, asked, confirm
 
 pytestmark = in_mode("activation")
@@ -29,7 +28,7 @@ NOT_TEXT = "Not a valid string."
 
 
 @every_endpoint
-async def test_a_uid_that_names_nobody_is_invalid(client: TestClient, path: str) -> None:
+async def test_a_uid_that_names_nobody_is_invalid(client: Client, path: str) -> None:
     for uid in ODD_UIDS:
         assert await post(client, path, uid=uid, token="x", **ENDPOINTS[path]) == INVALID_UID, str(uid)[:40]
 
@@ -45,7 +44,7 @@ NO_TEXTS: list[tuple[Any, str]] = [
 
 
 @every_endpoint
-async def test_a_uid_or_token_that_is_no_text_is_a_field_error(client: TestClient, path: str) -> None:
+async def test_a_uid_or_token_that_is_no_text_is_a_field_error(client: Client, path: str) -> None:
     for odd, fault in NO_TEXTS:
         answer = await post(client, path, uid=odd, token=odd, **ENDPOINTS[path])
         assert answer == (400, {"uid": [fault], "token": [fault]})
@@ -53,7 +52,7 @@ async def test_a_uid_or_token_that_is_no_text_is_a_field_error(client: TestClien
 
 @every_kind
 async def test_a_uid_is_read_through_padding_and_foreign_characters_and_a_token_is_not(
-    client: TestClient, letters: Any, kind: str
+    client: Client, letters: Any, kind: str
 ) -> None:
     given = await asked(client, letters, kind)
     uid, token = given["uid"], given["token"]
@@ -77,6 +76,6 @@ async def test_a_uid_is_read_through_padding_and_foreign_characters_and_a_token_
 
 
 @every_endpoint
-async def test_a_body_of_more_than_a_megabyte_is_refused(client: TestClient, path: str) -> None:
+async def test_a_body_of_more_than_a_megabyte_is_refused(client: Client, path: str) -> None:
     sent = io.BytesIO(b'{"uid": "%s"}' % (b"x" * 1_100_000))
     assert (await client.post(path, data=sent, headers={"Content-Type": "application/json"})).status == 413

@@ -6,9 +6,8 @@ from typing import Any
 
 import bcrypt
 import pytest
-from aiohttp.test_utils import TestClient
 
-from tests.conftest import PASSWORD, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, Person, in_mode, post
 from tests.links import (
     ASKED_AT,
     DONE,
@@ -54,7 +53,7 @@ def change(**given: Any) -> dict[str, Any]:
     return {"current_password": PASSWORD, "new_password": NEW_PASSWORD} | given
 
 
-async def signs_in(client: TestClient, password: str, username: str = "anna") -> bool:
+async def signs_in(client: Client, password: str, username: str = "anna") -> bool:
     return (await post(client, "/auth/jwt/create/", username=username, password=password))[0] == 200
 
 
@@ -222,7 +221,7 @@ async def test_a_form_is_read_as_well(anna: Person, letters: Any, path: str) -> 
     assert await anna.ask("POST", path, data=form) == DONE
 
 
-async def test_setting_asks_for_somebody_signed_in(client: TestClient) -> None:
+async def test_setting_asks_for_somebody_signed_in(client: Client) -> None:
     status, answer = await post(client, SET, **change())
     assert (status, answer) == (401, {"detail": "Authentication credentials were not provided."})
 
@@ -238,12 +237,12 @@ ABSENT: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 
 @in_mode("default", "activation")
-async def test_a_faulty_reset_names_its_faults_in_the_contracts_order(client: TestClient) -> None:
+async def test_a_faulty_reset_names_its_faults_in_the_contracts_order(client: Client) -> None:
     for given, faults in ABSENT:
         assert await post(client, RESET, **given) == (400, faults)
 
 
-async def test_a_forged_reset_costs_no_hash(client: TestClient, letters: Any, hashes: Counter[str]) -> None:
+async def test_a_forged_reset_costs_no_hash(client: Client, letters: Any, hashes: Counter[str]) -> None:
     await register(client)
     assert await post(client, ASK, email=ANNA) == DONE
     given = await link(letters, ANNA)
@@ -256,9 +255,7 @@ async def test_a_forged_reset_costs_no_hash(client: TestClient, letters: Any, ha
 
 
 @in_mode()
-async def test_only_an_active_account_with_a_password_gets_a_link(
-    client: TestClient, database: Any, letters: Any
-) -> None:
+async def test_only_an_active_account_with_a_password_gets_a_link(client: Client, database: Any, letters: Any) -> None:
     database.execute(
         "insert into users (username, email, password, is_active) values"
         " ('inactive', 'inactive@example.com', 'bcrypt', false), ('unusable', 'unusable@example.com', '!x', true),"

@@ -7,12 +7,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient
 
 from server.auth.passwords import Passwords
 from server.mail.letters import PASSWORD_RESET
-from server.web.app_keys import DB, LETTERS, ONE_TIME
-from tests.conftest import PASSWORD, Person, in_mode, post
+from server.web.app_keys import DB, LETTERS, ONE_TIME_TOKENS
+from tests.conftest import PASSWORD, Client, Person, in_mode, post
 from tests.test_races import until_held_up
 
 NEW = "staple gun theory"
@@ -135,18 +134,18 @@ async def test_a_login_beside_a_logout_is_not_refused(anna: Person) -> None:
 
 async def test_a_link_that_is_made_while_the_password_changes_is_no_deadlock(anna: Person, database: Any) -> None:
     app = anna.client.app
-    async with app[DB].transaction() as asker:
-        await app[LETTERS].queue_link(asker, PASSWORD_RESET, anna.id)
-    async with app[DB].transaction() as asker:
-        nonce = await app[ONE_TIME].issue(asker, anna.id, PASSWORD_RESET)
+    async with app[DB].transaction() as transaction:
+        await app[LETTERS].queue_link(transaction, PASSWORD_RESET, anna.id)
+    async with app[DB].transaction() as transaction:
+        nonce = await app[ONE_TIME_TOKENS].issue(transaction, anna.id, PASSWORD_RESET)
         changing = asyncio.ensure_future(anna.post("/auth/users/set_password/", CHANGE))
         await until_held_up(changing, database)
-        await app[LETTERS].queue(asker, PASSWORD_RESET, anna.id, nonce=nonce)
+        await app[LETTERS].queue(transaction, PASSWORD_RESET, anna.id, nonce=nonce)
     assert (await changing)[0] == 204
 
 
 @BY_EMAIL
-async def test_only_whom_the_letter_reached_is_told_that_an_address_is_taken(client: TestClient, database: Any) -> None:
+async def test_only_whom_the_letter_reached_is_told_that_an_address_is_taken(client: Client, database: Any) -> None:
     account = {"username": "anna", "email": "anna@example.com", "password": PASSWORD}
     assert (await post(client, "/auth/users/", **account))[0] == 201
     answers = [
@@ -157,9 +156,7 @@ async def test_only_whom_the_letter_reached_is_told_that_an_address_is_taken(cli
 
 
 @in_mode("activation", login_field="either")
-async def test_an_address_that_nobody_confirmed_keeps_nobody_of_that_name_out(
-    client: TestClient, database: Any
-) -> None:
+async def test_an_address_that_nobody_confirmed_keeps_nobody_of_that_name_out(client: Client, database: Any) -> None:
     named = {"username": "anna@example.com", "email": "real@example.com", "password": PASSWORD}
     assert (await post(client, "/auth/users/", **named))[0] == 201
     database.execute("update users set is_active = true")

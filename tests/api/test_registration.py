@@ -9,11 +9,10 @@ import bcrypt
 import psycopg
 import pytest
 from aiohttp import FormData
-from aiohttp.test_utils import TestClient
 
 from server.settings.roles import Roles
 from server.settings.settings import Settings
-from tests.conftest import PASSWORD, Person, post
+from tests.conftest import PASSWORD, Client, Person, post
 
 REQUIRED = ["This field is required."]
 NO_CHOICE = ["Not a valid choice."]
@@ -29,7 +28,7 @@ def settings(settings: Settings, school: Roles) -> Settings:
     return replace(settings, roles_file=school)
 
 
-async def register(client: TestClient, given: Any) -> tuple[int, Any]:
+async def register(client: Client, given: Any) -> tuple[int, Any]:
     return await post(client, "/auth/users/", **given)
 
 
@@ -39,7 +38,7 @@ def everything(database: Any) -> list[int]:
     ]
 
 
-async def test_one_call_makes_account_profile_and_fields(client: TestClient, database: Any) -> None:
+async def test_one_call_makes_account_profile_and_fields(client: Client, database: Any) -> None:
     status, user = await register(client, TEACHER)
     assert (status, list(user)) == (201, ["email", "username", "id", "role"])
     assert (user["username"], user["role"], everything(database)) == ("tess", "teacher", [1, 1, 1])
@@ -48,7 +47,7 @@ async def test_one_call_makes_account_profile_and_fields(client: TestClient, dat
 
 
 @pytest.mark.parametrize("more", [{}, {"role": None}, {"profile": {}}, {"profile": PROFILE}, {"profile": {"x": 1}}])
-async def test_a_role_and_a_profile_may_be_left_out(client: TestClient, database: Any, more: Any) -> None:
+async def test_a_role_and_a_profile_may_be_left_out(client: Client, database: Any, more: Any) -> None:
     status, user = await register(client, ACCOUNT | more)
     assert (status, user["role"], everything(database)) == (201, None, [1, 1, 0])
     tess = await Person(client, "tess", user["id"]).sign_in()
@@ -58,7 +57,7 @@ async def test_a_role_and_a_profile_may_be_left_out(client: TestClient, database
     assert profile["fields"] == {}
 
 
-async def test_a_role_without_required_fields_needs_no_profile(client: TestClient, database: Any) -> None:
+async def test_a_role_without_required_fields_needs_no_profile(client: Client, database: Any) -> None:
     assert (await register(client, ACCOUNT | {"role": "student"}))[0] == 201
     assert database.execute("select role, fields from role_fields").fetchone() == {"role": "student", "fields": {}}
 
@@ -75,7 +74,7 @@ async def test_a_role_without_required_fields_needs_no_profile(client: TestClien
     ],
 )
 async def test_only_roles_that_are_open_to_all_can_be_taken(
-    client: TestClient, database: Any, role: Any, faults: Any
+    client: Client, database: Any, role: Any, faults: Any
 ) -> None:
     assert await register(client, TEACHER | {"role": role}) == (400, {"role": faults})
     assert everything(database) == [0, 0, 0]
@@ -150,14 +149,14 @@ async def test_only_roles_that_are_open_to_all_can_be_taken(
     ],
 )
 async def test_all_faults_of_all_parts_are_told_together_and_nothing_is_made(
-    client: TestClient, database: Any, monkeypatch: pytest.MonkeyPatch, given: Any, faults: Any
+    client: Client, database: Any, monkeypatch: pytest.MonkeyPatch, given: Any, faults: Any
 ) -> None:
     monkeypatch.setattr(bcrypt, "hashpw", None)  # no hash is run for what is refused
     assert await register(client, ACCOUNT | given) == (400, faults)
     assert everything(database) == [0, 0, 0]
 
 
-async def test_a_name_that_is_taken_is_told_beside_the_faults_of_the_fields(client: TestClient) -> None:
+async def test_a_name_that_is_taken_is_told_beside_the_faults_of_the_fields(client: Client) -> None:
     assert (await register(client, TEACHER))[0] == 201
     assert await register(client, ACCOUNT | {"role": "teacher", "email": ""}) == (
         400,
@@ -165,7 +164,7 @@ async def test_a_name_that_is_taken_is_told_beside_the_faults_of_the_fields(clie
     )
 
 
-async def test_fields_that_are_not_the_callers_to_set_change_nothing(client: TestClient, database: Any) -> None:
+async def test_fields_that_are_not_the_callers_to_set_change_nothing(client: Client, database: Any) -> None:
     hostile = {"user_id": 1, "user": "anna", "id": 77, "updated_on": "x", "role": "principal"}
     given = TEACHER | {"is_staff": True, "profile": PROFILE | {"fields": FIELDS} | hostile}
     assert (await register(client, given))[1]["role"] == "teacher"
@@ -173,7 +172,7 @@ async def test_fields_that_are_not_the_callers_to_set_change_nothing(client: Tes
 
 
 @pytest.mark.parametrize("multipart", [False, True])
-async def test_a_form_names_the_parts_with_a_dot(client: TestClient, multipart: bool) -> None:
+async def test_a_form_names_the_parts_with_a_dot(client: Client, multipart: bool) -> None:
     form = {**ACCOUNT, "role": "teacher", "profile.location": "Rome", "profile.fields": '{"school": " Lyceum "}'}
     status, user = await send_form(client, form, multipart)
     assert status == 201, user
@@ -183,12 +182,12 @@ async def test_a_form_names_the_parts_with_a_dot(client: TestClient, multipart: 
 
 
 @pytest.mark.parametrize("text", ["{broken", "[1]", "", '"x"', "{" * 5000, '{"a":1,"a":2}'])
-async def test_fields_of_a_form_that_are_no_json_object_are_a_field_error(client: TestClient, text: str) -> None:
+async def test_fields_of_a_form_that_are_no_json_object_are_a_field_error(client: Client, text: str) -> None:
     status, faults = await send_form(client, {**ACCOUNT, "role": "student", "profile.fields": text}, False)
     assert (status, list(faults), list(faults["profile"]["fields"])) == (400, ["profile"], ["non_field_errors"])
 
 
-async def send_form(client: TestClient, form: dict[str, str], multipart: bool) -> tuple[int, Any]:
+async def send_form(client: Client, form: dict[str, str], multipart: bool) -> tuple[int, Any]:
     async with client.post("/auth/users/", data=FormData(form, default_to_multipart=multipart)) as response:
         return response.status, await response.json()
 
@@ -204,13 +203,13 @@ def broken_fields(database: Any) -> Iterator[None]:
     database.execute("drop trigger fail on role_fields; drop function fail()")
 
 
-async def test_a_failure_in_the_middle_leaves_nothing(client: TestClient, database: Any, broken_fields: None) -> None:
+async def test_a_failure_in_the_middle_leaves_nothing(client: Client, database: Any, broken_fields: None) -> None:
     assert (await register(client, TEACHER))[0] == 500
     assert everything(database) == [0, 0, 0]
 
 
 async def test_many_at_once_with_one_name_make_one_account_with_one_whole_profile(
-    client: TestClient, database: Any
+    client: Client, database: Any
 ) -> None:
     def given(number: int) -> Any:
         profile = {"location": str(number), "fields": {"school": str(number)}}
@@ -243,7 +242,7 @@ class TestWithoutRoles:
     def settings(self, settings: Settings) -> Settings:
         return replace(settings, roles_file=Roles())
 
-    async def test_a_profile_is_filled_and_nothing_shows_of_roles(self, client: TestClient, database: Any) -> None:
+    async def test_a_profile_is_filled_and_nothing_shows_of_roles(self, client: Client, database: Any) -> None:
         status, user = await register(client, TEACHER | {"role": ["anything"]})
         assert (status, list(user)) == (201, ["email", "username", "id"])
         tess = await Person(client, "tess", user["id"]).sign_in()
@@ -254,7 +253,7 @@ class TestWithoutRoles:
         assert profile.items() >= PROFILE.items()
         assert everything(database) == [1, 1, 0]
 
-    async def test_faults_of_the_profile_are_told_beside_those_of_the_account(self, client: TestClient) -> None:
+    async def test_faults_of_the_profile_are_told_beside_those_of_the_account(self, client: Client) -> None:
         given = {"username": "", "password": PASSWORD, "profile": {"location": "x" * 31}}
         assert await register(client, given) == (
             400,

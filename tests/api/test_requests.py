@@ -1,4 +1,4 @@
-"""Letters that are asked for by address: who gets one, what it says, what the asker learns (trust 6, 8, 27)."""
+"""Letters that are asked for by address: who gets one, what it says, what the caller learns (trust 6, 8, 27)."""
 
 import json
 from dataclasses import replace
@@ -6,11 +6,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from aiohttp.test_utils import TestClient
 
 from server.database import migrate
 from server.settings.settings import Settings
-from tests.conftest import PASSWORD, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, Person, in_mode, post
 from tests.links import (
     ACTIVATION,
     ASKED_AT,
@@ -32,7 +31,7 @@ in_activation = in_mode("activation")
 every_request = pytest.mark.parametrize("kind", ASKED_AT)
 
 
-async def ready(client: TestClient, letters: Any, kind: str) -> None:
+async def ready(client: Client, letters: Any, kind: str) -> None:
     """Make anna's account one that may have a letter of `kind`."""
     if kind == ACTIVATION:
         await register(client)
@@ -44,7 +43,7 @@ async def ready(client: TestClient, letters: Any, kind: str) -> None:
 @every_request
 @in_activation
 async def test_a_known_and_an_unknown_address_are_the_same_work(
-    client: TestClient, letters: Any, database: Any, statements: list[str], hashes: Any, kind: str
+    client: Client, letters: Any, database: Any, statements: list[str], hashes: Any, kind: str
 ) -> None:
     await ready(client, letters, kind)
     database.execute("insert into users (username, email) values ('unusable', 'unusable@example.com')")
@@ -65,7 +64,7 @@ async def test_a_known_and_an_unknown_address_are_the_same_work(
 @pytest.mark.parametrize("typed", ["ANNA@EXAMPLE.COM", "Anna@example.com", " anna@example.com\n"])
 @in_activation
 async def test_an_address_typed_in_another_case_gets_its_letter_as_it_is_stored(
-    client: TestClient, letters: Any, kind: str, typed: str
+    client: Client, letters: Any, kind: str, typed: str
 ) -> None:
     await ready(client, letters, kind)
     assert await post(client, ASKED_AT[kind], email=typed) == DONE
@@ -87,7 +86,7 @@ LOOK_ALIKES = [
 @pytest.mark.parametrize("typed", LOOK_ALIKES)
 @pytest.mark.parametrize("kind", [PASSWORD_RESET, USERNAME_RESET])
 async def test_a_look_alike_address_mails_the_stored_one_or_nobody(
-    client: TestClient, letters: Any, kind: str, typed: str
+    client: Client, letters: Any, kind: str, typed: str
 ) -> None:
     await register(client, "mike")
     assert (await post(client, ASKED_AT[kind], email=typed))[0] in (204, 400)
@@ -95,9 +94,7 @@ async def test_a_look_alike_address_mails_the_stored_one_or_nobody(
 
 
 @pytest.mark.parametrize("typed", LOOK_ALIKES)
-async def test_a_look_alike_address_of_ones_own_gets_ones_own_link(
-    client: TestClient, letters: Any, typed: str
-) -> None:
+async def test_a_look_alike_address_of_ones_own_gets_ones_own_link(client: Client, letters: Any, typed: str) -> None:
     await register(client, "mike")
     status, _ = await post(client, "/auth/users/", username="mallory", password=PASSWORD, email=typed)
     await letters()
@@ -138,7 +135,7 @@ FORGED = {
     indirect=True,
     ids=["default links", "links of a site"],
 )
-async def test_no_request_has_a_say_in_a_letters_link(client: TestClient, letters: Any, settings: Settings) -> None:
+async def test_no_request_has_a_say_in_a_letters_link(client: Client, letters: Any, settings: Settings) -> None:
     sent = []
 
     async def ask(path: str, **says: Any) -> Any:
@@ -175,7 +172,7 @@ async def test_no_request_has_a_say_in_a_letters_link(client: TestClient, letter
 )
 @in_activation
 async def test_the_language_asked_for_at_registration_is_that_of_every_letter(
-    client: TestClient, letters: Any, wanted: str, language: str
+    client: Client, letters: Any, wanted: str, language: str
 ) -> None:
     fields = {"username": "anna", "password": PASSWORD, "email": ANNA}
     other = {"Accept-Language": "en" if language == "de" else "de"}
@@ -195,7 +192,7 @@ async def test_the_language_asked_for_at_registration_is_that_of_every_letter(
 @pytest.mark.parametrize(
     "name", ["a.b@c+d_e-f", "{{7*7}}".replace("{", "+").replace("}", "-").replace("*", "."), "ß" * 50]
 )
-async def test_a_name_of_odd_letters_stays_text(client: TestClient, letters: Any, name: str) -> None:
+async def test_a_name_of_odd_letters_stays_text(client: Client, letters: Any, name: str) -> None:
     await register(client, name, email=ANNA)
     assert await post(client, ASKED_AT[PASSWORD_RESET], email=ANNA) == DONE
     (letter,) = await letters()
@@ -216,7 +213,7 @@ class TestWithSharedAddresses:
 
     @every_request
     @in_activation
-    async def test_each_account_gets_its_own_letter(self, client: TestClient, letters: Any, kind: str) -> None:
+    async def test_each_account_gets_its_own_letter(self, client: Client, letters: Any, kind: str) -> None:
         for name, address in (("anna", ANNA), ("boris", "ANNA@example.com"), ("clara", "clara@example.com")):
             if kind == ACTIVATION:
                 await register(client, name, email=address)
@@ -236,7 +233,7 @@ class TestWithSharedAddresses:
 
     @in_activation
     async def test_an_address_of_somebody_else_waits_like_any_other(
-        self, client: TestClient, letters: Any, database: Any
+        self, client: Client, letters: Any, database: Any
     ) -> None:
         await activated(client, letters, "boris", email="new@example.com")
         anna = await activated(client, letters)

@@ -3,9 +3,8 @@
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient
 
-from tests.conftest import PASSWORD, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, Person, in_mode, post
 from tests.links import (
     ASKED_AT,
     DONE,
@@ -36,7 +35,7 @@ retyped_names = in_mode("default", set_username_retype=True, username_reset_conf
 
 
 @pytest.fixture
-async def anna(client: TestClient) -> Person:
+async def anna(client: Client) -> Person:
     """Somebody who is signed in, where registration asks twice."""
     user = await register(client, re_password=PASSWORD)
     return await Person(client, "anna", user["id"]).sign_in()
@@ -44,7 +43,7 @@ async def anna(client: TestClient) -> Person:
 
 @in_mode("retype")
 class TestPasswords:
-    async def test_registration_asks_twice(self, client: TestClient, database: Any) -> None:
+    async def test_registration_asks_twice(self, client: Client, database: Any) -> None:
         given = {"username": "anna", "password": PASSWORD}
         assert await post(client, "/auth/users/", **given) == (400, {"re_password": REQUIRED})
         assert await post(client, "/auth/users/", **given, re_password=f"{PASSWORD} ") == PASSWORDS
@@ -142,6 +141,6 @@ class TestNames:
 
 
 @in_mode("default", "activation")
-async def test_a_second_typing_that_nobody_asked_for_is_ignored(client: TestClient) -> None:
+async def test_a_second_typing_that_nobody_asked_for_is_ignored(client: Client) -> None:
     given = {"username": "anna", "password": PASSWORD, "re_password": "something else"}
     assert (await post(client, "/auth/users/", **given))[0] == 201

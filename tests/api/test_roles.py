@@ -9,13 +9,12 @@ from typing import Any
 import bcrypt
 import jwt
 import pytest
-from aiohttp.test_utils import TestClient
 from openapi_spec_validator import validate
 
 from server.app import create_app, document
 from server.settings.roles import Roles
 from server.settings.settings import Settings
-from tests.conftest import PASSWORD, Person, post
+from tests.conftest import PASSWORD, Client, Person, post
 
 REQUIRED = ["This field is required."]
 UNKNOWN = ["Unknown field."]
@@ -50,7 +49,7 @@ def claims_of(token: str) -> dict[str, Any]:
     return claims
 
 
-async def test_a_front_end_reads_all_it_needs_to_draw_a_form(client: TestClient, school: Roles) -> None:
+async def test_a_front_end_reads_all_it_needs_to_draw_a_form(client: Client, school: Roles) -> None:
     response = await client.get("/api/roles/")
     listed = await response.json()
     assert (response.status, [role["name"] for role in listed]) == (200, ["teacher", "student", "principal"])
@@ -67,7 +66,7 @@ async def test_a_front_end_reads_all_it_needs_to_draw_a_form(client: TestClient,
     assert (listed[2]["registration"], listed[2]["steps"]) == (False, [])
 
 
-async def test_the_list_of_roles_is_a_public_door(client: TestClient) -> None:
+async def test_the_list_of_roles_is_a_public_door(client: Client) -> None:
     assert (await client.get("/api/roles", headers={"Authorization": "Bearer x"})).status == 401
     assert (await client.post("/api/roles/")).status == 401
 
@@ -285,7 +284,7 @@ class TestWithOtherSwitches:
     def settings(self, settings: Settings) -> Settings:
         return replace(settings, login_field="email", user_create_password_retype=True)
 
-    async def test_registration_and_sign_in_take_the_role_all_the_same(self, client: TestClient) -> None:
+    async def test_registration_and_sign_in_take_the_role_all_the_same(self, client: Client) -> None:
         account = {"username": "tess", "email": "tess@example.com", "password": PASSWORD, "role": "teacher"}
         faults = {"re_password": REQUIRED, "profile": {"fields": {"school": REQUIRED}}}
         assert await post(client, "/auth/users/", **account) == (400, faults)
@@ -382,6 +381,6 @@ class TestWithoutRoles:
         assert status == 200
         assert all("role" not in claims_of(token) for token in pair.values())
 
-    async def test_the_list_of_roles_is_empty(self, client: TestClient) -> None:
+    async def test_the_list_of_roles_is_empty(self, client: Client) -> None:
         response = await client.get("/api/roles/")
         assert (response.status, await response.json()) == (200, [])

@@ -3,9 +3,8 @@
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient
 
-from tests.conftest import PASSWORD, Person, post
+from tests.conftest import PASSWORD, Client, Person, post
 
 SIGNED_IN = [
     "/auth/users/",
@@ -17,7 +16,7 @@ SIGNED_IN = [
 NO_HEADER = ["/auth/jwt/create/", "/auth/jwt/refresh/", "/auth/jwt/verify/", "/auth/jwt/blacklist/"]
 
 
-async def test_the_root_tells_where_the_accounts_are(client: TestClient) -> None:
+async def test_the_root_tells_where_the_accounts_are(client: Client) -> None:
     for path in ("/auth/", "/auth"):
         response = await client.get(path)
         assert (response.status, await response.json()) == (200, {"users": str(client.make_url("/auth/users/"))})
@@ -31,24 +30,24 @@ async def test_the_root_tells_where_the_accounts_are(client: TestClient) -> None
         ("[::1]:80", "http://[::1]:80/auth/users/"),
     ],
 )
-async def test_the_root_names_the_host_that_was_asked(client: TestClient, host: str, users: str) -> None:
+async def test_the_root_names_the_host_that_was_asked(client: Client, host: str, users: str) -> None:
     response = await client.get("/auth/", headers={"Host": host})
     assert (response.status, await response.json()) == (200, {"users": users})
 
 
 @pytest.mark.parametrize("settings", [{"public_url": "https://accounts.example/sub"}], indirect=True)
-async def test_the_root_names_the_site_where_the_settings_do(client: TestClient) -> None:
+async def test_the_root_names_the_site_where_the_settings_do(client: Client) -> None:
     response = await client.get("/auth/", headers={"Host": "evil.example"})
     assert (response.status, await response.json()) == (200, {"users": "https://accounts.example/sub/auth/users/"})
 
 
-async def test_health_and_readiness_are_public(client: TestClient) -> None:
+async def test_health_and_readiness_are_public(client: Client) -> None:
     for path in ("/healthz", "/readyz", "/readyz/"):
         response = await client.get(path, headers={"Authorization": "Bearer nonsense"})
         assert (response.status, await response.json()) == (200, {"status": "ok"})
 
 
-async def test_a_database_without_its_migrations_is_not_ready(client: TestClient, database: Any) -> None:
+async def test_a_database_without_its_migrations_is_not_ready(client: Client, database: Any) -> None:
     database.execute("alter table _yoyo_migration rename to elsewhere")
     try:
         response = await client.get("/readyz")
@@ -89,7 +88,7 @@ async def test_an_unknown_method_is_401_to_strangers_and_405_to_the_signed_in(an
 
 
 @pytest.mark.parametrize("path", [*NO_HEADER, "/healthz", "/auth/"])
-async def test_an_unknown_method_is_405_to_all_where_nobody_need_sign_in(client: TestClient, path: str) -> None:
+async def test_an_unknown_method_is_405_to_all_where_nobody_need_sign_in(client: Client, path: str) -> None:
     response = await client.delete(path)
     assert (response.status, await response.json()) == (405, {"detail": 'Method "DELETE" not allowed.'})
 
@@ -145,7 +144,7 @@ async def test_options_describe_the_path(anna: Person, path: str) -> None:
     assert (await anna.client.options(path)).status == (401 if path in SIGNED_IN else 200)
 
 
-async def test_head_of_what_is_refused_has_no_body_either(client: TestClient) -> None:
+async def test_head_of_what_is_refused_has_no_body_either(client: Client) -> None:
     for path, status in (("/auth/users/", 401), ("/nope", 404), ("/auth/jwt/create/", 405)):
         response = await client.head(path)
         assert (response.status, await response.read()) == (status, b"")
@@ -192,13 +191,13 @@ async def test_registration_by_somebody_signed_in_is_let_in(anna: Person) -> Non
         (";;,,", 406),
     ],
 )
-async def test_an_accept_header_without_json_is_406(client: TestClient, accept: str, status: int) -> None:
+async def test_an_accept_header_without_json_is_406(client: Client, accept: str, status: int) -> None:
     response = await client.get("/auth/users/me/", headers={"Accept": accept})
     assert response.status == status
     if status == 406:
         assert await response.json() == {"detail": "Could not satisfy the request Accept header."}
 
 
-async def test_accept_headers_are_one_list(client: TestClient) -> None:
+async def test_accept_headers_are_one_list(client: Client) -> None:
     headers = [("Accept", "text/html"), ("Accept", "application/json")]
     assert (await client.get("/auth/", headers=headers)).status == 200

@@ -13,9 +13,8 @@ from typing import Any
 
 import jwt
 import pytest
-from aiohttp.test_utils import TestClient
 
-from tests.conftest import KEY, Person, post
+from tests.conftest import KEY, Client, Person, post
 
 ENDED = "Token is blacklisted"
 INVALID = "Token is invalid"
@@ -46,7 +45,7 @@ def forge(
     return jwt.encode(payload, key, "HS256", headers=header)
 
 
-async def with_token(client: TestClient, token: str) -> tuple[int, Any]:
+async def with_token(client: Client, token: str) -> tuple[int, Any]:
     async with client.get("/auth/users/me/", headers={"Authorization": f"Bearer {token}"}) as response:
         return response.status, await response.json()
 

@@ -10,10 +10,9 @@ from typing import Any
 import bcrypt
 import jwt
 import pytest
-from aiohttp.test_utils import TestClient
 
 from server.settings.settings import Settings
-from tests.conftest import PASSWORD, Person, post
+from tests.conftest import PASSWORD, Client, Person, post
 
 CREATE, REFRESH, VERIFY, BLACKLIST = (f"/auth/jwt/{name}/" for name in ("create", "refresh", "verify", "blacklist"))
 DOORS = {CREATE: ["username", "password"], REFRESH: ["refresh"], VERIFY: ["token"], BLACKLIST: ["refresh"]}
@@ -59,19 +58,19 @@ async def test_signing_in_answers_a_pair_of_tokens_and_opens_a_session(anna: Per
     ],
 )
 @pytest.mark.parametrize("path", DOORS)
-async def test_a_field_that_cannot_be_is_a_field_error(client: TestClient, path: str, value: Any, fault: str) -> None:
+async def test_a_field_that_cannot_be_is_a_field_error(client: Client, path: str, value: Any, fault: str) -> None:
     given = dict.fromkeys(DOORS[path], value)
     assert await post(client, path, **given) == (400, {name: [fault] for name in DOORS[path]})
 
 
 @pytest.mark.parametrize("path", DOORS)
-async def test_a_field_that_is_absent_is_required(client: TestClient, path: str) -> None:
+async def test_a_field_that_is_absent_is_required(client: Client, path: str) -> None:
     assert await post(client, path) == (400, {name: ["This field is required."] for name in DOORS[path]})
 
 
 @pytest.mark.parametrize("path", DOORS)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE"])
-async def test_another_method_is_405_to_anybody(client: TestClient, path: str, method: str) -> None:
+async def test_another_method_is_405_to_anybody(client: Client, path: str, method: str) -> None:
     for headers in ({}, {"Authorization": "Bearer nonsense"}):
         response = await client.request(method, path, headers=headers)
         assert (response.status, response.headers["Allow"]) == (405, "POST, OPTIONS")
@@ -164,7 +163,7 @@ async def test_a_password_that_cannot_be_costs_no_hash(
 
 
 @pytest.mark.parametrize("password", ["  spaces around it  ", "correct horse battery staple" * 4, "ß" * 128])
-async def test_a_password_is_taken_as_it_comes(client: TestClient, password: str) -> None:
+async def test_a_password_is_taken_as_it_comes(client: Client, password: str) -> None:
     assert (await post(client, "/auth/users/", username="anna", password=password))[0] == 201
     assert (await post(client, "/auth/jwt/create/", username="anna", password=password))[0] == 200
     for other in (password.strip() + "x", password[:-1], password.encode()[:72].decode()):
@@ -176,13 +175,13 @@ async def test_a_password_is_stored_as_bcrypt_over_sha256(anna: Person, database
     assert database.execute("select password from users").fetchone()["password"].startswith("bcrypt_sha256$$2b$04$")
 
 
-async def test_a_password_of_the_longest_length_signs_in(client: TestClient) -> None:
+async def test_a_password_of_the_longest_length_signs_in(client: Client) -> None:
     password = "é" * 2048
     assert (await post(client, "/auth/users/", username="anna", password=password))[0] == 201
     assert (await post(client, CREATE, username="anna", password=password))[0] == 200
 
 
-async def test_a_name_registered_in_one_form_signs_in_in_every_other(client: TestClient) -> None:
+async def test_a_name_registered_in_one_form_signs_in_in_every_other(client: Client) -> None:
     assert (await post(client, "/auth/users/", username="ｗｉｄｅ", password=PASSWORD))[1]["username"] == "wide"
     for spelling in ("wide", "WIDE", "ＷＩＤＥ", "Ｗide", " wide\n"):
         assert (await post(client, CREATE, username=spelling, password=PASSWORD))[0] == 200, spelling
@@ -227,7 +226,7 @@ async def test_verify_takes_what_a_route_or_refresh_would_take(anna: Person) -> 
             assert await post(anna.client, path, token=token) == (200, {})
 
 
-async def test_a_refused_token_is_challenged_as_bad(client: TestClient) -> None:
+async def test_a_refused_token_is_challenged_as_bad(client: Client) -> None:
     for path, name in ((REFRESH, "refresh"), (VERIFY, "token"), (BLACKLIST, "refresh")):
         response = await client.post(path, json={name: "nonsense"})
         assert (response.status, list(await response.json())) == (401, ["detail", "code"])

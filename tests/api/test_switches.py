@@ -3,9 +3,8 @@
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient
 
-from tests.conftest import MODES, PASSWORD, Person, in_mode, post
+from tests.conftest import MODES, PASSWORD, Client, Person, in_mode, post
 from tests.links import (
     ASKED_AT,
     DONE,
@@ -36,7 +35,7 @@ by_email = in_mode("default", login_field="email")
 by_either = in_mode("default", login_field="either")
 
 
-async def sign_in(client: TestClient, **given: str) -> tuple[int, Any]:
+async def sign_in(client: Client, **given: str) -> tuple[int, Any]:
     """Sign in at both doors, which must agree: jwt/create's answer."""
     status, answer = await post(client, CREATE, password=PASSWORD, **given)
     also, _ = await post(client, LOGIN, password=PASSWORD, **given)
@@ -77,7 +76,7 @@ class TestHideUsers:
 
 class TestLoginByUsername:
     @in_mode()
-    async def test_an_address_signs_nobody_in(self, client: TestClient, database: Any) -> None:
+    async def test_an_address_signs_nobody_in(self, client: Client, database: Any) -> None:
         await register(client, re_password=PASSWORD)
         database.execute("update users set is_active = true")
         assert (await sign_in(client, username="anna"))[0] == 200
@@ -87,7 +86,7 @@ class TestLoginByUsername:
 
 class TestLoginByEmail:
     @by_email
-    async def test_the_address_signs_in_in_any_case_and_the_name_does_not(self, client: TestClient) -> None:
+    async def test_the_address_signs_in_in_any_case_and_the_name_does_not(self, client: Client) -> None:
         await register(client)
         for address in (ANNA, "ANNA@Example.Com", f" {ANNA} "):
             assert (await sign_in(client, email=address))[0] == 200
@@ -99,14 +98,14 @@ class TestLoginByEmail:
         assert await post(client, LOGIN, username="anna", password=PASSWORD) == NO_LOGIN
 
     @by_email
-    async def test_accounts_without_an_address_are_signed_in_by_none(self, client: TestClient, database: Any) -> None:
+    async def test_accounts_without_an_address_are_signed_in_by_none(self, client: Client, database: Any) -> None:
         await register(client)
         database.execute("update users set email = ''")
         assert await post(client, LOGIN, password=PASSWORD) == NO_LOGIN
         assert await sign_in(client, email=ANNA) == NO_ACCOUNT
 
     @by_email
-    async def test_registration_needs_an_address(self, client: TestClient) -> None:
+    async def test_registration_needs_an_address(self, client: Client) -> None:
         given = {"username": "anna", "password": PASSWORD}
         assert await post(client, "/auth/users/", **given) == (400, {"email": REQUIRED})
         assert await post(client, "/auth/users/", **given, email="") == (400, {"email": BLANK})
@@ -114,7 +113,7 @@ class TestLoginByEmail:
 
     @pytest.mark.parametrize("method", ["PUT", "PATCH"])
     @by_email
-    async def test_the_address_is_read_only_in_the_user_object(self, client: TestClient, method: str) -> None:
+    async def test_the_address_is_read_only_in_the_user_object(self, client: Client, method: str) -> None:
         anna = await self.signed_in(client)
         same = (200, {"email": ANNA, "id": anna.id, "username": "anna"})
         for odd in ("new@example.com", "", None, "x"):
@@ -122,7 +121,7 @@ class TestLoginByEmail:
         assert await anna.get(ME) == same
 
     @by_email
-    async def test_set_username_sets_the_address(self, client: TestClient, letters: Any) -> None:
+    async def test_set_username_sets_the_address(self, client: Client, letters: Any) -> None:
         anna = await self.signed_in(client)
         await register(client, "boris")
         path = "/auth/users/set_username/"
@@ -139,7 +138,7 @@ class TestLoginByEmail:
         assert (await sign_in(client, email="new@example.com"))[0] == 200
 
     @by_email
-    async def test_reset_username_sets_the_address(self, client: TestClient, letters: Any) -> None:
+    async def test_reset_username_sets_the_address(self, client: Client, letters: Any) -> None:
         await register(client)
         assert await post(client, ASKED_AT[USERNAME_RESET], email=ANNA) == DONE
         given = await link(letters, ANNA)
@@ -152,7 +151,7 @@ class TestLoginByEmail:
         assert (await sign_in(client, email="new@example.com"))[0] == 200
 
     @in_mode("default", login_field="email", set_username_retype=True, username_reset_confirm_retype=True)
-    async def test_the_address_is_asked_for_twice_as_the_name_would_be(self, client: TestClient, letters: Any) -> None:
+    async def test_the_address_is_asked_for_twice_as_the_name_would_be(self, client: Client, letters: Any) -> None:
         anna = await self.signed_in(client)
         mismatch = (400, {"non_field_errors": ["The two username fields didn't match."]})
         given = {"new_email": "new@example.com", "current_password": PASSWORD}
@@ -162,7 +161,7 @@ class TestLoginByEmail:
         assert await anna.post("/auth/users/set_username/", given | {"re_new_email": "new@example.com"}) == DONE
 
     @in_mode("activation", login_field="email")
-    async def test_where_accounts_are_activated_the_new_address_waits(self, client: TestClient, letters: Any) -> None:
+    async def test_where_accounts_are_activated_the_new_address_waits(self, client: Client, letters: Any) -> None:
         user = await register(client)
         assert await confirm(client, "activation", await link(letters, ANNA)) == DONE
         anna = Person(client, "anna", user["id"], (await sign_in(client, email=ANNA))[1])
@@ -172,7 +171,7 @@ class TestLoginByEmail:
         assert await confirm(client, EMAIL_CHANGE, await link(letters, "new@example.com")) == DONE
         assert (await sign_in(client, email="new@example.com"))[0] == 200
 
-    async def signed_in(self, client: TestClient) -> Person:
+    async def signed_in(self, client: Client) -> Person:
         user = await register(client)
         status, tokens = await sign_in(client, email=ANNA)
         assert status == 200
@@ -190,7 +189,7 @@ class TestLoginByEither:
 
     @by_either
     async def test_the_account_whose_address_it_is_comes_before_one_that_is_called_so(
-        self, anna: Person, client: TestClient
+        self, anna: Person, client: Client
     ) -> None:
         await register(client, ANNA, email="", password="a phrase of somebody else")
         status, tokens = await sign_in(client, username=ANNA)
@@ -199,7 +198,7 @@ class TestLoginByEither:
         assert await post(client, CREATE, **theirs) == NO_ACCOUNT
 
     @by_either
-    async def test_an_empty_address_is_nobodys(self, client: TestClient) -> None:
+    async def test_an_empty_address_is_nobodys(self, client: Client) -> None:
         await register(client, email="")
         assert await post(client, LOGIN, password=PASSWORD) == NO_LOGIN
         assert (await sign_in(client, username="anna"))[0] == 200
@@ -229,12 +228,12 @@ shown_by_either = pytest.mark.parametrize(
 class TestShownEmails:
     @pytest.mark.parametrize("path", ASKED_AT.values())
     @in_mode("activation")
-    async def test_off_an_unknown_address_answers_as_a_known_one(self, client: TestClient, path: str) -> None:
+    async def test_off_an_unknown_address_answers_as_a_known_one(self, client: Client, path: str) -> None:
         assert await post(client, path, email="nobody@example.com") == DONE
 
     @pytest.mark.parametrize("kind", ASKED_AT)
     @shown_by_either
-    async def test_either_one_shows_it_at_all_three(self, client: TestClient, letters: Any, kind: str) -> None:
+    async def test_either_one_shows_it_at_all_three(self, client: Client, letters: Any, kind: str) -> None:
         await asked(client, letters, kind)
         for address in ("nobody@example.com", "anna@example.org"):
             assert await post(client, ASKED_AT[kind], email=address) == NO_EMAIL
@@ -244,7 +243,7 @@ class TestShownEmails:
     @pytest.mark.parametrize("kind", ASKED_AT)
     @shown_by_either
     async def test_an_account_that_may_not_have_the_letter_is_shown_as_an_unknown_one(
-        self, client: TestClient, letters: Any, database: Any, kind: str
+        self, client: Client, letters: Any, database: Any, kind: str
     ) -> None:
         await asked(client, letters, kind)
         database.execute("update users set is_active = false")
@@ -258,9 +257,7 @@ class TestShownEmails:
 
 @pytest.mark.parametrize("kind", KINDS)
 @in_mode("activation", password_reset_timeout=600)
-async def test_a_link_lives_as_long_as_the_setting_says(
-    client: TestClient, letters: Any, database: Any, kind: str
-) -> None:
+async def test_a_link_lives_as_long_as_the_setting_says(client: Client, letters: Any, database: Any, kind: str) -> None:
     await asked(client, letters, kind)
     ends = database.execute("select expires_at - now() as life from one_time_tokens where purpose = %s", [kind])
     assert abs(ends.fetchall()[0]["life"].total_seconds() - 600) < 60

@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestClient
 
 from server.app import create_app
 from server.settings.settings import Settings
-from tests.conftest import PASSWORD, HouseServer, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, HouseServer, Person, in_mode, post
 from tests.links import DONE, NEW_PASSWORD, PASSWORD_RESET, asked_by, confirm
 
 LOGIN, LOGOUT = "/auth/token/login/", "/auth/token/logout/"
@@ -20,14 +20,14 @@ UNKNOWN = (401, {"detail": "Invalid token."})
 ME = "/auth/users/me/"
 
 
-async def log_in(client: TestClient, username: str = "anna", password: str = PASSWORD) -> str:
+async def log_in(client: Client, username: str = "anna", password: str = PASSWORD) -> str:
     status, answer = await post(client, LOGIN, username=username, password=password)
     assert (status, list(answer)) == (200, ["auth_token"])
     token: str = answer["auth_token"]
     return token
 
 
-async def use(client: TestClient, token: str, method: str = "GET", path: str = ME, **says: Any) -> tuple[int, Any]:
+async def use(client: Client, token: str, method: str = "GET", path: str = ME, **says: Any) -> tuple[int, Any]:
     headers = {"Authorization": f"Token {token}"}
     async with client.request(method, path, headers=headers, **says) as response:
         return response.status, await response.json() if await response.read() else None
@@ -120,7 +120,7 @@ NULL = ["This field may not be null."]
     ],
 )
 async def test_a_field_that_cannot_be_is_a_field_error(
-    client: TestClient, hashes: Any, given: dict[str, Any], faults: dict[str, Any]
+    client: Client, hashes: Any, given: dict[str, Any], faults: dict[str, Any]
 ) -> None:
     assert await post(client, LOGIN, **given) == (400, {name: list(texts) for name, texts in faults.items()})
     assert hashes["run"] == 0
@@ -153,7 +153,7 @@ async def test_logout_without_a_token_is_done_as_well(anna: Person) -> None:
         assert await anna.post(LOGOUT) == DONE
 
 
-async def test_logout_asks_for_somebody_signed_in(client: TestClient) -> None:
+async def test_logout_asks_for_somebody_signed_in(client: Client) -> None:
     assert await post(client, LOGOUT) == (401, {"detail": "Authentication credentials were not provided."})
 
 
@@ -246,7 +246,7 @@ async def test_the_signing_key_makes_the_token(anna: Person, settings: Settings)
 
 
 @pytest.mark.parametrize("path", [LOGIN, LOGIN.rstrip("/")])
-async def test_login_tells_anybody_what_it_is_and_which_methods_it_knows(client: TestClient, path: str) -> None:
+async def test_login_tells_anybody_what_it_is_and_which_methods_it_knows(client: Client, path: str) -> None:
     response = await client.options(path)
     assert (response.status, response.headers["Allow"]) == (200, "POST, OPTIONS")
     for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE"):

@@ -5,11 +5,10 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient
 
 from server.auth.one_time_tokens import write_uid
 from server.web.schemas.fields import NOT_USERNAME
-from tests.conftest import PASSWORD, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, Person, in_mode, post
 from tests.links import ASKED_AT, DONE, INVALID_TOKEN, INVALID_UID, NEW_NAME, USERNAME_RESET, confirm, link
 
 SET = "/auth/users/set_username/"
@@ -48,7 +47,7 @@ def change(**given: Any) -> dict[str, Any]:
     return {"new_username": NEW_NAME, "current_password": PASSWORD} | given
 
 
-async def signs_in(client: TestClient, username: str) -> bool:
+async def signs_in(client: Client, username: str) -> bool:
     return (await post(client, "/auth/jwt/create/", username=username, password=PASSWORD))[0] == 200
 
 
@@ -161,7 +160,7 @@ NO_LINKS: list[tuple[dict[str, Any], Any]] = [
 
 
 @in_mode()
-async def test_a_link_that_is_not_there_reads_as_one_that_is_no_good(client: TestClient) -> None:
+async def test_a_link_that_is_not_there_reads_as_one_that_is_no_good(client: Client) -> None:
     for given, answer in NO_LINKS:
         assert await post(client, RESET, **given) == answer
 
@@ -173,9 +172,7 @@ async def test_a_token_that_is_not_there_reads_as_one_that_is_no_good(anna: Pers
 
 
 @in_mode()
-async def test_only_an_active_account_with_a_password_gets_a_link(
-    client: TestClient, database: Any, letters: Any
-) -> None:
+async def test_only_an_active_account_with_a_password_gets_a_link(client: Client, database: Any, letters: Any) -> None:
     database.execute(
         "insert into users (username, email, password, is_active) values"
         " ('inactive', 'inactive@example.com', 'bcrypt', false), ('unusable', 'unusable@example.com', '!x', true),"
@@ -196,5 +193,5 @@ async def test_of_twenty_names_at_once_by_one_link_one_is_in_force(anna: Person,
     assert (await anna.get("/auth/users/me/"))[1]["username"] == name
 
 
-async def test_setting_asks_for_somebody_signed_in(client: TestClient) -> None:
+async def test_setting_asks_for_somebody_signed_in(client: Client) -> None:
     assert (await post(client, SET, **change()))[0] == 401

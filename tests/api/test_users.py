@@ -7,12 +7,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from aiohttp.test_utils import TestClient
 
 from server.database import migrate
 from server.settings.settings import Settings
 from server.web.schemas.fields import NOT_EMAIL, NOT_USERNAME
-from tests.conftest import PASSWORD, Person, post
+from tests.conftest import PASSWORD, Client, Person, post
 
 HIDDEN = (404, {"detail": "Not found."})
 REQUIRED = ["This field is required."]
@@ -24,7 +23,7 @@ TAKEN = {"username": ["A user with that username already exists."]}
 TAKEN_EMAIL = {"email": ["A user with that email already exists."]}
 
 
-async def register(client: TestClient, **given: Any) -> tuple[int, Any]:
+async def register(client: Client, **given: Any) -> tuple[int, Any]:
     return await post(client, "/auth/users/", **{"username": "anna", "password": PASSWORD} | given)
 
 
@@ -77,36 +76,36 @@ async def register(client: TestClient, **given: Any) -> tuple[int, Any]:
     ],
 )
 async def test_a_faulty_registration_names_every_fault_and_makes_nothing(
-    client: TestClient, database: Any, given: dict[str, Any], faults: dict[str, Any]
+    client: Client, database: Any, given: dict[str, Any], faults: dict[str, Any]
 ) -> None:
     assert await post(client, "/auth/users/", **given) == (400, faults)
     assert database.execute("select * from users").fetchall() == []
 
 
-async def test_a_taken_name_is_reported_together_with_other_faults(anna: Person, client: TestClient) -> None:
+async def test_a_taken_name_is_reported_together_with_other_faults(anna: Person, client: Client) -> None:
     status, faults = await register(client, username="ANNA", email="bad", password="")
     assert (status, faults) == (400, TAKEN | {"email": [NOT_EMAIL], "password": BLANK})
 
 
 @pytest.mark.parametrize("name", ["anna", "ANNA", "Anna", "ａｎｎａ", " anna "])
-async def test_a_name_is_one_account_in_all_its_spellings(anna: Person, client: TestClient, name: str) -> None:
+async def test_a_name_is_one_account_in_all_its_spellings(anna: Person, client: Client, name: str) -> None:
     assert await register(client, username=name, email="other@example.com") == (400, TAKEN)
     status, tokens = await post(client, "/auth/jwt/create/", username=name, password=PASSWORD)
     assert (status, list(tokens)) == (200, ["refresh", "access"])
 
 
 @pytest.mark.parametrize("name", ["mario", "MARIO", "Ｍario"])
-async def test_a_name_that_psql_inserted_is_taken(client: TestClient, database: Any, name: str) -> None:
+async def test_a_name_that_psql_inserted_is_taken(client: Client, database: Any, name: str) -> None:
     database.execute("insert into users (username) values ('Mario')")
     assert await register(client, username=name) == (400, TAKEN)
 
 
-async def test_the_name_is_kept_as_it_was_typed_in_nfkc(client: TestClient) -> None:
+async def test_the_name_is_kept_as_it_was_typed_in_nfkc(client: Client) -> None:
     assert (await register(client, username="ＷｉｄｅStraße"))[1]["username"] == "WideStraße"
     assert (await post(client, "/auth/jwt/create/", username="WIDESTRASSE", password=PASSWORD))[0] == 200
 
 
-async def test_many_registrations_of_one_name_at_once_make_one_account(client: TestClient, database: Any) -> None:
+async def test_many_registrations_of_one_name_at_once_make_one_account(client: Client, database: Any) -> None:
     names = ["élodie", "ÉLODIE", "e\u0301lodie", "Élodie", "ｅ\u0301lodie"] * 10
     answers = await asyncio.gather(*(register(client, username=name) for name in names))
     assert Counter(status for status, _ in answers) == {201: 1, 400: 49}
@@ -115,27 +114,25 @@ async def test_many_registrations_of_one_name_at_once_make_one_account(client: T
 
 
 @pytest.mark.parametrize("email", ["anna@example.com", "ANNA@EXAMPLE.COM", "Anna@Example.com"])
-async def test_an_address_belongs_to_one_account_whatever_its_case(
-    anna: Person, client: TestClient, email: str
-) -> None:
+async def test_an_address_belongs_to_one_account_whatever_its_case(anna: Person, client: Client, email: str) -> None:
     assert await register(client, username="boris", email=email) == (400, TAKEN_EMAIL)
 
 
-async def test_many_registrations_of_one_address_at_once_make_one_account(client: TestClient) -> None:
+async def test_many_registrations_of_one_address_at_once_make_one_account(client: Client) -> None:
     names = [f"person{number}" for number in range(20)]
     answers = await asyncio.gather(*(register(client, username=name, email="a@example.com") for name in names))
     assert Counter(status for status, _ in answers) == {201: 1, 400: 19}
 
 
-async def test_accounts_without_an_address_are_many(client: TestClient) -> None:
+async def test_accounts_without_an_address_are_many(client: Client) -> None:
     assert [(await register(client, username=name, email=""))[0] for name in ("anna", "boris")] == [201, 201]
 
 
-async def test_registration_lowers_the_domain_and_nothing_else(client: TestClient) -> None:
+async def test_registration_lowers_the_domain_and_nothing_else(client: Client) -> None:
     assert (await register(client, email="Anna.Lee@EXAMPLE.Com"))[1]["email"] == "Anna.Lee@example.com"
 
 
-async def test_fields_that_are_not_the_callers_to_set_change_nothing(client: TestClient, database: Any) -> None:
+async def test_fields_that_are_not_the_callers_to_set_change_nothing(client: Client, database: Any) -> None:
     given = {"is_staff": True, "is_superuser": True, "is_active": False, "id": 7777, "date_joined": "2001-01-01"}
     status, user = await register(client, **given)
     assert (status, user["id"] == 7777) == (201, False)
@@ -270,7 +267,7 @@ async def test_a_deleted_account_leaves_nothing(anna: Person, boris: Person, dat
         assert len(database.execute(f"select * from {table}").fetchall()) == 1, table
 
 
-async def test_staff_delete_another_account_with_their_own_password(client: TestClient, staff: Person) -> None:
+async def test_staff_delete_another_account_with_their_own_password(client: Client, staff: Person) -> None:
     _, user = await register(client, password="a phrase of annas own")
     path = f"/auth/users/{user['id']}/"
     wrong = 400, {"current_password": ["Invalid password."]}
@@ -295,5 +292,5 @@ class TestWithSharedAddresses:
             connection.execute("delete from users")
         migrate.migrate(database_url)
 
-    async def test_accounts_may_share_an_address(self, anna: Person, client: TestClient) -> None:
+    async def test_accounts_may_share_an_address(self, anna: Person, client: Client) -> None:
         assert (await register(client, username="boris", email="anna@example.com"))[0] == 201

@@ -13,7 +13,7 @@ from server.settings.settings import Settings
 from server.settings.values import cores
 from server.telemetry.metrics import Metrics
 from tests.auth.test_passwords import Counting, hashes
-from tests.conftest import HouseServer, Person, post
+from tests.conftest import Client, HouseServer, Person, post
 
 __all__ = ["hashes"]  # a fixture
 
@@ -24,7 +24,7 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-async def client(settings: Settings, database: object, metrics: Metrics) -> AsyncIterator[TestClient]:
+async def client(settings: Settings, database: object, metrics: Metrics) -> AsyncIterator[Client]:
     """Somebody whose service counts for us; they may have any number of connections."""
     server = HouseServer(create_app(settings, metrics=metrics))
     async with TestClient(server, connector=aiohttp.TCPConnector(limit=0)) as visitor:
@@ -37,7 +37,7 @@ async def soon(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-def sign_in(client: TestClient) -> "asyncio.Task[tuple[int, object]]":
+def sign_in(client: Client) -> "asyncio.Task[tuple[int, object]]":
     return asyncio.create_task(post(client, "/auth/jwt/create/", username="nobody", password="anything"))
 
 
@@ -64,7 +64,7 @@ async def test_with_the_queue_full_a_sign_in_is_503_with_retry_after_and_others_
 
 
 async def test_whoever_hangs_up_in_the_queue_is_not_hashed_and_frees_their_place(
-    client: TestClient, hashes: Counting, metrics: Metrics
+    client: Client, hashes: Counting, metrics: Metrics
 ) -> None:
     hashes.gate.clear()
     running = [sign_in(client) for _ in range(cores())]
@@ -83,7 +83,7 @@ async def test_whoever_hangs_up_in_the_queue_is_not_hashed_and_frees_their_place
 
 
 async def test_whoever_hangs_up_while_hashed_disturbs_nobody(
-    client: TestClient, hashes: Counting, metrics: Metrics
+    client: Client, hashes: Counting, metrics: Metrics
 ) -> None:
     hashes.gate.clear()
     leaving = [sign_in(client) for _ in range(cores())]

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from server.auth.tokens import kept_key
+from server.auth.tokens import stored_signing_key
 from server.errors import StartError
 
 
 def test_a_key_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
-    key = kept_key(tmp_path)
+    key = stored_signing_key(tmp_path)
     assert len(key) == 64
-    assert kept_key(tmp_path) == key
+    assert stored_signing_key(tmp_path) == key
     assert (tmp_path / "signing_key").stat().st_mode & 0o777 == 0o600
     assert [file.name for file in tmp_path.iterdir()] == ["signing_key"]
 
@@ -20,7 +20,7 @@ def test_a_key_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
 def test_a_key_is_on_the_disk_before_anybody_signs_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append(str(Path(f"/proc/self/fd/{fd}").readlink())))
-    kept_key(tmp_path)
+    stored_signing_key(tmp_path)
     assert synced == [str(tmp_path / f".signing_key.{os.getpid()}"), str(tmp_path)]
 
 
@@ -28,9 +28,9 @@ def test_a_key_is_on_the_disk_before_anybody_signs_with_it(tmp_path: Path, monke
 def test_a_key_that_is_too_short_is_not_taken(tmp_path: Path, kept: str) -> None:
     (tmp_path / "signing_key").write_text(kept)
     with pytest.raises(StartError, match="fewer than 32 bytes"):
-        kept_key(tmp_path)
+        stored_signing_key(tmp_path)
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="No such file or directory"):
-        kept_key(tmp_path / "nowhere")
+        stored_signing_key(tmp_path / "nowhere")

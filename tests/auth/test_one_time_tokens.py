@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from server.auth.one_time_tokens import OneTime, read_uid, write_uid
+from server.auth.one_time_tokens import OneTimeTokens, read_uid, write_uid
 
 SAMPLES = {1: "MQ", 10: "MTA", 42: "NDI", 1000: "MTAwMA"}
 
@@ -36,7 +36,7 @@ def test_what_cannot_be_decoded_is_none(uid: str) -> None:
 
 
 def test_a_token_is_made_by_key_and_nonce_together() -> None:
-    one, other = (OneTime(letter * 32, lifetime=60) for letter in "ab")
+    one, other = (OneTimeTokens(letter * 32, lifetime=60) for letter in "ab")
     assert one.token("nonce") == one.token("nonce")
     assert len({one.token("nonce"), one.token("nonce2"), other.token("nonce")}) == 3
     assert len(one.token("nonce")) == 43

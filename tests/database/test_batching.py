@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from server.database.batching import ALONE, LATE, PATIENCE, UNDER_WAY, Changes, Reads
+from server.database.batching import (
+    MAX_ALONE,
+    MAX_IN_FLIGHT,
+    MAX_SLOW_BATCHES,
+    SLOW_BATCH_SECONDS,
+    ReadBatcher,
+    WriteBatcher,
+)
 from server.errors import Busy, Unavailable
 
 
@@ -85,7 +92,7 @@ async def patience(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     loop = asyncio.get_running_loop()
 
     def call_later(delay: float, callback: Any, *arguments: Any, context: Any = None) -> asyncio.Handle:
-        if delay != PATIENCE:
+        if delay != SLOW_BATCH_SECONDS:
             return call(delay, callback, *arguments, context=context)
         ends.append(lambda: callback(*arguments))
         return asyncio.Handle(callback, arguments, loop)
@@ -96,35 +103,35 @@ async def patience(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 async def test_callers_of_one_moment_travel_together(sent: Statement) -> None:
-    callers = asking(Reads(sent.run), 1, 2, 3)
+    callers = asking(ReadBatcher(sent.run), 1, 2, 3)
     assert await sent.arrived(1) == [1, 2, 3]
     sent.answer(1)
     assert await asyncio.gather(*callers) == [(1, "1@1"), (2, "2@1"), (3, "3@1")]
 
 
 async def test_a_lone_caller_waits_for_nobody(sent: Statement) -> None:
-    asking(Reads(sent.run), 1)
+    asking(ReadBatcher(sent.run), 1)
     await turns(3)
     assert len(sent.sent) == 1
     sent.answer(1)
 
 
 async def test_a_key_that_is_not_there_is_none(sent: Statement) -> None:
-    callers = asking(Reads(sent.run), 1, 2)
+    callers = asking(ReadBatcher(sent.run), 1, 2)
     await sent.arrived(1)
     sent.answer(1, leaving_out=[2])
     assert await asyncio.gather(*callers) == [(1, "1@1"), None]
 
 
 async def test_callers_of_one_key_share_its_row(sent: Statement) -> None:
-    callers = asking(Reads(sent.run), 1, 1, 1)
+    callers = asking(ReadBatcher(sent.run), 1, 1, 1)
     assert await sent.arrived(1) == [1]
     sent.answer(1)
     assert await asyncio.gather(*callers) == [(1, "1@1")] * 3
 
 
 async def test_a_call_never_joins_a_statement_already_sent(sent: Statement) -> None:
-    reads = Reads(sent.run, under_way=2)
+    reads = ReadBatcher(sent.run, max_in_flight=2)
     (early,) = asking(reads, 1)
     await sent.arrived(1)
     (late,) = asking(reads, 1)
@@ -137,7 +144,7 @@ async def test_a_call_never_joins_a_statement_already_sent(sent: Statement) -> N
 
 @pytest.mark.parametrize("lanes", [1, 2])
 async def test_while_sets_are_under_way_the_next_fills_up(sent: Statement, lanes: int) -> None:
-    reads = Reads(sent.run, under_way=lanes)
+    reads = ReadBatcher(sent.run, max_in_flight=lanes)
     for number in range(lanes):
         asking(reads, number)
         await sent.arrived(number + 1)
@@ -154,7 +161,7 @@ async def test_while_sets_are_under_way_the_next_fills_up(sent: Statement, lanes
 
 
 async def test_a_set_that_does_not_come_back_holds_up_nobody(sent: Statement, patience: list[Any]) -> None:
-    reads = Reads(sent.run)
+    reads = ReadBatcher(sent.run)
     (frozen,) = asking(reads, 1)
     await sent.arrived(1)
     (second,) = asking(reads, 2)
@@ -187,7 +194,7 @@ async def test_a_set_that_does_not_come_back_holds_up_nobody(sent: Statement, pa
 
 
 async def test_the_next_set_leaves_before_those_go_on_whom_the_last_one_answered(sent: Statement) -> None:
-    reads = Reads(sent.run)
+    reads = ReadBatcher(sent.run)
     seen = []
 
     async def caller() -> None:
@@ -206,7 +213,7 @@ async def test_the_next_set_leaves_before_those_go_on_whom_the_last_one_answered
 
 
 async def test_a_set_that_comes_back_late_gives_its_lane_up(sent: Statement, patience: list[Any]) -> None:
-    reads = Reads(sent.run)
+    reads = ReadBatcher(sent.run)
     asking(reads, 1)
     await sent.arrived(1)
     patience[0]()
@@ -224,7 +231,7 @@ async def test_a_set_that_comes_back_late_gives_its_lane_up(sent: Statement, pat
 
 
 async def test_what_waits_when_its_carrier_is_cancelled_is_carried_by_another(sent: Statement) -> None:
-    reads = Reads(sent.run)
+    reads = ReadBatcher(sent.run)
     (first,) = asking(reads, 1)
     await sent.arrived(1)
     (second,) = asking(reads, 2)
@@ -239,7 +246,7 @@ async def test_what_waits_when_its_carrier_is_cancelled_is_carried_by_another(se
 
 
 async def test_dropping_many_that_left_takes_no_longer_for_each_of_them(sent: Statement) -> None:
-    reads = Reads(sent.run, max_waiting=20_001)
+    reads = ReadBatcher(sent.run, max_waiting=20_001)
     asking(reads, -1)
     await sent.arrived(1)
     left = [reads.ask(number) for number in range(20_000)]
@@ -262,23 +269,23 @@ async def test_dropping_many_that_left_takes_no_longer_for_each_of_them(sent: St
 
 
 async def test_sets_that_do_not_come_back_are_bounded(sent: Statement, patience: list[Any]) -> None:
-    reads = Reads(sent.run)
-    for number in range(1, LATE + 2):
+    reads = ReadBatcher(sent.run)
+    for number in range(1, MAX_SLOW_BATCHES + 2):
         asking(reads, number)
         await sent.arrived(number)
         patience[number - 1]()
     asking(reads, 10)
     await turns()
-    assert len(sent.sent) == LATE + 1
+    assert len(sent.sent) == MAX_SLOW_BATCHES + 1
     sent.answer(1)
-    assert await sent.arrived(LATE + 2) == [10]
-    for number in range(2, LATE + 3):
+    assert await sent.arrived(MAX_SLOW_BATCHES + 2) == [10]
+    for number in range(2, MAX_SLOW_BATCHES + 3):
         sent.answer(number)
     await reads.close()
 
 
 async def test_a_set_has_a_maximum_size(sent: Statement) -> None:
-    reads = Reads(sent.run, max_set=2, under_way=2)
+    reads = ReadBatcher(sent.run, max_batch_rows=2, max_in_flight=2)
     callers = asking(reads, 1, 2, 3)
     assert await sent.arrived(2) == [3]
     assert sent.sent[0][0] == [1, 2]
@@ -288,7 +295,7 @@ async def test_a_set_has_a_maximum_size(sent: Statement) -> None:
 
 
 async def test_too_many_callers_are_told_at_once(sent: Statement) -> None:
-    reads = Reads(sent.run, max_waiting=2)
+    reads = ReadBatcher(sent.run, max_waiting=2)
     callers = asking(reads, 1, 2)
     await sent.arrived(1)
     with pytest.raises(Busy):
@@ -301,7 +308,7 @@ async def test_too_many_callers_are_told_at_once(sent: Statement) -> None:
     assert await again == (3, "3@2")
 
 
-@pytest.mark.parametrize("kind", [Reads, lambda run: Changes(run, nobody)], ids=["reads", "changes"])
+@pytest.mark.parametrize("kind", [ReadBatcher, lambda run: WriteBatcher(run, nobody)], ids=["reads", "changes"])
 async def test_a_bad_row_fails_its_owner_alone(sent: Statement, kind: Any) -> None:
     good, bad, fine = asking(kind(sent.run), 1, 2, 3)
     await sent.arrived(1)
@@ -319,7 +326,7 @@ async def test_a_bad_row_fails_its_owner_alone(sent: Statement, kind: Any) -> No
     assert [keys for keys, _ in sent.sent] == [[1, 2, 3], [1], [2], [3]]
 
 
-@pytest.mark.parametrize("kind", [Reads, lambda run: Changes(run, nobody)], ids=["reads", "changes"])
+@pytest.mark.parametrize("kind", [ReadBatcher, lambda run: WriteBatcher(run, nobody)], ids=["reads", "changes"])
 async def test_a_lost_connection_is_told_to_every_caller_and_nothing_is_tried_again(sent: Statement, kind: Any) -> None:
     callers = asking(kind(sent.run), 1, 2, 3)
     await sent.arrived(1)
@@ -332,7 +339,7 @@ async def test_a_lost_connection_is_told_to_every_caller_and_nothing_is_tried_ag
 
 
 async def test_a_connection_lost_among_single_rows_is_told_to_those_behind(sent: Statement) -> None:
-    first, second, third = asking(Changes(sent.run, nobody), 1, 2, 3)
+    first, second, third = asking(WriteBatcher(sent.run, nobody), 1, 2, 3)
     await sent.arrived(1)
     sent.fail(1, ValueError())
     await sent.arrived(2)
@@ -347,7 +354,7 @@ async def test_a_connection_lost_among_single_rows_is_told_to_those_behind(sent:
 
 
 async def test_a_caller_that_leaves_disturbs_nobody(sent: Statement) -> None:
-    stays, leaves, shares = asking(Reads(sent.run), 1, 1, 2)
+    stays, leaves, shares = asking(ReadBatcher(sent.run), 1, 1, 2)
     await sent.arrived(1)
     leaves.cancel()
     await turns()
@@ -357,10 +364,10 @@ async def test_a_caller_that_leaves_disturbs_nobody(sent: Statement) -> None:
     assert leaves.cancelled()
 
 
-@pytest.mark.parametrize("kind", [Reads, lambda run: Changes(run, nobody)], ids=["reads", "changes"])
+@pytest.mark.parametrize("kind", [ReadBatcher, lambda run: WriteBatcher(run, nobody)], ids=["reads", "changes"])
 async def test_what_nobody_waits_for_any_more_is_not_sent(sent: Statement, kind: Any) -> None:
     statement = kind(sent.run)
-    for number in range(UNDER_WAY):
+    for number in range(MAX_IN_FLIGHT):
         asking(statement, -number)
         await sent.arrived(number + 1)
     leaves, stays = asking(statement, 1, 2)
@@ -368,18 +375,18 @@ async def test_what_nobody_waits_for_any_more_is_not_sent(sent: Statement, kind:
     leaves.cancel()
     await turns()
     sent.answer(1)
-    assert await sent.arrived(UNDER_WAY + 1) == [2]
-    for number in range(2, UNDER_WAY + 2):
+    assert await sent.arrived(MAX_IN_FLIGHT + 1) == [2]
+    for number in range(2, MAX_IN_FLIGHT + 2):
         sent.answer(number)
-    assert await stays == (2, f"2@{UNDER_WAY + 1}")
+    assert await stays == (2, f"2@{MAX_IN_FLIGHT + 1}")
     (again,) = asking(statement, 1)
-    assert await sent.arrived(UNDER_WAY + 2) == [1]
-    sent.answer(UNDER_WAY + 2)
-    assert await again == (1, f"1@{UNDER_WAY + 2}")
+    assert await sent.arrived(MAX_IN_FLIGHT + 2) == [1]
+    sent.answer(MAX_IN_FLIGHT + 2)
+    assert await again == (1, f"1@{MAX_IN_FLIGHT + 2}")
 
 
 async def test_changes_of_one_key_keep_their_order_one_at_a_time(sent: Statement) -> None:
-    changes = Changes(sent.run, nobody)
+    changes = WriteBatcher(sent.run, nobody)
     callers = asking(changes, 1, 1, 2, 1)
     assert await sent.arrived(1) == [1, 2]
     await turns()
@@ -393,7 +400,7 @@ async def test_changes_of_one_key_keep_their_order_one_at_a_time(sent: Statement
 
 
 async def test_a_change_that_was_left_while_it_waited_behind_another_is_dropped(sent: Statement) -> None:
-    changes = Changes(sent.run, nobody)
+    changes = WriteBatcher(sent.run, nobody)
     first, leaves, third = asking(changes, 1, 1, 1)
     await sent.arrived(1)
     leaves.cancel()
@@ -408,7 +415,7 @@ async def test_a_change_that_was_left_while_it_waited_behind_another_is_dropped(
 
 
 async def test_a_row_that_is_left_out_goes_alone_and_holds_up_nobody(sent: Statement, alone: Alone) -> None:
-    changes = Changes(sent.run, alone.run)
+    changes = WriteBatcher(sent.run, alone.run)
     locked, free, behind = asking(changes, 1, 2, 1)
     await sent.arrived(1)
     sent.answer(1, leaving_out=[1])
@@ -426,26 +433,26 @@ async def test_a_row_that_is_left_out_goes_alone_and_holds_up_nobody(sent: State
 
 
 async def test_a_change_that_was_left_while_it_waited_to_go_alone_is_not_sent(sent: Statement, alone: Alone) -> None:
-    changes = Changes(sent.run, alone.run)
-    *first, last = asking(changes, *range(ALONE + 1))
+    changes = WriteBatcher(sent.run, alone.run)
+    *first, last = asking(changes, *range(MAX_ALONE + 1))
     keys = await sent.arrived(1)
     sent.answer(1, leaving_out=keys)
     await turns()
-    assert [key for key, _ in alone.sent] == keys[:ALONE]
+    assert [key for key, _ in alone.sent] == keys[:MAX_ALONE]
     last.cancel()
     alone.unlocked.set()
     await asyncio.gather(*first)
     await changes.close()
-    assert [key for key, _ in alone.sent] == keys[:ALONE]
+    assert [key for key, _ in alone.sent] == keys[:MAX_ALONE]
 
 
 async def test_no_more_rows_go_alone_at_once_than_agreed(sent: Statement, alone: Alone) -> None:
-    changes = Changes(sent.run, alone.run)
-    callers = asking(changes, *range(3 * ALONE))
+    changes = WriteBatcher(sent.run, alone.run)
+    callers = asking(changes, *range(3 * MAX_ALONE))
     keys = await sent.arrived(1)
     sent.answer(1, leaving_out=keys)
     await turns()
-    assert [key for key, _ in alone.sent] == keys[:ALONE]
+    assert [key for key, _ in alone.sent] == keys[:MAX_ALONE]
     alone.unlocked.set()
     assert await asyncio.gather(*callers) == [(key, "alone") for key in keys]
 
@@ -454,7 +461,7 @@ async def test_a_row_that_fails_alone_fails_its_owner_and_lets_the_next_come(sen
     async def run_alone(arguments: Sequence[Any]) -> Any:
         raise Unavailable
 
-    changes = Changes(sent.run, run_alone)
+    changes = WriteBatcher(sent.run, run_alone)
     locked, behind = asking(changes, 1, 1)
     await sent.arrived(1)
     sent.answer(1, leaving_out=[1])
@@ -466,7 +473,7 @@ async def test_a_row_that_fails_alone_fails_its_owner_and_lets_the_next_come(sen
 
 
 async def test_closing_waits_until_all_is_through(sent: Statement) -> None:
-    changes = Changes(sent.run, nobody)
+    changes = WriteBatcher(sent.run, nobody)
     callers = asking(changes, 1, 1)
     await sent.arrived(1)
     closing = asyncio.create_task(changes.close())
@@ -518,7 +525,7 @@ async def test_whatever_comes_every_caller_gets_an_answer_to_its_own_question(se
         await asyncio.sleep(0)
         return await settle(arguments)
 
-    changes = Changes(run, run_alone, max_set=5, under_way=seed % 2 + 1)
+    changes = WriteBatcher(run, run_alone, max_batch_rows=5, max_in_flight=seed % 2 + 1)
     callers: dict[int, asyncio.Task[Any]] = {}
     keys: dict[int, int] = {}
     for number in range(1, 300):

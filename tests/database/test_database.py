@@ -169,8 +169,8 @@ async def test_a_lost_connection_is_unavailable_and_heals_by_itself(
 
 async def test_a_transaction_is_whole_or_not_at_all(db: Database, database: Any) -> None:
     async def half() -> None:
-        async with db.transaction() as asker:
-            await asker.row("users/register", "anna", "", "!", False, None, False, "en")
+        async with db.transaction() as transaction:
+            await transaction.row("users/register", "anna", "", "!", False, None, False, "en")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -210,16 +210,16 @@ async def test_after_one_failed_statement_none_goes_to_a_server_that_only_reads(
         await db.row("users/register", "anna", "", "!", False, None, False, "en")
     assert "ReadOnlySQLTransactionError" in caplog.text
     for name in ("anna", "boris"):
-        async with db.transaction() as asker:
-            assert await asker.row("users/register", name, "", "!", False, None, False, "en")
+        async with db.transaction() as transaction:
+            assert await transaction.row("users/register", name, "", "!", False, None, False, "en")
 
 
 async def test_a_change_of_schema_under_a_transaction_is_unavailable_and_no_fault_of_ours(
     db: Database, database: Any
 ) -> None:
     async def find() -> None:
-        async with db.transaction() as asker:
-            await asker.row("profiles/find", [0])
+        async with db.transaction() as transaction:
+            await transaction.row("profiles/find", [0])
 
     await find()
     database.execute("alter table profiles alter column description type varchar(4000)")
@@ -267,14 +267,14 @@ async def test_parameters_that_only_libpq_knows_do_not_reach_the_server(database
 async def test_a_locked_table_holds_up_no_other_statement(
     database_url: str, ids: list[int], database: Any, connections: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LANES", 4)
+    monkeypatch.setattr(module, "BATCH_CONNECTIONS", 4)
     connected = await Database.connect(database_url, connections=connections)
     most = connected._lanes._most
     with psycopg.connect(database_url) as holder:
         holder.execute("lock table profiles")
         frozen = [asyncio.ensure_future(connected._set("profiles/find", [[each]])) for each in ids[:most]]
         await asyncio.sleep(0)
-        assert connected._lanes.are_taken
+        assert connected._lanes.are_all_in_use
         async with asyncio.timeout(3):
             assert await connected.find("sessions/explain", 0) is None
         assert not any(each.done() for each in frozen)

@@ -87,7 +87,7 @@ def test_unique_email_can_be_switched_off_and_on(url: str, connection: Any) -> N
         insert("boris")
     migrate.migrate(url, unique_email=False)
     insert("boris")
-    with pytest.raises(migrate.SharedAddresses):
+    with pytest.raises(migrate.DuplicateAddresses):
         migrate.migrate(url)
     connection.execute("delete from users where username = 'boris'")
     migrate.migrate(url)

@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 
 from server.database import migrate
-from server.postgres.bundled import Embedded, attach
+from server.postgres.bundled import BundledPostgres, attach
 from tests.load.processes import cpu_seconds
 
 FILL = Path(__file__).parent / "fill.sql"
@@ -112,7 +112,7 @@ class Data:
         connection.execute("select pg_reload_conf()")
         time.sleep(0.1)  # until every backend has heard of it
 
-    def _attach(self) -> Embedded:
+    def _attach(self) -> BundledPostgres:
         cluster = attach(self._folder, say=self._say)
         with psycopg.connect(cluster.url("postgres", user="postgres"), autocommit=True) as connection:
             (loaded,) = connection.execute("select current_setting('shared_preload_libraries')").fetchone() or ("",)

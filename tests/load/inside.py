@@ -18,7 +18,7 @@ from aiohttp import web
 
 from server.app import create_app, runner, settle
 from server.auth.tokens import ACCESS, REFRESH
-from server.database.batching import Reads
+from server.database.batching import ReadBatcher
 from server.settings.settings import Settings
 from server.web.app_keys import DB, TOKENS
 
@@ -66,7 +66,7 @@ class Rows:
     """Stands where the database stands: callers share a statement, which takes a turn of the loop."""
 
     def __init__(self) -> None:
-        self._reads = {name: Reads(functools.partial(self._run, make)) for name, make in ROWS.items()}
+        self._reads = {name: ReadBatcher(functools.partial(self._run, make)) for name, make in ROWS.items()}
 
     def find(self, name: str, key: Any) -> "asyncio.Future[Any]":
         return self._reads[name].ask(key)

@@ -7,10 +7,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from server.auth.one_time_tokens import OneTime
+from server.auth.one_time_tokens import OneTimeTokens
 from server.database.database import Database
 from server.mail.letters import Letters
-from server.mail.sender import Worker
+from server.mail.sender import LetterSender
 from server.settings.settings import Settings
 from server.templates import Templates
 from tests.conftest import KEY
@@ -35,12 +35,12 @@ class Office:
     rows: "psycopg.Connection[Any]"
 
     def __post_init__(self) -> None:
-        self.one_time = OneTime(KEY, lifetime=self.settings.password_reset_timeout)
-        self.letters = Letters(self.one_time)
+        self.one_time_tokens = OneTimeTokens(KEY, lifetime=self.settings.password_reset_timeout)
+        self.letters = Letters(self.one_time_tokens)
         self.worker = self.another_worker()
 
-    def another_worker(self) -> Worker:
-        return Worker.of(self.settings, Templates(self.settings.templates_dir))
+    def another_worker(self) -> LetterSender:
+        return LetterSender.of(self.settings, Templates(self.settings.templates_dir))
 
     def account(self, username: str = "anna", **columns: Any) -> int:
         """Insert an account that has a password; its id."""
@@ -53,16 +53,16 @@ class Office:
         return found["id"]
 
     async def queue(self, kind: str, user_id: int, address: str = "") -> None:
-        async with self.db.transaction() as asker:
-            await self.letters.queue(asker, kind, user_id, address=address)
+        async with self.db.transaction() as transaction:
+            await self.letters.queue(transaction, kind, user_id, address=address)
 
     async def queue_link(self, kind: str, user_id: int) -> None:
-        async with self.db.transaction() as asker:
-            await self.letters.queue_link(asker, kind, user_id)
+        async with self.db.transaction() as transaction:
+            await self.letters.queue_link(transaction, kind, user_id)
 
     async def request(self, kind: str, address: str) -> None:
-        async with self.db.transaction() as asker:
-            await self.letters.queue_request(asker, kind, address)
+        async with self.db.transaction() as transaction:
+            await self.letters.queue_request(transaction, kind, address)
 
     async def send(self) -> None:
         """Send what is due, and let whatever had to be put off be due at once."""

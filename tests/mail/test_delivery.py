@@ -178,7 +178,7 @@ async def test_who_says_never_is_not_asked_again(
     clerk, port = await serve()
     office = make_office(smtp_url=f"smtp://127.0.0.1:{port}")
     await office.queue_link(PASSWORD_RESET, office.account())
-    token = office.one_time.token(office.queued()[0]["nonce"])
+    token = office.one_time_tokens.token(office.queued()[0]["nonce"])
     setattr(clerk, stage, f"550 5.7.1 <anna@example.com> no http://127.0.0.1:8080/password/reset/MQ/{token} {token}")
     await office.send()
     await office.send()
@@ -300,7 +300,7 @@ async def test_a_folder_that_hangs_holds_no_letter_for_longer_than_a_try(
 ) -> None:
     mounted = threading.Event()
     monkeypatch.setattr(delivery, "TRY_SECONDS", 0.05)
-    monkeypatch.setattr(delivery.Folder, "_write", lambda *_: mounted.wait(20))
+    monkeypatch.setattr(delivery.FolderDelivery, "_write", lambda *_: mounted.wait(20))
     await office.queue("confirmation", office.account())
     await office.send()
     mounted.set()

@@ -20,10 +20,10 @@ async def test_a_letter_is_undone_with_the_act_it_tells_of(office: Office) -> No
     anna = office.account()
 
     async def act() -> None:
-        async with office.db.transaction() as asker:
-            await office.letters.queue(asker, "confirmation", anna)
-            await office.letters.queue_link(asker, ACTIVATION, anna)
-            await office.letters.queue_request(asker, PASSWORD_RESET, "anna@example.com")
+        async with office.db.transaction() as transaction:
+            await office.letters.queue(transaction, "confirmation", anna)
+            await office.letters.queue_link(transaction, ACTIVATION, anna)
+            await office.letters.queue_request(transaction, PASSWORD_RESET, "anna@example.com")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -38,9 +38,9 @@ async def test_a_link_carries_a_token_of_its_purpose_that_works_once(office: Off
     (letter,) = await sent(office)
     uid, token = letter.link.split("/")[-2:]
     assert (read_uid(uid), letter.link.startswith(f"{office.settings.site_url}/")) == (anna, True)
-    async with office.db.transaction() as asker:
-        assert await office.one_time.use(asker, anna, token, *LINKED) == kind
-        assert await office.one_time.use(asker, anna, token, *LINKED) is None
+    async with office.db.transaction() as transaction:
+        assert await office.one_time_tokens.use(transaction, anna, token, *LINKED) == kind
+        assert await office.one_time_tokens.use(transaction, anna, token, *LINKED) is None
     assert office.queued() == []
 
 
@@ -162,7 +162,7 @@ async def test_a_request_that_dies_midway_is_answered_once(office: Office, monke
     office.account()
     await office.request(PASSWORD_RESET, "anna@example.com")
     with monkeypatch.context() as patch:
-        patch.setattr(office.one_time.__class__, "token", lambda self, nonce: 1 / 0)
+        patch.setattr(office.one_time_tokens.__class__, "token", lambda self, nonce: 1 / 0)
         assert await sent(office) == []
     (row,) = office.queued()
     assert (row["user_id"], row["tries"], row["fault"].partition(" at ")[0]) == (

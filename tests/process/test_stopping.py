@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient
 
 from server import app
 from server.mail import sender
 from server.process import serving
-from server.web.app_keys import DB, WORKER
-from tests.conftest import PASSWORD, post
+from server.web.app_keys import DB, LETTER_SENDER
+from tests.conftest import PASSWORD, Client, post
 from tests.processes import ROOT, Started, surroundings
 
 BODY = json.dumps({"username": "anna", "password": PASSWORD}).encode()
@@ -46,7 +45,7 @@ class Line:
 
 
 @pytest.fixture
-async def connect(client: TestClient) -> AsyncIterator[Callable[[], Awaitable[Line]]]:
+async def connect(client: Client) -> AsyncIterator[Callable[[], Awaitable[Line]]]:
     lines: list[Line] = []
 
     async def connected() -> Line:
@@ -59,7 +58,7 @@ async def connect(client: TestClient) -> AsyncIterator[Callable[[], Awaitable[Li
 
 
 @pytest.fixture
-async def half(client: TestClient, connect: Any) -> Line:
+async def half(client: Client, connect: Any) -> Line:
     """A request whose body is on its way."""
     line: Line = await connect()
     line.send(HEAD % len(BODY) + BODY[:10])
@@ -68,12 +67,12 @@ async def half(client: TestClient, connect: Any) -> Line:
     return line
 
 
-def stopping(client: TestClient, at_once: asyncio.Event | None = None) -> "asyncio.Task[None]":
+def stopping(client: Client, at_once: asyncio.Event | None = None) -> "asyncio.Task[None]":
     return asyncio.create_task(app.stop(client.server.runner, at_once or asyncio.Event()))
 
 
 async def test_a_body_that_still_arrives_is_read_to_its_end(
-    client: TestClient, connect: Any, half: Line, monkeypatch: pytest.MonkeyPatch
+    client: Client, connect: Any, half: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app, "LEAVE_SECONDS", 0.0)
     idle = await connect()
@@ -87,7 +86,7 @@ async def test_a_body_that_still_arrives_is_read_to_its_end(
 
 
 async def test_a_body_that_never_ends_holds_it_up_for_a_while_only(
-    client: TestClient, half: Line, monkeypatch: pytest.MonkeyPatch
+    client: Client, half: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app, "STOP_SECONDS", 0.0)
     await stopping(client)
@@ -96,7 +95,7 @@ async def test_a_body_that_never_ends_holds_it_up_for_a_while_only(
 
 @pytest.mark.parametrize("settings", [{"send_activation_email": True}], indirect=True)
 async def test_letters_under_way_end_beside_the_last_requests(
-    client: TestClient, half: Line, monkeypatch: pytest.MonkeyPatch
+    client: Client, half: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = asyncio.Event()
 
@@ -108,10 +107,10 @@ async def test_letters_under_way_end_beside_the_last_requests(
             ended.set()
 
     handed = asyncio.Event()
-    monkeypatch.setattr(client.app[WORKER]._post, "deliver", hang)
+    monkeypatch.setattr(client.app[LETTER_SENDER]._post, "deliver", hang)
     monkeypatch.setattr(sender, "FINISH_SECONDS", 0.0)
     await post(client, "/auth/users/", username="boris", password=PASSWORD, email="boris@example.com")
-    draining = asyncio.create_task(client.app[WORKER].drain(client.app[DB]))
+    draining = asyncio.create_task(client.app[LETTER_SENDER].drain(client.app[DB]))
     await handed.wait()
     stop = stopping(client)
     await ended.wait()
@@ -120,7 +119,7 @@ async def test_letters_under_way_end_beside_the_last_requests(
     await asyncio.gather(stop, draining)
 
 
-async def test_asked_once_more_it_waits_for_nobody(client: TestClient, half: Line) -> None:
+async def test_asked_once_more_it_waits_for_nobody(client: Client, half: Line) -> None:
     at_once = asyncio.Event()
     stop = stopping(client, at_once)
     await asyncio.sleep(0)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import requests
-from aiohttp.test_utils import TestClient
 
 from server.telemetry.metrics import ENDED, NUMBERS, Metrics, make_table
+from tests.conftest import Client
 from tests.process.test_workers import metrics_url
 from tests.processes import Started
 
@@ -53,7 +53,7 @@ def test_the_text_is_what_prometheus_reads() -> None:
     assert len(lines) == 3 * len(NUMBERS)
 
 
-async def test_the_public_port_tells_no_metrics(client: TestClient) -> None:
+async def test_the_public_port_tells_no_metrics(client: Client) -> None:
     assert (await client.get("/metrics")).status == 404
 
 

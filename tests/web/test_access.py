@@ -15,7 +15,7 @@ from server.app import create_app
 from server.settings.settings import Settings
 from server.telemetry.logs import request_id
 from server.web.app_keys import DB
-from tests.conftest import HouseServer, Person
+from tests.conftest import Client, HouseServer, Person
 
 CHALLENGE = 'Bearer realm="api"'
 BAD = 'Bearer realm="api", error="invalid_token"'
@@ -49,9 +49,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("header", "detail", "challenge"), REFUSED)
-async def test_a_protected_route_says_what_is_wrong(
-    client: TestClient, header: str, detail: str, challenge: str
-) -> None:
+async def test_a_protected_route_says_what_is_wrong(client: Client, header: str, detail: str, challenge: str) -> None:
     response = await client.get("/auth/users/me/", headers={"Authorization": header})
     assert (response.status, (await response.json())["detail"]) == (401, detail)
     assert response.headers["WWW-Authenticate"] == challenge
@@ -59,7 +57,7 @@ async def test_a_protected_route_says_what_is_wrong(
 
 @pytest.mark.parametrize(("header", "detail", "challenge"), [row for row in REFUSED if row[2] == BAD])
 async def test_a_bad_header_is_refused_on_public_routes_too(
-    client: TestClient, header: str, detail: str, challenge: str
+    client: Client, header: str, detail: str, challenge: str
 ) -> None:
     response = await client.post("/auth/users/", headers={"Authorization": header})
     assert (response.status, (await response.json())["detail"]) == (401, detail)
@@ -115,7 +113,7 @@ async def test_every_answer_carries_the_guarding_headers(
     assert "Set-Cookie" not in response.headers
 
 
-async def test_a_request_id_is_kept_if_it_is_sane_and_made_otherwise(client: TestClient) -> None:
+async def test_a_request_id_is_kept_if_it_is_sane_and_made_otherwise(client: Client) -> None:
     async def told(given: str | None) -> str:
         response = await client.get("/healthz", headers={"X-Request-ID": given} if given is not None else {})
         return response.headers["X-Request-ID"]
@@ -157,7 +155,7 @@ async def test_a_failure_of_ours_tells_the_log_what_and_the_caller_nothing(
     assert not re.search("|".join(SECRETS), caplog.text)
 
 
-async def raw(client: TestClient, sent: bytes) -> tuple[bytes, bytes]:
+async def raw(client: Client, sent: bytes) -> tuple[bytes, bytes]:
     """What comes back for these very bytes: head and body."""
     reader, writer = await asyncio.open_connection(client.host, client.port)
     writer.write(sent)
@@ -184,7 +182,7 @@ async def raw(client: TestClient, sent: bytes) -> tuple[bytes, bytes]:
     ids=lambda sent: sent[:12],
 )
 async def test_what_is_no_http_is_a_json_400_that_echoes_nothing(
-    client: TestClient, sent: bytes, caplog: pytest.LogCaptureFixture
+    client: Client, sent: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     ids: list[str] = []
     caplog.handler.addFilter(lambda record: ids.append(request_id.get()) or True)  # type: ignore[func-returns-value]
@@ -211,7 +209,7 @@ async def test_an_expectation_is_met_or_refused(anna: Person) -> None:
 
 @pytest.mark.parametrize("request_line", [b"GET /auth/users/me/", b"POST /auth/jwt/create/", b"DELETE /no"])
 async def test_an_expectation_that_is_no_text_is_refused_like_any_other(
-    client: TestClient, caplog: pytest.LogCaptureFixture, request_line: bytes
+    client: Client, caplog: pytest.LogCaptureFixture, request_line: bytes
 ) -> None:
     head, body = await raw(client, request_line + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: \xff\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 417 ")
@@ -226,7 +224,7 @@ PREFLIGHT = {
 }
 
 
-async def test_without_the_setting_no_origin_is_let_in(client: TestClient) -> None:
+async def test_without_the_setting_no_origin_is_let_in(client: Client) -> None:
     response = await client.options("/auth/users/", headers=PREFLIGHT)
     assert response.status == 401
     assert not [name for name in response.headers if name.startswith("Access-Control")]
@@ -239,7 +237,7 @@ class TestForeignOrigins:
     def settings(self, settings: Settings) -> Settings:
         return replace(settings, cors_origins=("https://app.example",))
 
-    async def test_a_preflight_of_the_named_origin_is_answered(self, client: TestClient) -> None:
+    async def test_a_preflight_of_the_named_origin_is_answered(self, client: Client) -> None:
         for path in ("/auth/users/", "/auth/users/me/", "/auth/jwt/create/", "/api/accounts/profile/1"):
             response = await client.options(path, headers=PREFLIGHT)
             assert response.status == 204
@@ -261,7 +259,7 @@ class TestForeignOrigins:
     @pytest.mark.parametrize(
         "origin", ["https://evil.example", "http://app.example", "https://app.example.evil", "null"]
     )
-    async def test_another_origin_is_not_let_in(self, client: TestClient, origin: str) -> None:
+    async def test_another_origin_is_not_let_in(self, client: Client, origin: str) -> None:
         for response in (
             await client.options("/auth/users/", headers=PREFLIGHT | {"Origin": origin}),
             await client.get("/healthz", headers={"Origin": origin}),
@@ -277,7 +275,7 @@ class TestEveryOrigin:
     def settings(self, settings: Settings) -> Settings:
         return replace(settings, cors_origins=("*",))
 
-    async def test_every_origin_is_let_in_without_being_named(self, client: TestClient) -> None:
+    async def test_every_origin_is_let_in_without_being_named(self, client: Client) -> None:
         response = await client.get("/healthz", headers={"Origin": "https://anything.example"})
         assert response.headers["Access-Control-Allow-Origin"] == "*"
 
@@ -285,13 +283,13 @@ class TestEveryOrigin:
 @pytest.mark.parametrize(
     "host", [b"x:99999999", b"\xff", b"@@@:::", b"[::1", b"a b", b"a/b?c", b"%00", b"<script>", b"x:port"]
 )
-async def test_a_host_that_is_none_is_a_400(client: TestClient, host: bytes) -> None:
+async def test_a_host_that_is_none_is_a_400(client: Client, host: bytes) -> None:
     head, body = await raw(client, b"GET /auth/ HTTP/1.1\r\nConnection: close\r\nHost: " + host + b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert json.loads(body) == {"detail": "The Host header is not valid."}
 
 
-async def test_without_a_host_the_address_stands_for_it(client: TestClient) -> None:
+async def test_without_a_host_the_address_stands_for_it(client: Client) -> None:
     head, body = await raw(client, b"GET /auth/ HTTP/1.0\r\n\r\n")
     assert head.startswith(b"HTTP/1.0 200 ")
     assert json.loads(body) == {"users": f"http://127.0.0.1:{client.port}/auth/users/"}

@@ -9,18 +9,15 @@ from typing import Any
 
 import pytest
 from aiohttp import FormData
-from aiohttp.test_utils import TestClient
 
-from tests.conftest import PASSWORD, Person
+from tests.conftest import PASSWORD, Client, Person
 
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 MULTIPART = {"Content-Type": "multipart/form-data; boundary=x"}
 
 
-async def send(
-    client: TestClient, data: Any, headers: dict[str, str], path: str = "/auth/jwt/create/"
-) -> tuple[int, Any]:
+async def send(client: Client, data: Any, headers: dict[str, str], path: str = "/auth/jwt/create/") -> tuple[int, Any]:
     # As a file: aiohttp warns of large bodies that are bytes.
     content = io.BytesIO(data) if isinstance(data, bytes) else data
     async with client.post(path, data=content, headers=headers) as response:
@@ -105,12 +102,12 @@ async def test_every_endpoint_refuses_a_broken_body_and_changes_nothing(
     ],
     ids=lambda value: value[:20].decode() if isinstance(value, bytes) else "",
 )
-async def test_broken_json_is_a_parse_error(client: TestClient, data: bytes, detail: str) -> None:
+async def test_broken_json_is_a_parse_error(client: Client, data: bytes, detail: str) -> None:
     assert await send(client, data, JSON) == (400, {"detail": detail})
 
 
 @pytest.mark.parametrize("data", ['{"a": "é"}'.encode("latin-1"), '{"a": 1}'.encode("utf-16")])
-async def test_json_is_utf_8(client: TestClient, data: bytes) -> None:
+async def test_json_is_utf_8(client: Client, data: bytes) -> None:
     status, fault = await send(client, data, JSON)
     assert (status, fault["detail"][:36]) == (400, "JSON parse error - 'utf-8' codec can")
 
@@ -126,7 +123,7 @@ async def test_json_is_utf_8(client: TestClient, data: bytes) -> None:
         ("true", "Invalid data. Expected a dictionary, but got bool."),
     ],
 )
-async def test_json_that_is_no_object_is_told_so(client: TestClient, data: str, fault: str) -> None:
+async def test_json_that_is_no_object_is_told_so(client: Client, data: str, fault: str) -> None:
     assert await send(client, data, JSON) == (400, {"non_field_errors": [fault]})
 
 
@@ -149,7 +146,7 @@ async def test_escaped_pairs_of_surrogates_are_ordinary_characters(anna: Person)
 
 
 @pytest.mark.parametrize("headers", [{}, JSON, FORM, MULTIPART, {"Content-Type": "text/plain"}])
-async def test_an_empty_body_is_an_empty_object(client: TestClient, headers: dict[str, str]) -> None:
+async def test_an_empty_body_is_an_empty_object(client: Client, headers: dict[str, str]) -> None:
     required = ["This field is required."]
     assert await send(client, b"", headers) == (400, {"username": required, "password": required})
 
@@ -165,9 +162,7 @@ async def test_an_empty_edit_leaves_everything(anna: Person, method: str) -> Non
 
 
 @pytest.mark.parametrize("kind", [b"\xff/json", "text/é".encode(), b"a\xffb"])
-async def test_a_media_type_of_odd_bytes_is_415(
-    client: TestClient, caplog: pytest.LogCaptureFixture, kind: bytes
-) -> None:
+async def test_a_media_type_of_odd_bytes_is_415(client: Client, caplog: pytest.LogCaptureFixture, kind: bytes) -> None:
     caplog.set_level(logging.CRITICAL)  # a log with such bytes would stop a parallel run at its report
     reader, writer = await asyncio.open_connection(client.host, client.port)
     head = b"POST /auth/users/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\nContent-Type: "
@@ -179,7 +174,7 @@ async def test_a_media_type_of_odd_bytes_is_415(
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/xml", "application/jsonx", "json", ""])
-async def test_other_media_types_are_415(client: TestClient, kind: str) -> None:
+async def test_other_media_types_are_415(client: Client, kind: str) -> None:
     answer = 415, {"detail": f'Unsupported media type "{kind}" in request.'}
     assert await send(client, b"{}", {"Content-Type": kind}) == answer
 
@@ -195,7 +190,7 @@ async def test_the_last_of_a_repeated_form_key_counts(anna: Person) -> None:
 
 
 @pytest.mark.parametrize("data", [b"username=%ED%A0%80", b"username=%ff", b"\xff=1", b"&".join([b"a=1"] * 1001)])
-async def test_a_broken_form_is_a_parse_error(client: TestClient, data: bytes) -> None:
+async def test_a_broken_form_is_a_parse_error(client: Client, data: bytes) -> None:
     status, fault = await send(client, data, FORM)
     assert (status, fault["detail"].startswith("Form parse error - ")) == (400, True)
 
@@ -218,13 +213,13 @@ def part(name: str, value: bytes, more: str = "") -> bytes:
         (b"--x\r\nContent-Disposition: form-data\r\n\r\n1\r\n--x--\r\n", "multipart/form-data; boundary=x"),
     ],
 )
-async def test_a_broken_multipart_is_a_parse_error(client: TestClient, data: bytes, kind: str) -> None:
+async def test_a_broken_multipart_is_a_parse_error(client: Client, data: bytes, kind: str) -> None:
     status, fault = await send(client, data, {"Content-Type": kind})
     assert (status, fault.get("detail", "")[:29]) == (400, "Multipart form parse error - "), fault
 
 
 @pytest.mark.parametrize("pair", [(b"a", b"\xff"), (b"\xff", b"1")])
-async def test_a_multipart_that_is_no_text_is_told_so(client: TestClient, pair: tuple[bytes, bytes]) -> None:
+async def test_a_multipart_that_is_no_text_is_told_so(client: Client, pair: tuple[bytes, bytes]) -> None:
     data = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n--x--\r\n' % pair
     fault = {"detail": "Multipart form parse error - Names and values are UTF-8"}
     assert await send(client, data, MULTIPART) == (400, fault)
@@ -276,7 +271,7 @@ async def test_a_body_may_say_that_it_is_not_compressed(anna: Person) -> None:
 
 @pytest.mark.parametrize(("path", "status"), [("/auth/users/me/", 401), ("/nope", 404), ("/healthz", 405)])
 async def test_a_compressed_body_that_nobody_wants_is_not_unpacked(
-    client: TestClient, caplog: pytest.LogCaptureFixture, path: str, status: int
+    client: Client, caplog: pytest.LogCaptureFixture, path: str, status: int
 ) -> None:
     for _ in range(2):  # the connection is good for another request
         async with client.put(path, data=b"{nonsense}", headers=JSON | {"Content-Encoding": "gzip"}) as response:
@@ -294,7 +289,7 @@ async def test_a_chunked_body_is_read(anna: Person) -> None:
 
 
 async def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(
-    client: TestClient, database: Any, caplog: pytest.LogCaptureFixture
+    client: Client, database: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     body = json.dumps({"username": "anna", "password": PASSWORD}).encode()
     for sent in (0, 1, len(body) - 1):
@@ -309,7 +304,7 @@ async def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
-async def test_whatever_depth_an_escape_lies_at_is_no_failure_of_ours(client: TestClient) -> None:
+async def test_whatever_depth_an_escape_lies_at_is_no_failure_of_ours(client: Client) -> None:
     for depth in [*range(940, 1000), 100_000]:  # reading and writing give up at depths that differ by a few
         body = b'{"username": "anna", "password": "x", "other": ' + b"[" * depth + b'"\\u0061"' + b"]" * depth + b"}"
         status, said = await send(client, body, JSON)

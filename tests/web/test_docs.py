@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient
 from openapi_spec_validator import validate
 
 from server.app import create_app, document
 from server.settings.settings import Settings
 from server.web.documentation import endpoints
 from server.web.documentation.endpoints import FILES
+from tests.conftest import Client
 
 METHODS = {"get", "put", "post", "delete", "patch"}
 
@@ -98,17 +98,17 @@ def test_only_public_operations_need_no_token(described: dict[str, Any]) -> None
     assert described["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
 
 
-async def test_the_document_is_served_as_json(client: TestClient, described: dict[str, Any]) -> None:
+async def test_the_document_is_served_as_json(client: Client, described: dict[str, Any]) -> None:
     response = await client.get("/openapi.json")
     assert (response.status, response.content_type, await response.json()) == (200, "application/json", described)
 
 
-async def test_the_address_of_the_service_leads_to_the_page(client: TestClient) -> None:
+async def test_the_address_of_the_service_leads_to_the_page(client: Client) -> None:
     response = await client.get("/", headers={"Accept": "text/html"})
     assert (response.status, response.url.path) == (200, "/docs")
 
 
-async def test_the_page_runs_scripts_of_ours_alone(client: TestClient) -> None:
+async def test_the_page_runs_scripts_of_ours_alone(client: Client) -> None:
     response = await client.get("/docs?url=https://evil.example&configUrl=https://evil.example")
     page = await response.text()
     policy = response.headers["Content-Security-Policy"]
@@ -121,7 +121,7 @@ async def test_the_page_runs_scripts_of_ours_alone(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-async def test_its_parts_are_sent_once_and_then_only_when_they_changed(client: TestClient, name: str) -> None:
+async def test_its_parts_are_sent_once_and_then_only_when_they_changed(client: Client, name: str) -> None:
     response = await client.get(f"/docs/{name}")
     assert response.status == 200
     assert response.content_type in ("text/javascript", "application/javascript", "text/css", "image/png")
@@ -133,18 +133,18 @@ async def test_its_parts_are_sent_once_and_then_only_when_they_changed(client: T
     ("known", "status"),
     [("W/{}", 304), ('"other", {}', 304), ('"other" ,W/{},"x"', 304), ("*", 304), ('"other"', 200), ("x{}", 200)],
 )
-async def test_what_a_browser_or_a_proxy_knows_already_is_not_sent(client: TestClient, known: str, status: int) -> None:
+async def test_what_a_browser_or_a_proxy_knows_already_is_not_sent(client: Client, known: str, status: int) -> None:
     tag = (await client.get("/docs/start.js")).headers["ETag"]
     again = await client.get("/docs/start.js", headers={"If-None-Match": known.format(tag)})
     assert again.status == status
 
 
 @pytest.mark.parametrize("name", ["index.html", "__init__.py", "..%2fdocs.py", "nothing.js", "LICENSE"])
-async def test_no_other_file_is_sent(client: TestClient, name: str) -> None:
+async def test_no_other_file_is_sent(client: Client, name: str) -> None:
     assert (await client.get(f"/docs/{name}")).status == 404
 
 
-async def test_swagger_looks_at_no_query_and_remembers_nothing(client: TestClient) -> None:
+async def test_swagger_looks_at_no_query_and_remembers_nothing(client: Client) -> None:
     start = await (await client.get("/docs/start.js")).text()
     for setting in (
         'url: "/openapi.json"',
@@ -155,7 +155,7 @@ async def test_swagger_looks_at_no_query_and_remembers_nothing(client: TestClien
         assert setting in start
 
 
-async def test_a_file_of_the_explorer_is_read_once(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_file_of_the_explorer_is_read_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
     read_bytes = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path) or read_bytes(path))

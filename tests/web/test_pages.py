@@ -21,8 +21,8 @@ from server.auth.one_time_tokens import ACTIVATION, EMAIL_CHANGE, PASSWORD_RESET
 from server.errors import Unavailable
 from server.settings.settings import Settings
 from server.telemetry.logs import request_id
-from server.web.app_keys import DB, ONE_TIME
-from tests.conftest import PASSWORD, HouseServer, Person, post
+from server.web.app_keys import DB, ONE_TIME_TOKENS
+from tests.conftest import PASSWORD, Client, HouseServer, Person, post
 
 FRESH = "staple gun theory"
 PATHS = {
@@ -54,11 +54,11 @@ class Outline(HTMLParser):
         return [attributes for name, attributes in self.found if name == tag]
 
 
-async def issue(client: TestClient, person: Person, purpose: str) -> str:
+async def issue(client: Client, person: Person, purpose: str) -> str:
     """The path of the page that a letter would link to."""
-    one_time = client.app[ONE_TIME]
-    async with client.app[DB].transaction() as asker:
-        token = one_time.token(await one_time.issue(asker, person.id, purpose))
+    one_time_tokens = client.app[ONE_TIME_TOKENS]
+    async with client.app[DB].transaction() as transaction:
+        token = one_time_tokens.token(await one_time_tokens.issue(transaction, person.id, purpose))
     return PATHS[purpose].format(write_uid(person.id), token)
 
 
@@ -70,18 +70,18 @@ def fault_of(text: str, field: str) -> str:
     return html.unescape(re.search(f'id="{field}-fault">(.*?)</ul>', text, re.DOTALL)[1])
 
 
-async def send(client: TestClient, path: str, **fields: str) -> tuple[int, str]:
+async def send(client: Client, path: str, **fields: str) -> tuple[int, str]:
     async with client.post(path, data=fields) as response:
         assert response.content_type == "text/html"
         return response.status, await response.text()
 
 
-async def sign_in(client: TestClient, username: str, password: str = PASSWORD) -> int:
+async def sign_in(client: Client, username: str, password: str = PASSWORD) -> int:
     return (await post(client, "/auth/jwt/create/", username=username, password=password))[0]
 
 
 @pytest.fixture
-def waiting(client: TestClient, database: Any) -> Callable[[], Awaitable[Person]]:
+def waiting(client: Client, database: Any) -> Callable[[], Awaitable[Person]]:
     """Registers somebody whose account waits to be activated."""
 
     async def register() -> Person:
@@ -95,7 +95,7 @@ def waiting(client: TestClient, database: Any) -> Callable[[], Awaitable[Person]
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_a_page_shows_a_form_that_posts_to_itself(client: TestClient, path: str) -> None:
+async def test_a_page_shows_a_form_that_posts_to_itself(client: Client, path: str) -> None:
     response = await client.get(path)
     page = Outline(await response.text())
     assert (response.status, response.content_type, response.charset) == (200, "text/html", "utf-8")
@@ -104,7 +104,7 @@ async def test_a_page_shows_a_form_that_posts_to_itself(client: TestClient, path
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_every_field_has_a_label_and_the_page_a_language(client: TestClient, path: str) -> None:
+async def test_every_field_has_a_label_and_the_page_a_language(client: Client, path: str) -> None:
     text = await (await client.get(path)).text()
     page = Outline(text)
     assert page.all("html") == [{"lang": "en"}]
@@ -114,7 +114,7 @@ async def test_every_field_has_a_label_and_the_page_a_language(client: TestClien
     assert {word for each in page.all("input") for word in (each.get("aria-describedby") or "").split()} <= ids
 
 
-async def test_a_new_password_is_asked_for_twice_and_its_rules_are_told(client: TestClient) -> None:
+async def test_a_new_password_is_asked_for_twice_and_its_rules_are_told(client: Client) -> None:
     text = await (await client.get("/password/reset/MQ/abc")).text()
     fields = Outline(text).all("input")
     assert [each["name"] for each in fields] == ["new_password", "re_new_password"]
@@ -124,7 +124,7 @@ async def test_a_new_password_is_asked_for_twice_and_its_rules_are_told(client: 
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_a_page_lets_nothing_in_and_nothing_out(client: TestClient, path: str) -> None:
+async def test_a_page_lets_nothing_in_and_nothing_out(client: Client, path: str) -> None:
     for response in (await client.get(path), await client.post(path), await client.put(path)):
         headers = response.headers
         assert headers["Content-Security-Policy"] == (
@@ -139,7 +139,7 @@ async def test_a_page_lets_nothing_in_and_nothing_out(client: TestClient, path: 
         assert re.findall('(?:src|href)="(.*?)"', text)[0] == "/pages/style.css"
 
 
-async def test_a_page_asks_the_database_nothing(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_page_asks_the_database_nothing(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     db, asked = client.app[DB], []
 
     def noticed(name: str, ask: Callable[..., Any]) -> Callable[..., Any]:
@@ -159,20 +159,20 @@ async def test_a_page_asks_the_database_nothing(client: TestClient, monkeypatch:
     assert asked == [("rows", "users/find", 1)]
 
 
-async def test_a_page_of_an_account_that_is_there_looks_like_one_of_nobody(client: TestClient, anna: Person) -> None:
+async def test_a_page_of_an_account_that_is_there_looks_like_one_of_nobody(client: Client, anna: Person) -> None:
     path = await issue(client, anna, PASSWORD_RESET)
     assert await (await client.get(path)).text() == await (await client.get("/password/reset/MQ/abc")).text()
 
 
 @pytest.mark.parametrize("purpose", [PASSWORD_RESET, USERNAME_RESET])
-async def test_a_page_fetched_twenty_times_still_works(client: TestClient, anna: Person, purpose: str) -> None:
+async def test_a_page_fetched_twenty_times_still_works(client: Client, anna: Person, purpose: str) -> None:
     path = await issue(client, anna, purpose)
     for _ in range(10):
         assert (await client.get(path)).status == (await client.head(path)).status == 200
     assert (await send(client, path, **GOOD[path[:9]]))[0] == 200
 
 
-async def test_the_button_activates_an_account(client: TestClient, waiting: Callable[[], Awaitable[Person]]) -> None:
+async def test_the_button_activates_an_account(client: Client, waiting: Callable[[], Awaitable[Person]]) -> None:
     path = await issue(client, await waiting(), ACTIVATION)
     for _ in range(20):
         await client.get(path)
@@ -183,7 +183,7 @@ async def test_the_button_activates_an_account(client: TestClient, waiting: Call
 
 
 async def test_a_second_press_says_that_the_account_is_active(
-    client: TestClient, waiting: Callable[[], Awaitable[Person]]
+    client: Client, waiting: Callable[[], Awaitable[Person]]
 ) -> None:
     path = await issue(client, await waiting(), ACTIVATION)
     await send(client, path)
@@ -191,7 +191,7 @@ async def test_a_second_press_says_that_the_account_is_active(
     assert (status, title(text)) == (403, "Your account is active already – Frontdesk")
 
 
-async def test_the_button_puts_a_new_address_in_force(client: TestClient, anna: Person, database: Any) -> None:
+async def test_the_button_puts_a_new_address_in_force(client: Client, anna: Person, database: Any) -> None:
     database.execute("update users set pending_email = 'new@example.com' where id = %s", [anna.id])
     status, text = await send(client, await issue(client, anna, EMAIL_CHANGE))
     assert (status, title(text)) == (200, "Your new address is confirmed – Frontdesk")
@@ -199,14 +199,14 @@ async def test_the_button_puts_a_new_address_in_force(client: TestClient, anna: 
 
 
 async def test_an_address_that_somebody_else_took_meanwhile_is_told(
-    client: TestClient, anna: Person, boris: Person, database: Any
+    client: Client, anna: Person, boris: Person, database: Any
 ) -> None:
     database.execute("update users set pending_email = 'boris@example.com' where id = %s", [anna.id])
     status, text = await send(client, await issue(client, anna, EMAIL_CHANGE))
     assert (status, title(text)) == (400, "The address is taken – Frontdesk")
 
 
-async def test_a_new_password_signs_in_and_ends_every_session(client: TestClient, anna: Person) -> None:
+async def test_a_new_password_signs_in_and_ends_every_session(client: Client, anna: Person) -> None:
     path = await issue(client, anna, PASSWORD_RESET)
     status, text = await send(client, path, new_password=FRESH, re_new_password=FRESH)
     assert (status, title(text)) == (200, "Your password is changed – Frontdesk")
@@ -227,7 +227,7 @@ async def test_a_new_password_signs_in_and_ends_every_session(client: TestClient
     ],
 )
 async def test_a_weak_password_is_refused_beside_its_field_and_uses_up_nothing(
-    client: TestClient, anna: Person, typed: str, again: str, field: str, fault: str
+    client: Client, anna: Person, typed: str, again: str, field: str, fault: str
 ) -> None:
     path = await issue(client, anna, PASSWORD_RESET)
     status, text = await send(client, path, new_password=typed, re_new_password=again)
@@ -244,7 +244,7 @@ async def test_a_weak_password_is_refused_beside_its_field_and_uses_up_nothing(
     assert (await send(client, path, **GOOD["/password"]))[0] == 200
 
 
-async def test_a_new_username_signs_in(client: TestClient, anna: Person) -> None:
+async def test_a_new_username_signs_in(client: Client, anna: Person) -> None:
     status, text = await send(client, await issue(client, anna, USERNAME_RESET), new_username="anna.k")
     assert (status, title(text)) == (200, "Your username is changed – Frontdesk")
     assert (await sign_in(client, "anna.k"), await sign_in(client, "anna")) == (200, 401)
@@ -260,7 +260,7 @@ async def test_a_new_username_signs_in(client: TestClient, anna: Person) -> None
     ],
 )
 async def test_a_username_that_cannot_be_is_shown_again_with_its_fault(
-    client: TestClient, anna: Person, boris: Person, typed: str, fault: str
+    client: Client, anna: Person, boris: Person, typed: str, fault: str
 ) -> None:
     path = await issue(client, anna, USERNAME_RESET)
     status, text = await send(client, path, new_username=typed)
@@ -273,7 +273,7 @@ async def test_a_username_that_cannot_be_is_shown_again_with_its_fault(
 @pytest.mark.parametrize(
     "typed", ['"><script>alert(1)</script>', "{{ 7 * 7 }}{% raise %}", "a\r\nSet-Cookie: b", "\0", "é" * 100_000]
 )
-async def test_what_was_typed_stays_text(client: TestClient, anna: Person, typed: str) -> None:
+async def test_what_was_typed_stays_text(client: Client, anna: Person, typed: str) -> None:
     path = await issue(client, anna, USERNAME_RESET)
     async with client.post(path, data={"new_username": typed}) as response:
         text = await response.text()
@@ -285,7 +285,7 @@ async def test_what_was_typed_stays_text(client: TestClient, anna: Person, typed
 
 
 @pytest.mark.parametrize("settings", [{"login_field": "email"}], indirect=True)
-async def test_who_signs_in_by_address_chooses_a_new_one(client: TestClient, database: Any) -> None:
+async def test_who_signs_in_by_address_chooses_a_new_one(client: Client, database: Any) -> None:
     _, user = await post(client, "/auth/users/", username="anna", password=PASSWORD, email="anna@example.com")
     path = await issue(client, Person(client, "anna", user["id"]), USERNAME_RESET)
     form = Outline(await (await client.get(path)).text()).all("input")
@@ -297,7 +297,7 @@ async def test_who_signs_in_by_address_chooses_a_new_one(client: TestClient, dat
 
 
 @pytest.mark.parametrize("settings", [{"username_reset_confirm_retype": True}], indirect=True)
-async def test_a_username_is_asked_for_twice_where_the_switch_says_so(client: TestClient, anna: Person) -> None:
+async def test_a_username_is_asked_for_twice_where_the_switch_says_so(client: Client, anna: Person) -> None:
     path = await issue(client, anna, USERNAME_RESET)
     status, text = await send(client, path, new_username="anna.k", re_new_username="anna.j")
     assert status == 400
@@ -306,13 +306,13 @@ async def test_a_username_is_asked_for_twice_where_the_switch_says_so(client: Te
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_a_link_that_nobody_was_sent_does_not_work(client: TestClient, anna: Person, path: str) -> None:
+async def test_a_link_that_nobody_was_sent_does_not_work(client: Client, anna: Person, path: str) -> None:
     for link in (path, path.replace("/MQ/", f"/{write_uid(anna.id)}/"), path.replace("/MQ/", "/bm9ib2R5/")):
         status, text = await send(client, link, **GOOD[path[:9]])
         assert (status, title(text)) == (400, "This link does not work – Frontdesk")
 
 
-async def test_a_link_works_once_and_for_its_purpose_alone(client: TestClient, anna: Person) -> None:
+async def test_a_link_works_once_and_for_its_purpose_alone(client: Client, anna: Person) -> None:
     path = await issue(client, anna, PASSWORD_RESET)
     for other in ("/activate", "/username/reset"):
         status, _ = await send(client, path.replace("/password/reset", other), **GOOD[other[:9]])
@@ -320,7 +320,7 @@ async def test_a_link_works_once_and_for_its_purpose_alone(client: TestClient, a
     assert [(await send(client, path, **GOOD["/password"]))[0] for _ in range(3)] == [200, 400, 400]
 
 
-async def test_an_expired_link_does_not_work(client: TestClient, anna: Person, database: Any) -> None:
+async def test_an_expired_link_does_not_work(client: Client, anna: Person, database: Any) -> None:
     path = await issue(client, anna, PASSWORD_RESET)
     database.execute("update one_time_tokens set expires_at = now() - interval '1 second'")
     status, text = await send(client, path, **GOOD["/password"])
@@ -329,7 +329,7 @@ async def test_an_expired_link_does_not_work(client: TestClient, anna: Person, d
 
 @pytest.mark.parametrize("purpose", [ACTIVATION, PASSWORD_RESET, USERNAME_RESET])
 async def test_of_two_presses_at_once_one_succeeds(
-    client: TestClient, waiting: Callable[[], Awaitable[Person]], purpose: str
+    client: Client, waiting: Callable[[], Awaitable[Person]], purpose: str
 ) -> None:
     path = await issue(client, await waiting(), purpose)
     found = await asyncio.gather(*(send(client, path, **GOOD[path[:9]]) for _ in range(8)))
@@ -339,7 +339,7 @@ async def test_of_two_presses_at_once_one_succeeds(
 @pytest.mark.parametrize(
     "link", ["MQ/abc.", "MQ/abc%3E", "MQ/a%20b", "MQ/" + "a" * 257, "M.Q/abc", "MQ/%00", "MQ/a%0Ab", "MQ/é"]
 )
-async def test_a_link_that_is_not_whole_is_404_as_a_page(client: TestClient, link: str) -> None:
+async def test_a_link_that_is_not_whole_is_404_as_a_page(client: Client, link: str) -> None:
     for path in ("/activate/", "/password/reset/", "/username/reset/"):
         for response in (await client.get(path + link), await client.post(path + link)):
             assert (response.status, response.content_type) == (404, "text/html")
@@ -347,13 +347,13 @@ async def test_a_link_that_is_not_whole_is_404_as_a_page(client: TestClient, lin
 
 
 @pytest.mark.parametrize("path", ["/activate/MQ", "/activate/MQ/a/b", "/activate//a", "/password/MQ/a", "/pages/x"])
-async def test_other_paths_are_404_in_json(client: TestClient, path: str) -> None:
+async def test_other_paths_are_404_in_json(client: Client, path: str) -> None:
     response = await client.get(path)
     assert (response.status, await response.json()) == (404, {"detail": "Not found."})
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_other_methods_are_405_as_a_page(client: TestClient, path: str) -> None:
+async def test_other_methods_are_405_as_a_page(client: Client, path: str) -> None:
     for method in ("PUT", "PATCH", "DELETE", "TRACE"):
         response = await client.request(method, path, headers={"Accept": "text/html"})
         assert (response.status, response.content_type) == (405, "text/html")
@@ -375,7 +375,7 @@ async def test_other_methods_are_405_as_a_page(client: TestClient, path: str) ->
 )
 @pytest.mark.parametrize("path", PAGES)
 async def test_a_body_that_no_form_sends_is_refused_on_a_page(
-    client: TestClient, path: str, sent: bytes, content_type: str, status: int
+    client: Client, path: str, sent: bytes, content_type: str, status: int
 ) -> None:
     response = await client.post(path, data=io.BytesIO(sent), headers={"Content-Type": content_type})
     assert (response.status, response.content_type) == (status, "text/html")
@@ -383,7 +383,7 @@ async def test_a_body_that_no_form_sends_is_refused_on_a_page(
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_a_bad_header_is_not_looked_at(client: TestClient, path: str) -> None:
+async def test_a_bad_header_is_not_looked_at(client: Client, path: str) -> None:
     for header in ("Bearer nonsense", "Token", "Bearer a b"):
         assert (await client.get(path, headers={"Authorization": header, "Accept": "image/png"})).status == 200
         response = await client.post(path, headers={"Authorization": header})
@@ -391,7 +391,7 @@ async def test_a_bad_header_is_not_looked_at(client: TestClient, path: str) -> N
 
 
 async def test_a_database_that_is_away_is_a_page_with_a_way_back(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch
+    client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*arguments: Any) -> Any:
         raise Unavailable
@@ -405,7 +405,7 @@ async def test_a_database_that_is_away_is_a_page_with_a_way_back(
 
 
 async def test_something_unforeseen_is_a_page_that_tells_nothing(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def broken(*arguments: Any) -> Any:
         raise asyncpg.DataError("a row with a secret")
@@ -419,7 +419,7 @@ async def test_something_unforeseen_is_a_page_that_tells_nothing(
 
 
 @pytest.mark.parametrize("settings", [{"access_log": True}], indirect=True)
-async def test_no_log_line_has_the_token(client: TestClient, anna: Person, caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_log_line_has_the_token(client: Client, anna: Person, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     path = await issue(client, anna, PASSWORD_RESET)
     uid, token = path.split("/")[-2:]
@@ -447,7 +447,7 @@ async def test_no_log_line_has_the_token(client: TestClient, anna: Person, caplo
     ("wanted", "language"), [("de", "de"), ("de-AT,de;q=0.9,en;q=0.5", "de"), ("fr, en", "en"), ("", "en")]
 )
 @pytest.mark.parametrize("path", PAGES)
-async def test_a_page_speaks_the_readers_language(client: TestClient, path: str, wanted: str, language: str) -> None:
+async def test_a_page_speaks_the_readers_language(client: Client, path: str, wanted: str, language: str) -> None:
     for answer in (client.get, client.post, client.put):
         response: ClientResponse = await answer(path, headers={"Accept-Language": wanted})
         assert Outline(await response.text()).all("html") == [{"lang": language}]
@@ -463,7 +463,7 @@ GERMAN = {
 
 
 @pytest.mark.parametrize(("typed", "fault"), GERMAN.items())
-async def test_faults_are_told_in_german(client: TestClient, anna: Person, typed: str, fault: str) -> None:
+async def test_faults_are_told_in_german(client: Client, anna: Person, typed: str, fault: str) -> None:
     path = await issue(client, anna, PASSWORD_RESET)
     fields = {"new_password": typed, "re_new_password": typed}
     async with client.post(path, data=fields, headers={"Accept-Language": "de"}) as response:
@@ -482,14 +482,14 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def site(own: Path, settings: Settings, database: Any) -> AsyncIterator[TestClient]:
+async def site(own: Path, settings: Settings, database: Any) -> AsyncIterator[Client]:
     """The service of a site with templates of its own."""
     changed = replace(settings, templates_dir=own, site_name='Film & "Club" <b>', public_url="https://x.example/desk")
     async with TestClient(HouseServer(create_app(changed))) as visitor:
         yield visitor
 
 
-async def test_a_sites_own_template_and_style_win(site: TestClient, own: Path) -> None:
+async def test_a_sites_own_template_and_style_win(site: Client, own: Path) -> None:
     (own / "en/pages/activate.html").write_text("Hello from {{ site_name }}")
     (own / "pages/style.css").write_text("h1 { color: red }")
     assert await (await site.get("/activate/MQ/abc")).text() == "Hello from Film &amp; &#34;Club&#34; &lt;b&gt;"
@@ -497,17 +497,17 @@ async def test_a_sites_own_template_and_style_win(site: TestClient, own: Path) -
     assert "Choose a new password" in await (await site.get("/password/reset/MQ/abc")).text()
 
 
-async def test_a_sites_name_is_shown_and_stays_text(site: TestClient) -> None:
+async def test_a_sites_name_is_shown_and_stays_text(site: Client) -> None:
     text = await (await site.get("/activate/MQ/abc")).text()
     assert "<header><p>Film &amp; &#34;Club&#34; &lt;b&gt;</p></header>" in text
 
 
-async def test_the_style_is_found_below_the_public_folder(site: TestClient) -> None:
+async def test_the_style_is_found_below_the_public_folder(site: Client) -> None:
     assert 'href="/desk/pages/style.css"' in await (await site.get("/activate/MQ/abc")).text()
 
 
 async def test_a_sites_broken_template_is_a_500_in_the_log(
-    site: TestClient, own: Path, caplog: pytest.LogCaptureFixture
+    site: Client, own: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (own / "en/pages/activate.html").write_text("{{ nothing_of_the_kind }}")
     response = await site.get("/activate/MQ/abc")
@@ -516,7 +516,7 @@ async def test_a_sites_broken_template_is_a_500_in_the_log(
 
 
 async def test_where_no_page_can_be_shown_the_answer_is_json(
-    site: TestClient, own: Path, caplog: pytest.LogCaptureFixture
+    site: Client, own: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (own / "pages/layout.html").write_text("{% no such thing %}")
     response = await site.get("/activate/MQ/abc")
@@ -524,7 +524,7 @@ async def test_where_no_page_can_be_shown_the_answer_is_json(
     assert "the page of a failure cannot be shown" in caplog.text
 
 
-async def test_the_style_is_sent_once_and_then_only_when_it_changed(client: TestClient) -> None:
+async def test_the_style_is_sent_once_and_then_only_when_it_changed(client: Client) -> None:
     response = await client.get("/pages/style.css")
     assert (response.status, response.content_type, response.charset) == (200, "text/css", "utf-8")
     assert "prefers-color-scheme: dark" in await response.text()

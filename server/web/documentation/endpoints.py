@@ -10,9 +10,9 @@ from server.resources import package
 from server.web.documentation.openapi import openapi
 from server.web.endpoints import Access, Endpoints
 from server.web.files import send_file
-from server.web.responses import answer_bytes, to_json
+from server.web.responses import json_bytes_response, to_json
 
-endpoints = Endpoints("documentation", otherwise=Access.ANONYMOUS)
+endpoints = Endpoints("documentation", other_methods=Access.ANONYMOUS)
 
 
 class Document:
@@ -52,25 +52,25 @@ def document(app: web.Application) -> dict[str, Any]:
     return app[DOCUMENT].content
 
 
-@endpoints.get("/openapi.json", access=Access.ANONYMOUS, is_listed=False)
+@endpoints.get("/openapi.json", access=Access.ANONYMOUS, in_document=False)
 async def read_document(request: web.Request) -> web.Response:
     """Read the OpenAPI document."""
-    return answer_bytes(request.app[DOCUMENT].body)
+    return json_bytes_response(request.app[DOCUMENT].body)
 
 
-@endpoints.get("/", access=Access.ANONYMOUS, is_json=False, is_listed=False)
+@endpoints.get("/", access=Access.ANONYMOUS, is_json=False, in_document=False)
 async def lead_to_docs(request: web.Request) -> web.Response:
     """Lead whoever opens the address of the service in a browser to its documentation."""
-    return answer_bytes(None, 302, {"Location": "docs"})
+    return json_bytes_response(None, 302, {"Location": "docs"})
 
 
-@endpoints.get("/docs", access=Access.ANONYMOUS, is_json=False, is_listed=False)
+@endpoints.get("/docs", access=Access.ANONYMOUS, is_json=False, in_document=False)
 async def read_docs(request: web.Request) -> web.Response:
     """Explore the API in Swagger UI."""
     return _file(request, "index.html")
 
 
-@endpoints.get(r"/docs/{file:[\w.-]+}", access=Access.ANONYMOUS, is_json=False, is_listed=False)
+@endpoints.get(r"/docs/{file:[\w.-]+}", access=Access.ANONYMOUS, is_json=False, in_document=False)
 async def read_file(request: web.Request) -> web.Response:
     """Read a part of Swagger UI."""
     name = request.match_info["file"]

@@ -101,7 +101,7 @@ def openapi(app: web.Application) -> dict[str, Any]:
     for route in app.router.routes():
         endpoint = getattr(route.handler, "endpoint", None)
         canonical = route.resource.canonical if route.resource else ""
-        if endpoint and endpoint.is_listed and (endpoint.method, _plain(endpoint.path)) == (route.method, canonical):
+        if endpoint and endpoint.in_document and (endpoint.method, _plain(endpoint.path)) == (route.method, canonical):
             _note(route.handler, endpoint)
             spec._register_route(route, endpoint.method.lower(), route.handler)
     return spec.swagger_dict()  # type: ignore[no-any-return]
@@ -124,10 +124,10 @@ def _note(handler: Any, endpoint: Endpoint) -> None:
         security=_SIGNED_IN if endpoint.access is Access.SIGNED_IN else [],
         responses={str(status): _fault(status, endpoint) for status in _statuses(endpoint)},
     )(handler)
-    if endpoint.reads:
-        json_schema(endpoint.reads)(handler)
-        handler.__apispec__["needs_body"] = any(field.required for field in endpoint.reads().fields.values())
-    answers = endpoint.answers(many=endpoint.many) if endpoint.answers else None
+    if endpoint.body:
+        json_schema(endpoint.body)(handler)
+        handler.__apispec__["needs_body"] = any(field.required for field in endpoint.body().fields.values())
+    answers = endpoint.response(many=endpoint.many) if endpoint.response else None
     if answers:
         response_schema(answers, endpoint.status, description="Done.")(handler)
     handler.__apispec__["done"] = (endpoint.status, answers, _ALWAYS | (_LINK if _is_paged(endpoint) else {}))
@@ -144,12 +144,12 @@ def _operation_id(endpoint: Endpoint) -> str:
 
 
 def _statuses(endpoint: Endpoint) -> Iterable[int]:
-    statuses = {400, 406} | {problem.status for problem in endpoint.raises}
-    if endpoint.reads:
+    statuses = {400, 406} | {problem.status for problem in endpoint.errors}
+    if endpoint.body:
         statuses |= {408, 413, 415}
     if endpoint.access is not Access.ANONYMOUS:
         statuses.add(401)
-    if endpoint.access is not Access.ANONYMOUS or endpoint.reads:
+    if endpoint.access is not Access.ANONYMOUS or endpoint.body:
         statuses.add(503)
     if "{id" in endpoint.path:
         statuses.add(404)
@@ -159,7 +159,7 @@ def _statuses(endpoint: Endpoint) -> Iterable[int]:
 def _fault(status: int, endpoint: Endpoint) -> dict[str, Any]:
     description, schema = _FAULTS[status]
     headers = _HEADERS.get(status, _ALWAYS)
-    if any(problem.status == status and not problem.has_body for problem in endpoint.raises):
+    if any(problem.status == status and not problem.has_body for problem in endpoint.errors):
         return {"description": f"{description} It may have no body.", "headers": headers}
     return {"description": description, "headers": headers, "content": {"application/json": {"schema": schema}}}
 

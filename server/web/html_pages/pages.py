@@ -18,23 +18,23 @@ from server.auth.one_time_tokens import MAX_LENGTH
 from server.errors import FieldErrors, NotFound, Problem, StaleToken
 from server.templates import TEXTS
 from server.web.app_keys import SETTINGS, TEMPLATES
-from server.web.bodies import body
-from server.web.endpoints import Access, Endpoints, Shape, declared
+from server.web.bodies import read_body
+from server.web.endpoints import Access, Endpoints, SchemaChoice, declared
 from server.web.files import send_file
-from server.web.responses import GUARDED
+from server.web.responses import SECURITY_HEADERS
 from server.web.responses import refuse as refuse_in_json
 from server.web.schemas.fields import Body
 
 log = logging.getLogger(__name__)
 
-endpoints = Endpoints("pages", otherwise=Access.ANONYMOUS)
+endpoints = Endpoints("pages", other_methods=Access.ANONYMOUS)
 
 Act = Callable[[web.Request, dict[str, Any]], Awaitable[dict[str, Any] | None]]
 
 STYLE = "pages/style.css"
 POLICY = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 HEADERS = {
-    **GUARDED,
+    **SECURITY_HEADERS,
     "Content-Security-Policy": POLICY,
     "Referrer-Policy": "no-referrer",  # the path opens an account
     "Cache-Control": "no-store",
@@ -51,27 +51,29 @@ class Typed(Body):
     new_email = fields.Raw()
 
 
-def link_page(endpoints: Endpoints, path: str, form: str, done: str, *, reads: Shape = Body) -> Callable[[Act], Act]:
+def link_page(
+    endpoints: Endpoints, path: str, form: str, done: str, *, body: SchemaChoice = Body
+) -> Callable[[Act], Act]:
     """Declare the page at `path`, with `{uid}` and `{token}` in it: template `form` asks, the act runs, `done` tells.
 
-    The act is given the fields of `reads`, uid and token; what it returns are facts for `done`. Its FieldErrors come
+    The act is given the fields of `body`, uid and token; what it returns are facts for `done`. Its FieldErrors come
     back in the form, every other Problem on a page of its own.
     """
-    says: dict[str, Any] = {"is_json": False, "is_listed": False, "refuses": refuse}
-    says |= {"access": Access.ANONYMOUS, "otherwise": Access.ANONYMOUS}
+    says: dict[str, Any] = {"is_json": False, "in_document": False, "render_error": refuse}
+    says |= {"access": Access.ANONYMOUS, "other_methods": Access.ANONYMOUS}
 
     def declare(act: Act) -> Act:
         # The schema stands at both: the form has its fields.
-        @endpoints.get(path, reads=reads, **says)
+        @endpoints.get(path, body=body, **says)
         async def show(request: web.Request) -> web.Response:
             _link(request)
             return _form(request, form)
 
-        @endpoints.post(path, reads=reads, **says)
+        @endpoints.post(path, body=body, **says)
         async def send(request: web.Request) -> web.Response:
             link = _link(request)
             try:
-                facts = await act(request, await body(request) | link)
+                facts = await act(request, await read_body(request) | link)
             except FieldErrors as failure:
                 return await _form_again(request, form, failure)
             return page(request, done, **(facts or {}))
@@ -103,7 +105,7 @@ def refuse(request: web.Request, problem: Problem) -> web.Response:
     return response
 
 
-@endpoints.get(f"/{STYLE}", access=Access.ANONYMOUS, is_json=False, is_listed=False)
+@endpoints.get(f"/{STYLE}", access=Access.ANONYMOUS, is_json=False, in_document=False)
 async def read_style(request: web.Request) -> web.Response:
     """Read how pages look."""
     own = request.app[SETTINGS].templates_dir
@@ -123,20 +125,20 @@ def _link(request: web.Request) -> dict[str, str]:
 def _form(
     request: web.Request, name: str, faults: dict[str, Any] | None = None, typed: dict[str, str] | None = None
 ) -> web.Response:
-    asked = tuple(declared(request.match_info.handler).reads().fields)  # type: ignore[misc]
+    asked = tuple(declared(request.match_info.handler).body().fields)  # type: ignore[misc]
     status = 400 if faults else 200
     return page(request, name, status, asked=asked, faults=faults or {}, typed=typed or {})
 
 
 async def _form_again(request: web.Request, name: str, failure: FieldErrors) -> web.Response:
     """The form with its faults beside the fields. Raises the failure when it is none of a field."""
-    asked = list(declared(request.match_info.handler).reads().fields)  # type: ignore[misc]
+    asked = list(declared(request.match_info.handler).body().fields)  # type: ignore[misc]
     faults = dict(failure.fields)
     if asked and "non_field_errors" in faults:
         faults[asked[-1]] = faults.pop("non_field_errors")  # two typings that differ: the second is the odd one
     if not set(faults) <= set(asked):
         raise failure
-    typed = await body(request, Typed)
+    typed = await read_body(request, Typed)
     return _form(request, name, faults, {field: str(value)[:_SHOWN] for field, value in typed.items()})
 
 

@@ -16,7 +16,7 @@ from server.web.app_keys import TOKENS
 from server.web.endpoints import Access, Endpoints, install
 from server.web.guards import path_id
 
-ceiling = Endpoints("ceiling", otherwise=Access.ANONYMOUS)
+ceiling = Endpoints("ceiling", other_methods=Access.ANONYMOUS)
 NOW = datetime.now(UTC)
 
 
