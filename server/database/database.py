@@ -41,7 +41,7 @@ ACQUIRE_SECONDS = 5.0  # longest wait for a free connection
 COMMAND_SECONDS = 15.0  # longest wait for an answer
 CONNECT_SECONDS = 5.0
 CLOSE_SECONDS = 1.0
-SHARED = 4  # statements of one name under way at once that are no sets: they must not use up the pool
+MAX_SHARED_IN_FLIGHT = 4  # of `share`, for each statement: they must not use up the pool
 DEADLOCK_TRIES = 5
 
 SESSION = {
@@ -146,6 +146,7 @@ class Database:
         self._told = -math.inf
         self.lost = asyncio.Event()  # set whenever the database could not be asked
         self._reads: dict[str, ReadBatcher] = {}
+        self._shared: dict[str, ReadBatcher] = {}
         self._changes: dict[str, WriteBatcher] = {}
 
     @classmethod
@@ -173,7 +174,7 @@ class Database:
 
     async def close(self) -> None:
         """Let the sets under way come home, then close every connection; within CLOSE_SECONDS."""
-        shared: list[Batcher] = [*self._reads.values(), *self._changes.values()]
+        shared: list[Batcher] = [*self._reads.values(), *self._shared.values(), *self._changes.values()]
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await asyncio.gather(*(statement.close() for statement in shared))
@@ -261,21 +262,24 @@ class Database:
         return reads.ask(key, *more)
 
     async def share(self, name: str, make: Callable[..., Made], *arguments: Any) -> Made:
-        """What `make(rows, *arguments)` makes of a statement's rows, once for all who ask with these arguments now.
+        """The result of `make(rows, *arguments)` over the statement's rows, made once for all who ask for it now.
 
-        For a statement that is no set and whose answer many want alike, such as the first page of a list. `make` is the
-        same at every call of a statement. Raises Unavailable, Busy.
+        For a statement that cannot be batched and whose answer many callers want, such as the first page of a list.
+        Callers share a result when they pass the same function and the same (hashable) arguments.
+        Raises Unavailable, Busy.
         """
-        reads = self._reads.get(name)
-        if reads is None:
-
-            async def run(columns: Sequence[Sequence[Any]]) -> list[tuple[Any, Made]]:
-                return [(asked, make(await self.rows(name, *asked), *asked)) for asked in columns[0]]
-
-            # A statement for each: a page of a thousand must not hold up a page of ten.
-            reads = self._reads[name] = ReadBatcher(run, max_batch_rows=1, max_in_flight=SHARED)
-        made: Made = (await reads.ask(arguments))[1]  # type: ignore[index]
+        shared = self._shared.get(name)
+        if shared is None:
+            # A batch of one: a page of 1,000 rows must not delay a page of 10. One batcher for all functions of a
+            # statement, so that MAX_SHARED_IN_FLIGHT holds for the statement.
+            run = functools.partial(self._make_shared, name)
+            shared = self._shared[name] = ReadBatcher(run, max_batch_rows=1, max_in_flight=MAX_SHARED_IN_FLIGHT)
+        made: Made = (await shared.ask((make, arguments)))[1]  # type: ignore[index]
         return made
+
+    async def _make_shared(self, name: str, columns: Sequence[Sequence[Any]]) -> list[tuple[Any, Any]]:
+        ((make, arguments),) = columns[0]
+        return [((make, arguments), make(await self.rows(name, *arguments), *arguments))]
 
     def change(self, name: str, key: Any, given: Mapping[str, Any]) -> Awaitable[asyncpg.Record | None]:
         """The row of `key` after the fields of `given` were changed; None when there is no such row.

@@ -133,6 +133,28 @@ async def test_a_page_is_as_fresh_as_if_it_were_asked_alone(db: Database, ids: l
     assert await db.share("profiles/list", make, 0, 100, False) == 11
 
 
+async def test_two_functions_over_one_statement_each_get_their_own_result(db: Database, ids: list[int]) -> None:
+    def count(found: Any, *asked: Any) -> int:
+        return len(found)
+
+    def first(found: Any, *asked: Any) -> int:
+        return int(found[0]["id"])
+
+    page = (0, 3, False)
+    assert await asyncio.gather(*(db.share("profiles/list", each, *page) for each in (count, first))) == [3, ids[0]]
+    assert await db.share("profiles/list", count, *page) == 3
+
+
+async def test_a_statement_can_be_shared_and_be_asked_by_key(db: Database, ids: list[int]) -> None:
+    def count(found: Any, *asked: Any) -> int:
+        return len(found)
+
+    assert await db.share("profiles/find", count, (ids[0], ids[1])) == 2
+    row = await db.find("profiles/find", ids[0])
+    assert row is not None
+    assert row["id"] == ids[0]
+
+
 async def test_a_deadlock_is_tried_again(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     failures = [asyncpg.DeadlockDetectedError("once"), asyncpg.DeadlockDetectedError("twice")]
     fetch = asyncpg.Connection.fetch
