@@ -84,7 +84,7 @@ async def edit_profile(request: web.Request) -> Any:
     if "fields" in given:
         row = await _edit_with_fields(request, profile["id"], given)
     else:
-        row = await request.app[DB].change("profiles/edit", profile["id"], given)
+        row = await request.app[DB].change("profiles/edit", profile["id"], given, lock="profiles/lock")
     if row is None:
         raise NoProfile
     return _shown(request, row)

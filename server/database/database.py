@@ -147,7 +147,7 @@ class Database:
         self.lost = asyncio.Event()  # set whenever the database could not be asked
         self._reads: dict[str, ReadBatcher] = {}
         self._shared: dict[str, ReadBatcher] = {}
-        self._changes: dict[str, WriteBatcher] = {}
+        self._changes: dict[tuple[str, str], WriteBatcher] = {}
 
     @classmethod
     async def connect(cls, url: str, *, connections: int = POOL + BATCH_CONNECTIONS, patient: bool = False) -> Self:
@@ -281,22 +281,23 @@ class Database:
         ((make, arguments),) = columns[0]
         return [((make, arguments), make(await self.rows(name, *arguments), *arguments))]
 
-    def change(self, name: str, key: Any, given: Mapping[str, Any]) -> Awaitable[asyncpg.Record | None]:
+    def change(self, name: str, key: Any, given: Mapping[str, Any], *, lock: str) -> Awaitable[asyncpg.Record | None]:
         """The row of `key` after the fields of `given` were changed; None when there is no such row.
 
-        Absent is not null: what `given` does not name stays as it is. Changes of one key keep their order, and each
-        is answered after its commit. Raises Unavailable, Busy, and what the database says of this row.
+        Absent is not null: a field that `given` does not name keeps its value. `lock` names the statement that locks
+        the row; it runs when another transaction holds the row. Changes of one key keep their order, and each is
+        answered after its commit. Raises Unavailable, Busy, and the database's error for this row.
         """
-        changes = self._changes.get(name)
+        changes = self._changes.get((name, lock))
         if changes is None:
-            changes = self._changes[name] = WriteBatcher(
-                functools.partial(self._set, name), functools.partial(self._change_alone, name)
+            changes = self._changes[name, lock] = WriteBatcher(
+                functools.partial(self._set, name), functools.partial(self._change_alone, name, lock)
             )
         return changes.ask(key, orjson.dumps(given).decode())
 
-    async def _change_alone(self, name: str, arguments: Sequence[Any]) -> asyncpg.Record | None:
-        """Wait for whoever holds the row (`lock_timeout` at most), then change it in the same transaction."""
+    async def _change_alone(self, name: str, lock: str, arguments: Sequence[Any]) -> asyncpg.Record | None:
+        """Wait for the row (`lock_timeout` at most), then change it in the same transaction."""
         async with self.transaction() as transaction:
-            if await transaction.row(f"{name.split('/')[0]}/lock", arguments[0]) is None:
+            if await transaction.row(lock, arguments[0]) is None:
                 return None
             return await transaction.row(name, *([argument] for argument in arguments))

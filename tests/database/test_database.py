@@ -1,7 +1,7 @@
 """Statements on a real PostgreSQL: shared edits undo nothing, a locked row holds up nobody, a lost connection heals."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
 import asyncpg
@@ -27,6 +27,10 @@ def ids(database: Any) -> list[int]:
     return [row["id"] for row in database.execute("select id from profiles order by id").fetchall()]
 
 
+def edit(db: Database, profile_id: int, given: dict[str, Any]) -> Awaitable[asyncpg.Record | None]:
+    return db.change("profiles/edit", profile_id, given, lock="profiles/lock")
+
+
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the statements that are sent."""
@@ -49,27 +53,27 @@ async def test_whoever_asks_at_once_shares_a_statement(db: Database, ids: list[i
 
 
 async def test_edits_of_one_row_keep_their_order_and_undo_nothing(db: Database, ids: list[int]) -> None:
-    edits = [db.change("profiles/edit", ids[0], {"description": str(number)}) for number in range(100)]
-    others = [db.change("profiles/edit", ids[0], {"location": str(number)}) for number in range(100)]
+    edits = [edit(db, ids[0], {"description": str(number)}) for number in range(100)]
+    others = [edit(db, ids[0], {"location": str(number)}) for number in range(100)]
     rows = await asyncio.gather(*edits, *others)
     assert [row and row["description"] for row in rows[:100]] == [str(number) for number in range(100)]
     assert (rows[-1]["description"], rows[-1]["location"]) == ("99", "99")  # type: ignore[index]
 
 
 async def test_absent_is_not_null(db: Database, ids: list[int]) -> None:
-    await db.change("profiles/edit", ids[0], {"description": "here", "is_creator": True})
-    row = await db.change("profiles/edit", ids[0], {})
+    await edit(db, ids[0], {"description": "here", "is_creator": True})
+    row = await edit(db, ids[0], {})
     assert row is not None
     assert (row["description"], row["is_creator"]) == ("here", True)
-    row = await db.change("profiles/edit", ids[0], {"description": None})
+    row = await edit(db, ids[0], {"description": None})
     assert row is not None
     assert row["description"] is None
-    assert await db.change("profiles/edit", 0, {"description": "nobody's"}) is None
+    assert await edit(db, 0, {"description": "nobody's"}) is None
 
 
 async def test_a_row_the_database_refuses_fails_its_owner_alone(db: Database, ids: list[int]) -> None:
-    good = [db.change("profiles/edit", each, {"location": "Rome"}) for each in ids[1:]]
-    bad = db.change("profiles/edit", ids[0], {"location": "x" * 31})
+    good = [edit(db, each, {"location": "Rome"}) for each in ids[1:]]
+    bad = edit(db, ids[0], {"location": "x" * 31})
     *rows, failure = await asyncio.gather(*good, bad, return_exceptions=True)
     assert [row["location"] for row in rows] == ["Rome"] * 9  # type: ignore[index]
     assert isinstance(failure, asyncpg.CheckViolationError)
@@ -78,8 +82,8 @@ async def test_a_row_the_database_refuses_fails_its_owner_alone(db: Database, id
 async def test_a_locked_row_goes_alone_and_holds_up_nobody(db: Database, ids: list[int], database_url: str) -> None:
     with psycopg.connect(database_url) as holder:
         holder.execute("select from profiles where id = %s for update", [ids[0]])
-        waiting = asyncio.ensure_future(db.change("profiles/edit", ids[0], {"location": "later"}))
-        rows = await asyncio.gather(*(db.change("profiles/edit", each, {"location": "now"}) for each in ids[1:]))
+        waiting = asyncio.ensure_future(edit(db, ids[0], {"location": "later"}))
+        rows = await asyncio.gather(*(edit(db, each, {"location": "now"}) for each in ids[1:]))
         assert [row and row["location"] for row in rows] == ["now"] * 9
         assert not waiting.done()
         holder.rollback()
@@ -96,7 +100,7 @@ async def test_a_row_that_stays_locked_is_unavailable(
     with psycopg.connect(database_url) as holder:
         holder.execute("select from profiles where id = %s for update", [ids[0]])
         with pytest.raises(Unavailable):
-            await impatient.change("profiles/edit", ids[0], {"location": "never"})
+            await edit(impatient, ids[0], {"location": "never"})
     assert not impatient.lost.is_set(), "a locked row made the database look dead"
     assert [record.getMessage() for record in caplog.records] == [
         "database held up: LockNotAvailableError: canceling statement due to lock timeout"
