@@ -18,7 +18,7 @@ from server.auth.api_tokens import ApiTokens
 from server.auth.one_time_tokens import OneTimeTokens
 from server.auth.passwords import Passwords
 from server.auth.tokens import Tokens
-from server.database.database import BATCH_CONNECTIONS, POOL, Database
+from server.database.database import BATCH_CONNECTIONS, POOL_CONNECTIONS, Database
 from server.errors import Problem
 from server.mail.letters import Letters
 from server.mail.sender import LetterSender
@@ -166,7 +166,7 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
     # One of several that comes while the database is away answers 503 for its share of the callers, until it is back.
     app[DB] = await Database.connect(
         app[SETTINGS].database_url,
-        connections=min(POOL + BATCH_CONNECTIONS, CONNECTIONS // workers),
+        connections=min(POOL_CONNECTIONS + BATCH_CONNECTIONS, CONNECTIONS // workers),
         patient=workers > 1,
     )
     yield

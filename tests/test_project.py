@@ -13,7 +13,7 @@ from marshmallow import Schema
 
 from server.api.users import CONSTRAINTS
 from server.app import create_app
-from server.database.database import statements
+from server.resources import statements
 from server.settings.settings import Settings
 from server.web.endpoints import Endpoint
 from tests.conftest import PASSWORD, Person

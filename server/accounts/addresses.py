@@ -1,6 +1,6 @@
 """An account's address changes at once, or waits until its link is followed; the old one is told (trust 28)."""
 
-from server.database.database import Transaction
+from server.database.transaction import Transaction
 from server.mail.letters import ACTIVATION, EMAIL_CHANGE, EMAIL_CHANGED, EMAIL_PENDING, Letters
 
 USER_OBJECT = ("email", "id", "username", "role")

@@ -6,7 +6,7 @@ import asyncpg
 from aiohttp import web
 
 from server.accounts import addresses
-from server.database.database import Transaction
+from server.database.transaction import Transaction
 from server.errors import ActivationIsOff, FieldErrors, StaleToken
 from server.mail.letters import ACTIVATION, CONFIRMATION, EMAIL_CHANGE
 from server.web.app_keys import DB, LETTERS, ONE_TIME_TOKENS, SETTINGS

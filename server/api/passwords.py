@@ -8,7 +8,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-from server.database.database import Transaction
+from server.database.transaction import Transaction
 from server.errors import FieldErrors
 from server.mail.letters import PASSWORD_CHANGED, PASSWORD_RESET
 from server.web.app_keys import DB, LETTERS, ONE_TIME_TOKENS, PASSWORDS, SETTINGS

@@ -7,7 +7,7 @@ import asyncpg
 import orjson
 from aiohttp import hdrs, web
 
-from server.database.database import Transaction
+from server.database.transaction import Transaction
 from server.errors import Conflict, FieldErrors, Forbidden, NotFound, UserNotFound
 from server.web.app_keys import DB, SETTINGS
 from server.web.bodies import read_body

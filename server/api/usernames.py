@@ -10,7 +10,7 @@ import asyncpg
 from aiohttp import web
 
 from server.accounts import addresses
-from server.database.database import Transaction
+from server.database.transaction import Transaction
 from server.errors import FieldErrors
 from server.mail.letters import USERNAME_CHANGED, USERNAME_RESET
 from server.web.app_keys import DB, LETTERS, ONE_TIME_TOKENS, SETTINGS

@@ -8,7 +8,7 @@ import orjson
 from aiohttp import hdrs, web
 
 from server.accounts import addresses
-from server.database.database import Transaction
+from server.database.transaction import Transaction
 from server.errors import FieldErrors, Forbidden, NotFound
 from server.mail.letters import ACTIVATION, CONFIRMATION
 from server.web.app_keys import DB, LETTERS, PASSWORDS, SETTINGS, TEMPLATES

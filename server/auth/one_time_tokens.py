@@ -11,7 +11,9 @@ import hmac
 import re
 import secrets
 
-from server.database.database import Database, Transaction, read_id
+from server.database.database import Database
+from server.database.ids import read_id
+from server.database.transaction import Transaction
 
 ACTIVATION = "activation"
 EMAIL_CHANGE = "email_change"

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import jwt
 import orjson
 
-from server.database.database import UUID, read_id
+from server.database.ids import UUID, read_id
 from server.errors import StartError, TokenNotValid
 from server.settings.values import MIN_KEY_BYTES
 

@@ -1,1 +1,1 @@
-"""The database: statements run by name, calls batched, the schema migrated."""
+"""The database: runs statements by name, sends calls as batches, migrates the schema."""

@@ -1,14 +1,14 @@
-"""Callers who ask the same statement at the same moment travel to PostgreSQL together.
+"""Sends the calls of one statement that arrive at the same moment to PostgreSQL as one batch.
 
-The rules (docs/decisions/coalescing.md):
+The rules (docs/decisions/batching.md has the measurements):
 
-- A call never joins a statement already sent, only the one not sent yet: every answer is as fresh as if asked alone.
-- At rest a set leaves with the next turn of the event loop; while sets are under way the next one fills up, and leaves
-  with the answer to the one before. A set that is late does not count any more: the next one passes it.
-- A changed key stands in at most one set at a time, waiting or under way, so that changes to one row keep their order.
-- When the server refuses a set, each row is tried alone and the failure goes to its owner only.
-- When the connection is lost the outcome is unknown: nothing is tried again, every caller is told.
-- A caller that leaves disturbs nobody; what nobody waits for any more is not sent.
+- A call never joins a batch that was already sent. Every answer is as fresh as if its caller had asked alone.
+- When nothing is in flight, a batch is sent in the next turn of the event loop. While a batch is in flight the next one
+  fills up; it is sent when the answer to the one before arrives. A slow batch does not delay the next one.
+- A changed key is in at most one batch at a time, waiting or in flight. Changes of one row keep their order.
+- When the server refuses a batch, each row is sent alone. An error goes only to the callers of its row.
+- When the connection is lost, the outcome is unknown. Nothing is sent again, and every caller gets the error.
+- A cancelled caller does not affect other callers. A row that no caller waits for any more is not sent.
 """
 
 import asyncio
@@ -21,63 +21,60 @@ from typing import Any, TypeAlias
 from server.errors import Busy, Unavailable
 
 Row: TypeAlias = Any
-"""A row of the answer; its first column is the key."""
+"""A row of the answer. Its first column is the key."""
 
 Future: TypeAlias = "asyncio.Future[Row | None]"
 
 Run: TypeAlias = Callable[[Sequence[Sequence[Any]]], Awaitable[Sequence[Row]]]
-"""Runs the statement, given one array per parameter. Raises Unavailable when the connection is lost."""
+"""Runs the statement with one array for each parameter. Raises Unavailable when the connection is lost."""
 
-RunAlone: TypeAlias = Callable[[Sequence[Any]], Awaitable[Row | None]]
-"""Runs the statement for one row, waiting a bounded time for whoever holds it; None when there is no such row."""
+RunRow: TypeAlias = Callable[[Sequence[Any]], Awaitable[Row | None]]
+"""Runs the statement for one row. Waits a bounded time for its lock. Returns None when there is no such row."""
 
-MAX_BATCH_ROWS = 256  # rows in one statement: beyond this the first would wait too long for the last
-MAX_WAITING_CALLERS = (
-    20_000  # callers of one statement: beyond this a 503 is kinder than an answer the client gave up on
-)
-MAX_IN_FLIGHT = 1  # sets on their way at once: a second one halves the sets and doubles their cost, and gained nothing
-MAX_ALONE = 4  # rows waiting for a lock at once: they must not use up the pool
-SLOW_BATCH_SECONDS = (
-    0.25  # seconds until a set that is not back lets the next one pass: one frozen connection must not stop all
-)
-MAX_SLOW_BATCHES = 3  # sets that were let pass, at most: when more do not come back, it is not the connection
+MAX_BATCH_ROWS = 256  # in one statement: with more the first caller would wait too long for the last
+MAX_WAITING_CALLERS = 20_000  # of one statement: then 503 at once is better than an answer after the client gave up
+MAX_IN_FLIGHT = 1  # batches of one statement: with two, batches halve and cost twice as much, and nothing was gained
+MAX_ROWS_ALONE = 4  # of one statement, waiting for locks: they must not use up the pool
+SLOW_BATCH_SECONDS = 0.25  # then the next batch is sent: one frozen connection must not stop the statement
+MAX_SLOW_BATCHES = 3  # of one statement: with more the database is slow, not one connection
 
 
-class _Asked:
-    """One row of a set, and those who wait for it."""
+class _Entry:
+    """One row of a batch, and the callers that wait for it."""
 
-    __slots__ = ("arguments", "key", "through", "waiters")
+    __slots__ = ("arguments", "is_done", "key", "waiters")
 
     def __init__(self, arguments: Sequence[Any], waiter: Future) -> None:
         self.arguments = arguments
         self.key: Hashable = arguments[0]
         self.waiters = [waiter]
-        self.through = False
+        self.is_done = False
 
     @property
-    def abandoned(self) -> bool:
-        # A loop: all() over a generator takes three times as long, and this is asked of every row.
+    def is_abandoned(self) -> bool:
+        """Whether every caller was cancelled."""
+        # A loop: all() over a generator takes three times as long, and this runs for every row.
         for waiter in self.waiters:  # noqa: SIM110
             if not waiter.done():
                 return False
         return True
 
     def answer(self, row: Row | None) -> None:
-        self.through = True
+        self.is_done = True
         for waiter in self.waiters:
             if not waiter.done():
                 waiter.set_result(row)
 
     def fail(self, failure: Exception) -> None:
-        self.through = True
+        self.is_done = True
         for waiter in self.waiters:
             if not waiter.done():
-                # One instance raised in many tasks would gather all their tracebacks.
+                # A new instance for each caller: one instance raised in many tasks would collect all their tracebacks.
                 waiter.set_exception(type(failure)() if isinstance(failure, Unavailable) else failure)
 
 
 class Batcher(ABC):
-    """One statement: the set that fills up, and the sets under way."""
+    """One statement: the entries that wait, and the batches in flight."""
 
     def __init__(
         self,
@@ -88,198 +85,199 @@ class Batcher(ABC):
         max_in_flight: int = MAX_IN_FLIGHT,
     ) -> None:
         self._run = run
-        self._max_set = max_batch_rows
+        self._max_batch_rows = max_batch_rows
         self._max_waiting = max_waiting
         self._max_in_flight = max_in_flight
         self._callers = 0
-        self._waiting: dict[Hashable, _Asked] = {}
-        self._under_way = 0
-        self._late = 0  # of those under way
-        self._about_to_carry = False
-        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
-        self._loop = asyncio.get_running_loop()  # asking for it at each call would cost as much as making a future
+        self._waiting: dict[Hashable, _Entry] = {}
+        self._in_flight = 0
+        self._slow = 0  # of those in flight
+        self._is_send_scheduled = False
+        self._tasks: set[asyncio.Task[None]] = set()  # the event loop keeps only weak references to tasks
+        self._loop = asyncio.get_running_loop()  # looking it up in each call would cost as much as making a future
 
     def ask(self, *arguments: Any) -> Future:
-        """The row whose key is `arguments[0]`, or None when there is none; not a coroutine, to spare a frame.
+        """The row whose key is `arguments[0]`, or None when there is none.
 
-        Raises Busy at once when too many callers wait already. The future raises Unavailable when the connection is
-        lost, and whatever the server says of this very row.
+        Raises Busy at once when too many callers wait. The future raises Unavailable when the connection is lost, or
+        the server's error for this row. Not a coroutine: that saves a frame for each call.
         """
         if self._callers >= self._max_waiting:
             raise Busy
         self._callers += 1
-        # Each caller has a future of its own: one that is cancelled takes nothing from the others.
+        # Each caller has its own future, so that cancelling one does not cancel the others.
         waiter: Future = self._loop.create_future()
-        self._place(arguments, waiter)
+        self._add(arguments, waiter)
         return waiter
 
     async def close(self) -> None:
-        """Wait until nothing is waiting or under way."""
+        """Wait until no entry waits and no batch is in flight."""
         while self._tasks or self._waiting:
             await asyncio.wait(self._tasks) if self._tasks else await asyncio.sleep(0)
 
     @abstractmethod
-    def _place(self, arguments: Sequence[Any], waiter: Future) -> None:
-        """Put one row where it may wait, and its caller beside it."""
+    def _add(self, arguments: Sequence[Any], waiter: Future) -> None:
+        """Add a caller to the entry of its key, or make a new entry."""
 
     @abstractmethod
-    def _missing(self, asked: _Asked) -> None:
-        """The statement came back without this row."""
+    def _on_missing_row(self, entry: _Entry) -> None:
+        """The answer to a batch has no row for `entry`."""
 
-    def _leave(self, asked: _Asked) -> None:
-        """This row is through, or was dropped because nobody waits for it."""
-        self._callers -= len(asked.waiters)
+    def _remove(self, entry: _Entry) -> None:
+        """`entry` is done, or was dropped because no caller waits for it."""
+        self._callers -= len(entry.waiters)
 
-    def _plan(self) -> None:
-        """Have somebody carry what waits, from the next turn of the loop on, unless enough are at it."""
-        if self._waiting and not self._about_to_carry and self._under_way < self._may_be_under_way():
-            self._about_to_carry = True
-            self._under_way += 1
-            self._start(self._carry())
+    def _schedule_send(self) -> None:
+        """Send what waits from the next turn of the event loop on, unless enough batches are in flight."""
+        if self._waiting and not self._is_send_scheduled and self._in_flight < self._allowed_in_flight():
+            self._is_send_scheduled = True
+            self._in_flight += 1
+            self._start(self._send_batches())
 
-    def _may_be_under_way(self) -> int:
-        return self._max_in_flight + min(self._late, MAX_SLOW_BATCHES)
+    def _allowed_in_flight(self) -> int:
+        return self._max_in_flight + min(self._slow, MAX_SLOW_BATCHES)
 
-    def _take(self) -> list[_Asked]:
-        """The next set; what nobody waits for any more is dropped."""
-        taken: list[_Asked] = []
-        while self._waiting and len(taken) < self._max_set:
-            # Many at once: a dict that loses its first again and again is searched for the next ever longer.
-            for asked in [*islice(self._waiting.values(), self._max_set - len(taken))]:
-                del self._waiting[asked.key]
-                if asked.abandoned:
-                    self._leave(asked)
+    def _next_batch(self) -> list[_Entry]:
+        """Take the next batch from the entries that wait. Abandoned entries are dropped."""
+        batch: list[_Entry] = []
+        while self._waiting and len(batch) < self._max_batch_rows:
+            # Take many at once: finding the first key of a dict takes longer the more keys were deleted before it.
+            for entry in [*islice(self._waiting.values(), self._max_batch_rows - len(batch))]:
+                del self._waiting[entry.key]
+                if entry.is_abandoned:
+                    self._remove(entry)
                 else:
-                    taken.append(asked)
-        return taken
+                    batch.append(entry)
+        return batch
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _carry(self) -> None:
-        """Carry set after set for as long as somebody waits.
+    async def _send_batches(self) -> None:
+        """Send one batch after another while entries wait.
 
-        The next one leaves before those that the last one answered go on: PostgreSQL works while they do.
+        The next batch is sent before the callers of the last one continue: PostgreSQL works while they do.
         """
-        self._about_to_carry = False
+        self._is_send_scheduled = False
         try:
-            while self._under_way <= self._may_be_under_way() and (taken := self._take()):
-                self._plan()  # a set may be full
-                await self._carry_one(taken)
+            while self._in_flight <= self._allowed_in_flight() and (batch := self._next_batch()):
+                self._schedule_send()  # a full batch leaves entries behind, which may have a place of their own
+                await self._send_batch(batch)
         finally:
-            self._under_way -= 1
-            self._plan()  # something waits still only if this task was cancelled
+            self._in_flight -= 1
+            self._schedule_send()  # entries still wait here only when this task was cancelled
 
-    async def _carry_one(self, taken: list[_Asked]) -> None:
-        late = 0
+    async def _send_batch(self, batch: list[_Entry]) -> None:
+        slow = 0
 
-        def let_pass() -> None:
-            nonlocal late
-            late = 1
-            self._late += 1
-            self._plan()
+        def on_slow_batch() -> None:
+            nonlocal slow
+            slow = 1
+            self._slow += 1
+            self._schedule_send()
 
-        patience = self._loop.call_later(SLOW_BATCH_SECONDS, let_pass)
+        timer = self._loop.call_later(SLOW_BATCH_SECONDS, on_slow_batch)
         try:
-            await self._try_together(taken)
+            await self._run_batch(batch)
         except Exception as failure:
-            self._fail(taken, failure)
-        except BaseException:  # the loop is being closed
-            self._fail(taken, Unavailable())
+            self._fail(batch, failure)
+        except BaseException:  # the task was cancelled: the event loop is closing
+            self._fail(batch, Unavailable())
             raise
         finally:
-            patience.cancel()
-            self._late -= late
+            timer.cancel()
+            self._slow -= slow
 
-    async def _try_together(self, taken: list[_Asked]) -> None:
+    async def _run_batch(self, batch: list[_Entry]) -> None:
+        """Run the statement for all entries, or for each alone when the server refuses the batch."""
         try:
-            rows = await self._run(list(zip(*(asked.arguments for asked in taken), strict=True)))
+            rows = await self._run(list(zip(*(entry.arguments for entry in batch), strict=True)))
         except Unavailable:
             raise
         except Exception as failure:
-            if len(taken) == 1:
-                return self._fail(taken, failure)
-            for asked in taken:
-                await self._try_together([asked])
+            if len(batch) == 1:
+                return self._fail(batch, failure)
+            for entry in batch:
+                await self._run_batch([entry])
         else:
-            self._deliver(taken, {row[0]: row for row in rows})
+            self._answer(batch, {row[0]: row for row in rows})
 
-    def _deliver(self, taken: list[_Asked], rows: dict[Hashable, Row]) -> None:
-        for asked in taken:
-            row = rows.get(asked.key)
+    def _answer(self, batch: list[_Entry], rows: dict[Hashable, Row]) -> None:
+        for entry in batch:
+            row = rows.get(entry.key)
             if row is None:
-                self._missing(asked)
+                self._on_missing_row(entry)
             else:
-                asked.answer(row)
-                self._leave(asked)
+                entry.answer(row)
+                self._remove(entry)
 
-    def _fail(self, taken: list[_Asked], failure: Exception) -> None:
-        for asked in taken:
-            if not asked.through:
-                asked.fail(failure)
-                self._leave(asked)
+    def _fail(self, batch: list[_Entry], failure: Exception) -> None:
+        for entry in batch:
+            if not entry.is_done:
+                entry.fail(failure)
+                self._remove(entry)
 
 
 class ReadBatcher(Batcher):
-    """A statement that changes nothing: callers who want the same key share its row."""
+    """A statement that changes nothing. Callers that want the same key share its row."""
 
-    def _place(self, arguments: Sequence[Any], waiter: Future) -> None:
-        asked = self._waiting.get(arguments[0])
-        if asked is None:
-            self._waiting[arguments[0]] = _Asked(arguments, waiter)
-            self._plan()
+    def _add(self, arguments: Sequence[Any], waiter: Future) -> None:
+        entry = self._waiting.get(arguments[0])
+        if entry is None:
+            self._waiting[arguments[0]] = _Entry(arguments, waiter)
+            self._schedule_send()
         else:
-            asked.waiters.append(waiter)
+            entry.waiters.append(waiter)
 
-    def _missing(self, asked: _Asked) -> None:
-        asked.answer(None)
-        self._leave(asked)
+    def _on_missing_row(self, entry: _Entry) -> None:
+        entry.answer(None)
+        self._remove(entry)
 
 
 class WriteBatcher(Batcher):
-    """A statement that changes one row for each key. Rows that somebody else holds are left out and go alone."""
+    """A statement that changes one row for each key. It skips rows that are locked; these run alone."""
 
-    def __init__(self, run: Run, run_alone: RunAlone, **limits: int) -> None:
+    def __init__(self, run: Run, run_row: RunRow, **limits: int) -> None:
         super().__init__(run, **limits)
-        self._run_alone = run_alone
-        self._alone = asyncio.Semaphore(MAX_ALONE)
-        # Every key that waits or is under way, with the changes to it that came after.
-        self._behind: dict[Hashable, deque[_Asked]] = {}
+        self._run_row = run_row
+        self._alone_slots = asyncio.Semaphore(MAX_ROWS_ALONE)
+        # Every key that waits or is in flight, with the later changes of the same key.
+        self._later: dict[Hashable, deque[_Entry]] = {}
 
-    def _place(self, arguments: Sequence[Any], waiter: Future) -> None:
-        asked = _Asked(arguments, waiter)
-        if asked.key in self._behind:
-            self._behind[asked.key].append(asked)
+    def _add(self, arguments: Sequence[Any], waiter: Future) -> None:
+        entry = _Entry(arguments, waiter)
+        if entry.key in self._later:
+            self._later[entry.key].append(entry)
         else:
-            self._behind[asked.key] = deque()
-            self._waiting[asked.key] = asked
-            self._plan()
+            self._later[entry.key] = deque()
+            self._waiting[entry.key] = entry
+            self._schedule_send()
 
-    def _missing(self, asked: _Asked) -> None:
-        # Beside the lanes: a row that is locked for seconds must not hold up the sets behind it.
-        asked.through = True
-        self._start(self._go_alone(asked))
+    def _on_missing_row(self, entry: _Entry) -> None:
+        # In a task of its own: a row that is locked for seconds must not delay the next batches.
+        entry.is_done = True
+        self._start(self._run_alone(entry))
 
-    async def _go_alone(self, asked: _Asked) -> None:
+    async def _run_alone(self, entry: _Entry) -> None:
         try:
-            async with self._alone:
-                if not asked.abandoned:
-                    asked.answer(await self._run_alone(asked.arguments))
+            async with self._alone_slots:
+                if not entry.is_abandoned:
+                    entry.answer(await self._run_row(entry.arguments))
         except Exception as failure:
-            asked.fail(failure)
+            entry.fail(failure)
         except BaseException:
-            asked.fail(Unavailable())
+            entry.fail(Unavailable())
             raise
         finally:
-            self._leave(asked)
+            self._remove(entry)
 
-    def _leave(self, asked: _Asked) -> None:
-        super()._leave(asked)
-        behind = self._behind[asked.key]
-        if behind:
-            self._waiting[asked.key] = behind.popleft()
-            self._plan()
+    def _remove(self, entry: _Entry) -> None:
+        super()._remove(entry)
+        later = self._later[entry.key]
+        if later:
+            self._waiting[entry.key] = later.popleft()
+            self._schedule_send()
         else:
-            del self._behind[asked.key]
+            del self._later[entry.key]

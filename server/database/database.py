@@ -1,133 +1,68 @@
-"""Runs the files of `sql/` by name, and says "unavailable" when PostgreSQL is.
+"""Runs the statements of `sql/` by name. Raises Unavailable while PostgreSQL is unavailable.
 
-A statement is asked in one of three ways: `find` and `change` share it with everybody who asks at the same moment;
-`row` and `rows` run it alone. Which columns come back is written at the head of its file.
+`find` and `change` send the calls of the same moment as one batch; `row` and `rows` run a statement alone, and
+`transaction` runs several as one. The head of each file says which columns its statement returns.
 """
 
 import asyncio
 import functools
 import logging
 import math
-import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import asyncpg
-import asyncpg.pgproto.pgproto
 import orjson
 
-from server.database.batch_connections import BATCH_SESSION, BatchConnections
+from server.database.batch_connections import BATCH_SESSION_SETTINGS, BatchConnections
 from server.database.batching import Batcher, ReadBatcher, WriteBatcher
+from server.database.failures import is_timeout, is_unavailable, reason_of
+from server.database.transaction import Transaction
 from server.errors import PostgresTooOld, StartError, Unavailable
 from server.resources import statements
 from server.settings.values import MIN_POSTGRES, for_asyncpg
 
 if TYPE_CHECKING:
-    Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
-
-UUID = asyncpg.pgproto.pgproto.UUID  # the standard library's, but compared and hashed in C: it keys the hottest set
+    from server.database.transaction import Connection
 
 Made = TypeVar("Made")
 
 log = logging.getLogger(__name__)
 
-MAX_ID = 2**63 - 1
-
-POOL = 10  # connections a process for statements that run alone, and for transactions
-BATCH_CONNECTIONS = 4  # and for sets: one for each statement that is asked with every request
+POOL_CONNECTIONS = 10  # of a process, for statements that run alone and for transactions
+BATCH_CONNECTIONS = 4  # of a process, for batches: one for each statement that runs with every request
 ACQUIRE_SECONDS = 5.0  # longest wait for a free connection
 COMMAND_SECONDS = 15.0  # longest wait for an answer
 CONNECT_SECONDS = 5.0
 CLOSE_SECONDS = 1.0
+LOG_PAUSE_SECONDS = 1.0  # between log lines: a failure can meet thousands of requests at once
 MAX_SHARED_IN_FLIGHT = 4  # of `share`, for each statement: they must not use up the pool
 DEADLOCK_TRIES = 5
 
-SESSION = {
+SESSION_SETTINGS = {
     "application_name": "frontdesk",
-    "jit": "off",  # compiling costs more than any statement here
+    "jit": "off",  # compiling costs more than any statement of this service
     "timezone": "UTC",
     "lock_timeout": "5s",
-    "statement_timeout": "14s",  # before COMMAND_SECONDS: what nobody waits for any more is not to run on
+    "statement_timeout": "14s",  # less than COMMAND_SECONDS: a statement must not go on when its caller has given up
     "idle_in_transaction_session_timeout": "30s",
 }
-# asyncpg at a loss over a connection that died under it; a schema older than we are, or half brought up to date.
-_ASTRAY = (
-    asyncpg.InternalClientError,
-    asyncpg.UndefinedTableError,
-    asyncpg.UndefinedColumnError,
-    asyncpg.UndefinedFunctionError,
-    asyncpg.InvalidCachedStatementError,  # asyncpg asks again by itself, but not inside a transaction
-)
-
-# SQLSTATEs that say "not now" instead of "not so": connection and resource classes, shutdown, a transaction left open
-# for too long, read-only after a failover.
-_AWAY = ("08", "53", "57P", "25P03", "25006")
-# A lock not had, a statement not through in time, a deadlock that was broken: not now either, but the database lives.
-_HELD_UP = ("55P03", "57014", "40P01")
-# asyncpg's own errors of a lost connection have no class of their own, and share theirs with mistakes of the caller.
-_CLOSED = re.compile("closed|closing|released back|cancelling")
 
 
-def read_id(digits: str) -> int | None:
-    """The id that digits write, or None when they are none or no row can have it; leading zeros do not count."""
-    # The length first: int() takes its time with long ones, and refuses very long ones in its own way.
-    found = re.fullmatch("0*([0-9]{1,19})", digits)
-    return int(found[1]) if found and int(found[1]) <= MAX_ID else None
-
-
-def is_away(failure: BaseException) -> bool:
-    """Whether `failure` means that PostgreSQL cannot be asked now, as against its having said no."""
-    if isinstance(failure, _ASTRAY):
-        return True
-    if isinstance(failure, asyncpg.PostgresError):
-        return (failure.sqlstate or "").startswith((*_AWAY, *_HELD_UP))
-    if isinstance(failure, asyncpg.InterfaceError):
-        return _CLOSED.search(str(failure)) is not None
-    return isinstance(failure, OSError | TimeoutError | asyncio.IncompleteReadError)
-
-
-def _is_held_up(failure: BaseException) -> bool:
-    """Whether it is somebody's lock or a long statement that is in the way, and not the database that is lost."""
-    return isinstance(failure, asyncpg.PostgresError) and failure.sqlstate in _HELD_UP
-
-
-def _reason(failure: Exception) -> str:
-    if isinstance(failure, asyncpg.InternalClientError):
-        return "the connection was lost in the middle of a statement"
-    return str(failure) or "no connection, or no answer, within the time limit"
-
-
-class Transaction:
-    """Runs statements on one connection."""
-
-    def __init__(self, connection: "Connection", sql: Mapping[str, str]) -> None:
-        self.connection = connection  # for a library that has statements of its own, inside this transaction
-        self._sql = sql
-
-    async def rows(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
-        """Every row of the statement `name`."""
-        rows: list[asyncpg.Record] = await self.connection.fetch(self._sql[name], *arguments)
-        return rows
-
-    async def row(self, name: str, *arguments: Any) -> asyncpg.Record | None:
-        """The first row of the statement `name`, or None."""
-        return await self.connection.fetchrow(self._sql[name], *arguments)
-
-
-async def _keep(connection: "Connection") -> None:
-    """No reset at release: no statement here leaves session state behind, and the reset costs a round trip."""
+async def _no_reset(connection: "Connection") -> None:
+    """Replace asyncpg's reset at release: it costs a round trip, and no statement here leaves session state behind."""
 
 
 async def _version(pool: "asyncpg.Pool[asyncpg.Record]", patient: bool) -> int | None:
-    """The major version of the server, or None for one that is away and may be. Raises Unavailable, StartError."""
+    """The server's major version, or None when it is unavailable and `patient`. Raises Unavailable, StartError."""
     try:
         await pool
         async with pool.acquire() as connection:
             return int(connection.get_server_version().major)
     except Exception as failure:
-        if is_away(failure):
+        if is_unavailable(failure):
             if patient:
                 return None
             raise Unavailable from failure
@@ -137,128 +72,81 @@ async def _version(pool: "asyncpg.Pool[asyncpg.Record]", patient: bool) -> int |
 
 
 class Database:
-    """The pool, the lanes, and the statements that callers share."""
+    """A pool for single statements and transactions, connections for batches, and the batches themselves."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", lanes: BatchConnections) -> None:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", batch_connections: BatchConnections) -> None:
         self._pool = pool
-        self._lanes = lanes
+        self._batch_connections = batch_connections
         self._sql = statements()
-        self._told = -math.inf
-        self.lost = asyncio.Event()  # set whenever the database could not be asked
+        self._last_logged = -math.inf
+        self.lost = asyncio.Event()  # set whenever the database was unavailable; the reader clears it
         self._reads: dict[str, ReadBatcher] = {}
         self._shared: dict[str, ReadBatcher] = {}
         self._changes: dict[tuple[str, str], WriteBatcher] = {}
 
     @classmethod
-    async def connect(cls, url: str, *, connections: int = POOL + BATCH_CONNECTIONS, patient: bool = False) -> Self:
-        """A database behind `url`. Raises Unavailable when it cannot be reached, StartError when it is no use.
+    async def connect(
+        cls, url: str, *, connections: int = POOL_CONNECTIONS + BATCH_CONNECTIONS, patient: bool = False
+    ) -> Self:
+        """Connect to the database at `url`, with at most `connections` (but 2 at least).
 
-        `patient`: one that cannot be reached now is one that is asked for in vain until it can be.
+        `patient`: do not fail if the server is unreachable; statements raise Unavailable until it is up. Raises
+        Unavailable when it cannot be reached, StartError when it cannot be used.
         """
-        lanes = max(1, connections * BATCH_CONNECTIONS // (POOL + BATCH_CONNECTIONS))
-        says: dict[str, Any] = {"timeout": CONNECT_SECONDS, "command_timeout": COMMAND_SECONDS}
+        for_batches = max(1, connections * BATCH_CONNECTIONS // (POOL_CONNECTIONS + BATCH_CONNECTIONS))
+        limits: dict[str, Any] = {"timeout": CONNECT_SECONDS, "command_timeout": COMMAND_SECONDS}
         pool = asyncpg.create_pool(
             for_asyncpg(url),
             min_size=0 if patient else 1,
-            max_size=max(1, connections - lanes),
-            server_settings=SESSION,
-            reset=_keep,
-            **says,
+            max_size=max(1, connections - for_batches),
+            server_settings=SESSION_SETTINGS,
+            reset=_no_reset,
+            **limits,
         )
         version = await _version(pool, patient)
         if version is not None and version < MIN_POSTGRES:
             await pool.close()
             raise PostgresTooOld(version)
-        connect = functools.partial(asyncpg.connect, for_asyncpg(url), server_settings=SESSION | BATCH_SESSION, **says)
-        return cls(pool, BatchConnections(connect, lanes))
+        connect = functools.partial(
+            asyncpg.connect, for_asyncpg(url), server_settings=SESSION_SETTINGS | BATCH_SESSION_SETTINGS, **limits
+        )
+        return cls(pool, BatchConnections(connect, for_batches))
 
     async def close(self) -> None:
-        """Let the sets under way come home, then close every connection; within CLOSE_SECONDS."""
-        shared: list[Batcher] = [*self._reads.values(), *self._shared.values(), *self._changes.values()]
+        """Wait for the batches in flight, then close every connection; after CLOSE_SECONDS without waiting."""
+        batchers: list[Batcher] = [*self._reads.values(), *self._shared.values(), *self._changes.values()]
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
-                await asyncio.gather(*(statement.close() for statement in shared))
-                await asyncio.gather(self._lanes.close(), self._pool.close())
+                await asyncio.gather(*(batcher.close() for batcher in batchers))
+                await asyncio.gather(self._batch_connections.close(), self._pool.close())
         except TimeoutError:
-            self._lanes.terminate()
+            self._batch_connections.terminate()
             self._pool.terminate()
 
     @asynccontextmanager
-    async def _connection(self) -> "AsyncIterator[Connection]":
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """One transaction: committed when the block ends, rolled back when it raises. Raises Unavailable."""
         try:
-            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-                yield connection
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection, connection.transaction():
+                yield Transaction(connection, self._sql)
         except Exception as failure:
-            await self._tell(failure)
+            await self._raise_if_unavailable(failure)
             raise
 
-    async def _tell(self, failure: Exception) -> None:
-        """Raises Unavailable if that is what `failure` means."""
-        if _is_held_up(failure):
-            self._log("held up", failure)
-            raise Unavailable from failure
-        if is_away(failure):
-            self.lost.set()
-            self._log("unavailable", failure)
-            # What one connection met the others may meet next: none of them goes on to a server that only reads.
-            await self._pool.expire_connections()
-            raise Unavailable from failure
-
-    def _log(self, what: str, failure: Exception) -> None:
-        if time.monotonic() - self._told >= 1.0:  # not a line for each of thousands of requests
-            self._told = time.monotonic()
-            log.warning("database %s: %s: %s", what, type(failure).__name__, _reason(failure))
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
-        """One transaction: committed when the block ends, rolled back when it raises."""
-        async with self._connection() as connection, connection.transaction():
-            yield Transaction(connection, self._sql)
-
-    async def rows(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
-        """Every row of the statement `name`, asked alone. Raises Unavailable."""
-        return await self._patiently(self._alone, name, arguments)
-
-    async def _alone(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
-        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-            rows: list[asyncpg.Record] = await connection.fetch(sql, *arguments)
-            return rows
-
-    async def _set(self, name: str, columns: Sequence[Sequence[Any]]) -> list[asyncpg.Record]:
-        """The rows of a set. Raises Unavailable."""
-        return await self._patiently(self._on_a_lane, name, columns)
-
-    async def _on_a_lane(self, sql: str, columns: Sequence[Any]) -> list[asyncpg.Record]:
-        # One statement that waits for a lock, or is frozen, can take every lane; the others have the pool then.
-        return await (self._alone if self._lanes.are_all_in_use else self._lanes.rows)(sql, columns)
-
-    async def _patiently(
-        self, run: Callable[[str, Sequence[Any]], Awaitable[list[asyncpg.Record]]], name: str, arguments: Sequence[Any]
-    ) -> list[asyncpg.Record]:
-        """Run the statement `name`; again, if it was the one that a deadlock was broken with. Raises Unavailable."""
-        for attempt in range(DEADLOCK_TRIES):
-            try:
-                return await run(self._sql[name], arguments)
-            except asyncpg.DeadlockDetectedError as failure:
-                if attempt == DEADLOCK_TRIES - 1:
-                    await self._tell(failure)
-                    raise
-                log.info("deadlock in %s, tried again", name)
-            except Exception as failure:
-                await self._tell(failure)
-                raise
-        raise AssertionError("unreachable")
-
     async def row(self, name: str, *arguments: Any) -> asyncpg.Record | None:
-        """The first row of the statement `name`, asked alone, or None. Raises Unavailable."""
+        """The first row of the statement `name`, or None. Not batched. Raises Unavailable."""
         rows = await self.rows(name, *arguments)
         return rows[0] if rows else None
 
+    async def rows(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Every row of the statement `name`. Not batched. Raises Unavailable."""
+        return await self._run(self._run_on_pool, name, arguments)
+
     def find(self, name: str, key: Any, *more: Any) -> Awaitable[asyncpg.Record | None]:
-        """The row of `key`, asked together with everybody who asks statement `name` now. Raises Unavailable, Busy."""
+        """The row of `key`, or None; in one batch with all calls of the statement now. Raises Unavailable, Busy."""
         reads = self._reads.get(name)
         if reads is None:
-            reads = self._reads[name] = ReadBatcher(functools.partial(self._set, name))
+            reads = self._reads[name] = ReadBatcher(functools.partial(self._run_batch, name))
         return reads.ask(key, *more)
 
     async def share(self, name: str, make: Callable[..., Made], *arguments: Any) -> Made:
@@ -291,13 +179,59 @@ class Database:
         changes = self._changes.get((name, lock))
         if changes is None:
             changes = self._changes[name, lock] = WriteBatcher(
-                functools.partial(self._set, name), functools.partial(self._change_alone, name, lock)
+                functools.partial(self._run_batch, name), functools.partial(self._change_locked, name, lock)
             )
         return changes.ask(key, orjson.dumps(given).decode())
 
-    async def _change_alone(self, name: str, lock: str, arguments: Sequence[Any]) -> asyncpg.Record | None:
+    async def _change_locked(self, name: str, lock: str, arguments: Sequence[Any]) -> asyncpg.Record | None:
         """Wait for the row (`lock_timeout` at most), then change it in the same transaction."""
         async with self.transaction() as transaction:
             if await transaction.row(lock, arguments[0]) is None:
                 return None
             return await transaction.row(name, *([argument] for argument in arguments))
+
+    async def _run_batch(self, name: str, columns: Sequence[Sequence[Any]]) -> list[asyncpg.Record]:
+        return await self._run(self._run_on_batch_connection, name, columns)
+
+    async def _run_on_batch_connection(self, sql: str, columns: Sequence[Any]) -> list[asyncpg.Record]:
+        # Slow batches of one blocked statement can use every batch connection; other statements then use the pool.
+        all_in_use = self._batch_connections.are_all_in_use
+        return await (self._run_on_pool if all_in_use else self._batch_connections.rows)(sql, columns)
+
+    async def _run_on_pool(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+            rows: list[asyncpg.Record] = await connection.fetch(sql, *arguments)
+            return rows
+
+    async def _run(
+        self, run: Callable[[str, Sequence[Any]], Awaitable[list[asyncpg.Record]]], name: str, arguments: Sequence[Any]
+    ) -> list[asyncpg.Record]:
+        """Run the statement `name`; again when PostgreSQL ended it to break a deadlock. Raises Unavailable."""
+        for attempt in range(DEADLOCK_TRIES):
+            try:
+                return await run(self._sql[name], arguments)
+            except asyncpg.DeadlockDetectedError as failure:
+                if attempt == DEADLOCK_TRIES - 1:
+                    await self._raise_if_unavailable(failure)
+                    raise
+                log.info("deadlock in %s: the statement is run again", name)
+            except Exception as failure:
+                await self._raise_if_unavailable(failure)
+                raise
+        raise AssertionError("unreachable")
+
+    async def _raise_if_unavailable(self, failure: Exception) -> None:
+        if is_timeout(failure):
+            self._log("did not finish a statement in time", failure)
+            raise Unavailable from failure
+        if is_unavailable(failure):
+            self.lost.set()
+            self._log("is unavailable", failure)
+            # Other connections may be affected too: after a failover none of them may go on with a read-only server.
+            await self._pool.expire_connections()
+            raise Unavailable from failure
+
+    def _log(self, what: str, failure: Exception) -> None:
+        if time.monotonic() - self._last_logged >= LOG_PAUSE_SECONDS:
+            self._last_logged = time.monotonic()
+            log.warning("the database %s: %s: %s", what, type(failure).__name__, reason_of(failure))

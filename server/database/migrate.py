@@ -1,4 +1,4 @@
-"""The schema is what `migrations/` says, applied in order, once, by one process at a time."""
+"""Applies the migrations of `migrations/`: in order, each once, by one process at a time."""
 
 import contextlib
 import logging
@@ -15,54 +15,54 @@ from server.settings.values import MIN_POSTGRES
 
 log = logging.getLogger(__name__)
 
-LOCK = 5_142_015  # pg_advisory_lock of whoever migrates
-LOCK_SECONDS = 60
+ADVISORY_LOCK_ID = 5_142_015  # held by the process that migrates
+LOCK_SECONDS = 60  # longest wait for it
 
 
 def _backend(url: str) -> Any:
     return yoyo.get_backend("postgresql+psycopg://" + url.split("://", 1)[1])
 
 
-def _all() -> Any:
+def _migrations() -> Any:
     return yoyo.read_migrations(str(resource("migrations")))
 
 
 @contextlib.contextmanager
-def _alone(url: str) -> "Iterator[psycopg.Connection[Any]]":
-    """Hold the migration lock: the database drops it when its holder dies, as yoyo's own lock row is not."""
+def _migration_lock(url: str) -> "Iterator[psycopg.Connection[Any]]":
+    """Hold the migration lock. PostgreSQL releases it when the process ends; yoyo's own lock, a row, would stay."""
     with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
         version = connection.info.server_version // 10_000
         if version < MIN_POSTGRES:
             raise PostgresTooOld(version)
         connection.execute("select set_config('lock_timeout', %s, false)", [f"{LOCK_SECONDS}s"])
-        connection.execute("select pg_advisory_lock(%s)", [LOCK])
+        connection.execute("select pg_advisory_lock(%s)", [ADVISORY_LOCK_ID])
         yield connection
 
 
 class DuplicateAddresses(Exception):
-    """UNIQUE_EMAIL is on, and accounts share addresses already."""
+    """UNIQUE_EMAIL is on, but some accounts have the same address."""
 
 
 def migrate(url: str, *, unique_email: bool = True) -> list[str]:
-    """Bring the schema of the database at `url` up to date; the names of the migrations that were applied.
+    """Bring the schema of the database at `url` up to date. Returns the names of the migrations that were applied.
 
-    Raises psycopg.Error when the database refuses or cannot be reached, PostgresTooOld, and DuplicateAddresses when
-    `unique_email` is asked of accounts that share addresses.
+    Raises psycopg.Error when the database refuses a statement or cannot be reached, PostgresTooOld, and
+    DuplicateAddresses when `unique_email` is true and some accounts have the same address.
     """
-    with _alone(url) as connection:
+    with _migration_lock(url) as connection:
         backend = _backend(url)
         try:
-            backend.break_lock()  # left by a process that was killed; whoever lives holds the advisory lock
+            backend.break_lock()  # of a killed process: a live one would hold the advisory lock
             with backend.lock():
-                wanted = backend.to_apply(_all())
-                backend.apply_migrations(wanted)
-            _keep_emails(connection, unique=unique_email)
-            return [migration.id for migration in wanted]
+                missing = backend.to_apply(_migrations())
+                backend.apply_migrations(missing)
+            _set_email_index(connection, unique=unique_email)
+            return [migration.id for migration in missing]
         finally:
             backend.connection.close()
 
 
-def _keep_emails(connection: "psycopg.Connection[Any]", *, unique: bool) -> None:
+def _set_email_index(connection: "psycopg.Connection[Any]", *, unique: bool) -> None:
     name = "schema/make_emails_unique" if unique else "schema/let_emails_repeat"
     try:
         connection.execute(statements()[name])
@@ -71,11 +71,11 @@ def _keep_emails(connection: "psycopg.Connection[Any]", *, unique: bool) -> None
 
 
 def roll_back(url: str) -> None:
-    """Undo every migration, the newest first. For tests and for leaving."""
-    with _alone(url):
+    """Undo every migration, the newest first. This deletes all data."""
+    with _migration_lock(url):
         backend = _backend(url)
         try:
-            backend.rollback_migrations(backend.to_rollback(_all()))
+            backend.rollback_migrations(backend.to_rollback(_migrations()))
         finally:
             backend.connection.close()
 

@@ -2,7 +2,7 @@
 
 from server.auth import one_time_tokens
 from server.auth.one_time_tokens import OneTimeTokens
-from server.database.database import Transaction
+from server.database.transaction import Transaction
 
 # Letters with a link are named by the purpose of the token they carry.
 ACTIVATION = one_time_tokens.ACTIVATION

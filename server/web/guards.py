@@ -6,7 +6,8 @@ from aiohttp import web
 
 from server.auth.password_rules import password_faults
 from server.auth.sessions import Identity, renew_hash
-from server.database.database import Transaction, read_id
+from server.database.ids import read_id
+from server.database.transaction import Transaction
 from server.errors import FieldErrors, Forbidden, NotFound, Problem, UserNotFound
 from server.web.app_keys import DB, PASSWORDS, SETTINGS
 from server.web.middleware import IDENTITY, identify_again

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from server.database.database import MAX_ID
+from server.database.ids import MAX_ID
 from server.errors import FieldErrors
 from server.web.responses import json_bytes_response, to_json
 

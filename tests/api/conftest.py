@@ -8,7 +8,8 @@ from typing import Any
 import bcrypt
 import pytest
 
-from server.database.database import Database, Transaction
+from server.database.database import Database
+from server.database.transaction import Transaction
 from server.mail.sender import LetterSender
 
 

@@ -1,153 +1,179 @@
-"""A lane is kept while it is sound, and never used again once it may not be."""
+"""A batch connection is kept while it is usable, and never used again when it may not be."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 import pytest
 
 from server.database import batch_connections as module
-from server.database.batch_connections import BATCH_SESSION, BatchConnections
+from server.database.batch_connections import BATCH_SESSION_SETTINGS, BatchConnections
 from server.settings.values import for_asyncpg
 
-WHO = "select pg_backend_pid() as pid"
+if TYPE_CHECKING:
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
+
+PROCESS = "select pg_backend_pid() as pid"
+
+
+class Opener:
+    """Opens connections for a test, which sees each of them."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.opened: list[Connection] = []
+        self.is_refused = False
+
+    async def connect(self) -> "Connection":
+        if self.is_refused:
+            raise ConnectionRefusedError
+        connection = await asyncpg.connect(
+            for_asyncpg(self.url), server_settings=BATCH_SESSION_SETTINGS, command_timeout=10
+        )
+        self.opened.append(connection)
+        return connection
+
+    @property
+    def still_open(self) -> "list[Connection]":
+        return [connection for connection in self.opened if not connection.is_closed()]
 
 
 @pytest.fixture
-async def lanes(database_url: str, database: Any) -> AsyncIterator[BatchConnections]:
-    made = BatchConnections(
-        lambda: asyncpg.connect(for_asyncpg(database_url), server_settings=BATCH_SESSION, command_timeout=10), 2
-    )
+def opener(database_url: str, database: Any) -> Opener:
+    return Opener(database_url)
+
+
+@pytest.fixture
+async def connections(opener: Opener) -> AsyncIterator[BatchConnections]:
+    """At most two."""
+    made = BatchConnections(opener.connect, 2)
     yield made
     await made.close()
 
 
-async def who(lanes: BatchConnections) -> int:
-    """The server process at the other end of the lane that is next."""
-    return int((await lanes.rows(WHO, []))[0]["pid"])
+async def process_of(connections: BatchConnections) -> int:
+    """The id of the server process that the next batch runs in."""
+    return int((await connections.rows(PROCESS, []))[0]["pid"])
 
 
-async def test_one_set_after_another_travels_on_the_same_lane(lanes: BatchConnections) -> None:
-    assert len({await who(lanes) for _ in range(5)}) == 1
+async def test_batches_that_follow_each_other_run_on_one_connection(connections: BatchConnections) -> None:
+    assert len({await process_of(connections) for _ in range(5)}) == 1
 
 
-async def test_a_statement_has_one_plan_whatever_its_keys(lanes: BatchConnections) -> None:
+async def test_a_statement_has_one_plan_for_any_number_of_keys(connections: BatchConnections) -> None:
     for keys in ([1], [1, 2], list(range(100))):
-        await lanes.rows("select id from users where id = any($1::bigint[])", [keys])
-    (plans,) = await lanes.rows(
+        await connections.rows("select id from users where id = any($1::bigint[])", [keys])
+    (plans,) = await connections.rows(
         "select generic_plans, custom_plans from pg_prepared_statements where statement like 'select id from users%'",
         [],
     )
     assert (plans["generic_plans"], plans["custom_plans"]) == (3, 0)
 
 
-async def test_a_row_that_is_refused_costs_no_lane(lanes: BatchConnections) -> None:
-    before = await who(lanes)
+async def test_after_a_refused_row_the_connection_is_used_again(connections: BatchConnections) -> None:
+    before = await process_of(connections)
     with pytest.raises(asyncpg.NotNullViolationError):
-        await lanes.rows("insert into users (username) values ($1)", [None])
+        await connections.rows("insert into users (username) values ($1)", [None])
     with pytest.raises(asyncpg.DivisionByZeroError):
-        await lanes.rows("select 1 / $1::int", [0])
-    assert await who(lanes) == before
+        await connections.rows("select 1 / $1::int", [0])
+    assert await process_of(connections) == before
 
 
 @pytest.mark.parametrize("statement", ["select nothing", "select pg_terminate_backend(pg_backend_pid())"])
-async def test_whatever_else_goes_wrong_no_lane_is_used_again(lanes: BatchConnections, statement: str) -> None:
-    await asyncio.gather(who(lanes), who(lanes))
-    before = [*lanes._made]
+async def test_after_any_other_error_no_connection_is_used_again(
+    connections: BatchConnections, opener: Opener, statement: str
+) -> None:
+    await asyncio.gather(process_of(connections), process_of(connections))
+    assert len(opener.opened) == 2
     with pytest.raises((asyncpg.PostgresError, asyncpg.ConnectionDoesNotExistError)):
-        await lanes.rows(statement, [])
-    assert [lane.is_closed() for lane in before] == [True, True]
-    assert await who(lanes)
-    assert len(lanes._made) == 1
+        await connections.rows(statement, [])
+    assert opener.still_open == []
+    assert await process_of(connections)
+    assert len(opener.opened) == 3
 
 
-async def test_after_one_failed_change_none_goes_to_a_server_that_only_reads(lanes: BatchConnections) -> None:
-    await asyncio.gather(who(lanes), who(lanes))
-    for lane in lanes._made:
-        await lane.execute("set default_transaction_read_only = on")
+async def test_after_one_failed_change_no_other_is_sent_to_a_read_only_server(
+    connections: BatchConnections, opener: Opener
+) -> None:
+    await asyncio.gather(process_of(connections), process_of(connections))
+    for connection in opener.opened:
+        await connection.execute("set default_transaction_read_only = on")
     change = "insert into users (username) values ($1) returning id"
     with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
-        await lanes.rows(change, ["anna"])
-    assert await lanes.rows(change, ["anna"])
+        await connections.rows(change, ["anna"])
+    assert await connections.rows(change, ["anna"])
 
 
-async def test_a_lane_is_renewed_after_a_while(lanes: BatchConnections, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = await who(lanes)
-    (lane,) = lanes._made
-    monkeypatch.setattr(module, "LIFE_SECONDS", 0.0)
-    assert await who(lanes) != before
-    assert lane.is_closed()
-    assert len(lanes._made) == 1
+async def test_an_old_connection_is_replaced(
+    connections: BatchConnections, opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await process_of(connections)
+    monkeypatch.setattr(module, "CONNECTION_MAX_AGE_SECONDS", 0.0)
+    assert await process_of(connections) != before
+    assert opener.still_open == opener.opened[1:]
+    assert len(opener.opened) == 2
 
 
-async def test_a_set_that_is_given_up_takes_its_lane_along(lanes: BatchConnections) -> None:
-    await who(lanes)
-    (lane,) = lanes._made
+async def test_the_connection_of_a_cancelled_batch_is_closed(connections: BatchConnections, opener: Opener) -> None:
+    await process_of(connections)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await lanes.rows("select pg_sleep(10)", [])
-    assert lane.is_closed()
-    assert lanes._made == {}
+            await connections.rows("select pg_sleep(10)", [])
+    assert opener.still_open == []
 
 
-async def test_a_lane_that_the_server_closed_at_rest_is_replaced(lanes: BatchConnections, database: Any) -> None:
-    before = await who(lanes)
+async def test_a_connection_that_the_server_closed_is_replaced(
+    connections: BatchConnections, opener: Opener, database: Any
+) -> None:
+    before = await process_of(connections)
     database.execute("select pg_terminate_backend(%s, 5000)", [before])
-    (lane,) = lanes._made
     async with asyncio.timeout(5):
-        while not lane.is_closed():
+        while opener.still_open:
             await asyncio.sleep(0)
-    assert await who(lanes) != before
-    assert len(lanes._made) == 1
+    assert await process_of(connections) != before
+    assert len(opener.opened) == 2
 
 
-async def test_lanes_are_bounded(lanes: BatchConnections) -> None:
-    asked = [asyncio.ensure_future(who(lanes)) for _ in range(2)]
-    assert not lanes.are_all_in_use
+async def test_connections_are_bounded(connections: BatchConnections) -> None:
+    asked = [asyncio.ensure_future(process_of(connections)) for _ in range(2)]
+    assert not connections.are_all_in_use
     await asyncio.sleep(0)
-    assert lanes.are_all_in_use
+    assert connections.are_all_in_use
     assert len(set(await asyncio.gather(*asked))) == 2
-    assert not lanes.are_all_in_use
+    assert not connections.are_all_in_use
 
 
-async def test_a_server_that_cannot_be_reached_gives_its_place_back(lanes: BatchConnections, monkeypatch: Any) -> None:
-    async def refuse() -> Any:
-        raise ConnectionRefusedError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(lanes, "_connect", refuse)
-        for _ in range(3):
-            with pytest.raises(ConnectionRefusedError):
-                await who(lanes)
-    assert await who(lanes)
+async def test_a_failed_connect_does_not_count_as_a_connection(connections: BatchConnections, opener: Opener) -> None:
+    opener.is_refused = True
+    for _ in range(3):
+        with pytest.raises(ConnectionRefusedError):
+            await process_of(connections)
+    opener.is_refused = False
+    assert await process_of(connections)
 
 
 @pytest.mark.parametrize("end", ["close", "terminate"])
-async def test_lanes_that_are_closed_stay_closed(lanes: BatchConnections, end: str) -> None:
-    await who(lanes)
-    (lane,) = lanes._made
+async def test_after_close_no_connection_is_opened(connections: BatchConnections, opener: Opener, end: str) -> None:
+    await process_of(connections)
     if end == "close":
-        await lanes.close()
+        await connections.close()
     else:
-        lanes.terminate()
-    assert lane.is_closed()
+        connections.terminate()
+    assert opener.still_open == []
     with pytest.raises(asyncpg.InterfaceError, match="closed"):
-        await who(lanes)
+        await process_of(connections)
+    assert len(opener.opened) == 1
 
 
-async def test_a_lane_that_comes_up_while_the_lanes_close_is_closed_too(
-    lanes: BatchConnections, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = []
-    connect = lanes._connect
+async def test_a_connection_that_opens_during_close_is_closed(opener: Opener) -> None:
+    async def connect() -> "Connection":
+        connection = await opener.connect()
+        opening.terminate()
+        return connection
 
-    async def late() -> Any:
-        made.append(await connect())
-        lanes.terminate()
-        return made[0]
-
-    monkeypatch.setattr(lanes, "_connect", late)
+    opening = BatchConnections(connect, 2)
     with pytest.raises(asyncpg.InterfaceError, match="closed"):
-        await who(lanes)
-    assert made[0].is_closed()
+        await process_of(opening)
+    assert len(opener.opened) == 1
+    assert opener.still_open == []

@@ -1,0 +1,26 @@
+"""The statements that run inside one transaction."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import asyncpg
+
+if TYPE_CHECKING:
+    Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+
+
+class Transaction:
+    """Runs statements of `sql/` by name, on one connection. `Database.transaction` makes it."""
+
+    def __init__(self, connection: "Connection", sql: Mapping[str, str]) -> None:
+        self.connection = connection  # for libraries that run statements of their own inside this transaction
+        self._sql = sql
+
+    async def rows(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Every row of the statement `name`."""
+        rows: list[asyncpg.Record] = await self.connection.fetch(self._sql[name], *arguments)
+        return rows
+
+    async def row(self, name: str, *arguments: Any) -> asyncpg.Record | None:
+        """The first row of the statement `name`, or None."""
+        return await self.connection.fetchrow(self._sql[name], *arguments)

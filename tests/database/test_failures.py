@@ -1,0 +1,134 @@
+"""What the service makes of PostgreSQL's errors: unavailable, run again, or the caller's own."""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import psycopg
+import pytest
+
+from server.database.database import Database
+from server.database.failures import is_unavailable
+from server.errors import Unavailable
+
+
+async def test_a_deadlock_is_run_again(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = [asyncpg.DeadlockDetectedError("once"), asyncpg.DeadlockDetectedError("twice")]
+    fetch = asyncpg.Connection.fetch
+
+    async def fetch_or_fail(self: Any, *arguments: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await fetch(self, *arguments)
+
+    monkeypatch.setattr(asyncpg.Connection, "fetch", fetch_or_fail)
+    assert await db.rows("users/list", 0, 10, True) == []
+    assert failures == []
+
+
+async def test_a_deadlock_that_comes_every_time_is_unavailable(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*arguments: Any) -> Any:
+        raise asyncpg.DeadlockDetectedError("once more")
+
+    monkeypatch.setattr(asyncpg.Connection, "fetch", fail)
+    with pytest.raises(Unavailable):
+        await db.rows("users/list", 0, 10, True)
+
+
+async def test_a_lost_connection_is_unavailable_and_is_replaced(
+    db: Database, ids: list[int], database: Any, database_url: str
+) -> None:
+    with psycopg.connect(database_url) as holder:
+        holder.execute("lock table profiles")
+        asked = [asyncio.ensure_future(db.find("profiles/find", each)) for each in ids]
+        async with asyncio.timeout(10):
+            while not database.execute(
+                "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+            ).fetchall():
+                await asyncio.sleep(0)
+        database.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where application_name = 'frontdesk' and datname = current_database()"
+        )
+        failures = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(failure) for failure in failures] == [Unavailable] * 10
+    assert db.lost.is_set()
+    assert (await db.find("profiles/find", ids[0]))["id"] == ids[0]  # type: ignore[index]
+
+
+async def test_after_one_failed_statement_no_other_is_sent_to_a_read_only_server(
+    db: Database, database: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with db.transaction() as first, db.transaction() as second:
+        for transaction in (first, second):
+            await transaction.connection.execute("set default_transaction_read_only = on")
+    with pytest.raises(Unavailable):
+        await db.row("users/register", "anna", "", "!", False, None, False, "en")
+    assert "ReadOnlySQLTransactionError" in caplog.text
+    for name in ("anna", "boris"):
+        async with db.transaction() as transaction:
+            assert await transaction.row("users/register", name, "", "!", False, None, False, "en")
+
+
+async def test_a_schema_that_changes_during_a_transaction_is_unavailable(db: Database, database: Any) -> None:
+    async def find() -> None:
+        async with db.transaction() as transaction:
+            await transaction.row("profiles/find", [0])
+
+    await find()
+    database.execute("alter table profiles alter column description type varchar(4000)")
+    try:
+        with pytest.raises(Unavailable):
+            await find()
+        await find()
+    finally:
+        database.execute("alter table profiles alter column description type text")
+
+
+async def test_the_log_says_that_a_time_limit_was_passed(
+    db: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*arguments: Any) -> Any:
+        raise TimeoutError
+
+    monkeypatch.setattr(asyncpg.Connection, "fetch", fail)
+    with pytest.raises(Unavailable):
+        await db.rows("users/list", 0, 10, True)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the database is unavailable: TimeoutError: no connection, or no answer, within the time limit"
+    ]
+
+
+async def test_too_many_arguments_are_an_error_of_the_caller(db: Database) -> None:
+    with pytest.raises(asyncpg.InterfaceError, match="expects 1 argument"):
+        await db.row("users/find", 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("failure", "unavailable"),
+    [
+        (OSError(), True),
+        (TimeoutError(), True),
+        (asyncpg.ConnectionDoesNotExistError(), True),
+        (asyncpg.AdminShutdownError(), True),
+        (asyncpg.CannotConnectNowError(), True),
+        (asyncpg.TooManyConnectionsError(), True),
+        (asyncpg.LockNotAvailableError(), True),
+        (asyncpg.QueryCanceledError(), True),
+        (asyncpg.ReadOnlySQLTransactionError(), True),
+        (asyncpg.IdleInTransactionSessionTimeoutError(), True),
+        (asyncpg.InterfaceError("connection is closed"), True),
+        (asyncpg.InterfaceError("pool is closing"), True),
+        (asyncpg.InterfaceError("the server expects 1 argument for this query, 2 were passed"), False),
+        (asyncpg.UniqueViolationError(), False),
+        (asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress"), True),
+        (asyncpg.UndefinedTableError(), True),
+        (asyncpg.UndefinedColumnError(), True),
+        (asyncpg.UndefinedFunctionError(), True),
+        (asyncpg.InvalidCachedStatementError(), True),
+        (asyncpg.DeadlockDetectedError(), True),
+        (ValueError(), False),
+    ],
+)
+def test_unavailable_is_not_the_same_as_refused(failure: Exception, unavailable: bool) -> None:
+    assert is_unavailable(failure) is unavailable
