@@ -47,7 +47,7 @@ async def test_a_statement_is_valid(database_url: str, name: str) -> None:
 def test_a_statement_says_what_comes_back_and_what_goes_in(name: str) -> None:
     head, body = head_of(SQL[name]), SQL[name].replace(head_of(SQL[name]), "")
     assert head
-    assert set(re.findall(r"\$\d", body)) == set(re.findall(r"\$\d", head))
+    assert set(re.findall(r"\$\d+", body)) == set(re.findall(r"\$\d+", head))
 
 
 def test_every_statement_is_used() -> None:
