@@ -32,10 +32,11 @@ from server.mail import listing
 from server.postgres import bundled
 from server.process import serving, signals, supervisor
 from server.process.workers import NotReadyError
-from server.settings.settings import Settings, SettingsError
+from server.settings.faults import SettingsError
+from server.settings.settings import Settings
 from server.settings.values import MIN_KEY_BYTES
 from server.telemetry.logs import start_logging
-from server.templates import LANGUAGE, Templates
+from server.templates import DEFAULT_LANGUAGE, Templates
 
 
 class CommandError(Exception):
@@ -126,7 +127,9 @@ def create_admin(settings: Settings, options: argparse.Namespace) -> None:
         passwords = Passwords(settings.bcrypt_rounds)
         try:
             stored = await passwords.hash(account["password"])
-            await db.row("users/register", account["username"], account["email"], stored, True, None, False, LANGUAGE)
+            await db.row(
+                "users/register", account["username"], account["email"], stored, True, None, False, DEFAULT_LANGUAGE
+            )
         except asyncpg.UniqueViolationError as failure:
             what = "name" if failure.constraint_name == "users_username_key" else "e-mail address"
             raise CommandError(f"An account with that {what} exists already.") from None

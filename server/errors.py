@@ -1,6 +1,6 @@
-"""Every failure that a caller may see, declared once: status, text, headers. One middleware renders them all.
+"""Every error that a client can get, declared once: status, text, headers. One middleware renders all of them.
 
-Texts and codes are protocol (contract, sections 1.5 and 8): clients parse them.
+Texts and codes are protocol, because clients parse them (contract 1.5 and contract 8).
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,18 +11,18 @@ from server.settings.values import MIN_POSTGRES
 
 
 class StartError(Exception):
-    """The service cannot start as it is set up; the text says why, for whoever starts it."""
+    """The service cannot start with these settings. The text tells the operator why."""
 
 
 class PostgresTooOld(StartError):
-    """The database is of a PostgreSQL that lacks what the schema needs."""
+    """The server's version of PostgreSQL lacks what the schema needs."""
 
     def __init__(self, version: int) -> None:
         super().__init__(f"PostgreSQL {MIN_POSTGRES} or newer is needed; this one is {version}.")
 
 
 class Problem(Exception):
-    """A failure with an answer: `status`, a JSON `body` and extra `headers`."""
+    """An error with a response: `status`, a JSON `body` and extra `headers`."""
 
     status = 500
     text = "Internal server error."
@@ -36,7 +36,7 @@ class Problem(Exception):
 
     @property
     def body(self) -> Any:
-        """The answer as JSON-able data (contract 1.5)."""
+        """The body of the response, before it is JSON (contract 1.5)."""
         return {"detail": self.detail, "code": self.code} if self.code else {"detail": self.detail}
 
 
@@ -48,55 +48,55 @@ class BadRequest(Problem):
 
 
 class ParseError(Problem):
-    """The body is not what its content type promises (contract 1.2)."""
+    """The body is not in the format that its content type says (contract 1.2)."""
 
     status = 400
 
 
 class FieldErrors(Problem):
-    """Texts by field; faults of the whole object stand under `non_field_errors`."""
+    """Texts by field. Faults of the whole object are under `non_field_errors`."""
 
     status = 400
 
-    def __init__(self, fields: Mapping[str, Any], sound: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, fields: Mapping[str, Any], valid: Mapping[str, Any] | None = None) -> None:
         super().__init__("The fields have faults.")
         self.fields = dict(fields)
-        self.sound = dict(sound or {})  # the fields that have none
+        self.valid = dict(valid or {})  # the values of the other fields
 
     @property
     def body(self) -> Any:
-        """The field errors as the contract writes them."""
+        """The texts by field (contract 1.5)."""
         return self.fields
 
 
 class FieldFaults:
-    """Collects the faults of fields, so that one response reports all of them (contract 1.3, 12)."""
+    """Collects the faults of fields, so that one response reports all of them (contract 1.3)."""
 
     def __init__(self) -> None:
         self._fields: dict[str, Any] = {}
         self.valid: dict[str, Any] = {}
 
     def add(self, fields: Mapping[str, Any]) -> None:
-        """Add texts by field; a later text of the same field replaces an earlier one."""
+        """Add texts by field. A later text of the same field replaces an earlier one."""
         self._fields |= fields
 
     @contextmanager
     def collect(self) -> Iterator[None]:
-        """Collect the FieldErrors that the block raises; `valid` then holds the fields that had no fault."""
+        """Collect the FieldErrors that the block raises. `valid` then has the fields without a fault."""
         try:
             yield
         except FieldErrors as failure:
             self.add(failure.fields)
-            self.valid |= failure.sound
+            self.valid |= failure.valid
 
     def check(self) -> None:
-        """Raises FieldErrors with everything that was collected, if anything was."""
+        """Raises FieldErrors with all faults, if there is any."""
         if self._fields:
             raise FieldErrors(self._fields, self.valid)
 
 
 class ListedError(Problem):
-    """A failure after validation, which the contract writes as a bare list (1.5)."""
+    """An error after validation. The body is a list with its text (contract 1.5)."""
 
     status = 400
 
@@ -107,20 +107,20 @@ class ListedError(Problem):
 
 
 class EmailNotFound(ListedError):
-    """No account that may have the letter has the address; told only where the settings say so (contract 7.1)."""
+    """No account with this address may have the letter. Raised only if the settings allow it (contract 7.1)."""
 
     text = "User with given email does not exist."
 
 
 class ActivationIsOff(Problem):
-    """Accounts need no activation here, so there is no letter to send again: the contract's 400 has no body."""
+    """Accounts need no activation, so there is no letter to send again. The response has no body."""
 
     status = 400
     has_body = False
 
 
 class NotAuthenticated(Problem):
-    """Nobody is signed in, and the door asks for somebody."""
+    """The request has no credentials, and the endpoint requires a signed-in caller."""
 
     status = 401
     text = "Authentication credentials were not provided."
@@ -128,7 +128,7 @@ class NotAuthenticated(Problem):
 
 
 class BadCredentials(Problem):
-    """Credentials came and are no good (RFC 6750 §3.1)."""
+    """The credentials of the request are not valid (RFC 6750 §3.1)."""
 
     status = 401
     text = "Invalid token."
@@ -143,28 +143,28 @@ class BadAuthorizationHeader(BadCredentials):
 
 
 class UserNotFound(BadCredentials):
-    """The token is sound, its account is gone."""
+    """The token is valid, but its account was deleted."""
 
     text = "User not found"
     code = "user_not_found"
 
 
 class UserInactive(BadCredentials):
-    """The token is sound, its account is deactivated."""
+    """The token is valid, but its account is not active."""
 
     text = "User is inactive"
     code = "user_inactive"
 
 
 class TokenNotValid(BadCredentials):
-    """A token that refresh, verify or blacklist does not take; the text says why."""
+    """A token that refresh, verify or blacklist does not accept. The text says why."""
 
     text = "Token is invalid"
     code = "token_not_valid"
 
 
 class AccessTokenNotValid(TokenNotValid):
-    """An access token that a protected route does not take; the reason stands in `messages`."""
+    """An access token that an endpoint does not accept. The reason is in `messages`."""
 
     def __init__(self, reason: str) -> None:
         super().__init__("Given token not valid for any token type")
@@ -172,13 +172,13 @@ class AccessTokenNotValid(TokenNotValid):
 
     @property
     def body(self) -> Any:
-        """The answer with simplejwt's list of messages (contract 1.5)."""
+        """The body with a list of messages, as simplejwt writes it (contract 1.5)."""
         message = {"token_class": "AccessToken", "token_type": "access", "message": self.reason}
         return {**super().body, "messages": [message]}
 
 
 class NoActiveAccount(Problem):
-    """Sign-in failed; which part of it was wrong is nobody's business (trust 8)."""
+    """Sign-in failed. The response does not say which part was wrong (security 8)."""
 
     status = 401
     text = "No active account found with the given credentials"
@@ -186,27 +186,27 @@ class NoActiveAccount(Problem):
 
 
 class Forbidden(Problem):
-    """Signed in, and not allowed."""
+    """The caller is signed in, but may not do this."""
 
     status = 403
     text = "You do not have permission to perform this action."
 
 
 class StaleToken(Forbidden):
-    """The account that a letter would activate is active already."""
+    """The account that the link would activate is active already."""
 
     text = "Stale token for given user."
 
 
 class NotFound(Problem):
-    """No such path or thing, or none that the caller may know of."""
+    """There is no such thing, or the caller may not know that it exists."""
 
     status = 404
     text = "Not found."
 
 
 class MethodNotAllowed(Problem):
-    """The path does not know the method."""
+    """The path does not have this method."""
 
     status = 405
 
@@ -215,7 +215,7 @@ class MethodNotAllowed(Problem):
 
 
 class NotAcceptable(Problem):
-    """The caller takes no JSON."""
+    """The client does not accept JSON."""
 
     status = 406
     text = "Could not satisfy the request Accept header."
@@ -229,21 +229,21 @@ class RequestTimeout(Problem):
 
 
 class Conflict(Problem):
-    """The thing is there already."""
+    """The thing exists already."""
 
     status = 409
     text = "It exists already."
 
 
 class TooLarge(Problem):
-    """The body is longer than the service reads."""
+    """The body is longer than the limit."""
 
     status = 413
     text = "The request body is too large."
 
 
 class UnsupportedMediaType(Problem):
-    """The body is in a form that the service does not read."""
+    """The content type of the body is not supported."""
 
     status = 415
 
@@ -252,7 +252,7 @@ class UnsupportedMediaType(Problem):
 
 
 class UnsupportedEncoding(Problem):
-    """The body is compressed, which the service does not undo (RFC 9110 §15.5.16)."""
+    """The body is compressed, and the service does not decompress (RFC 9110 §15.5.16)."""
 
     status = 415
     headers = {"Accept-Encoding": "identity"}
@@ -262,14 +262,14 @@ class UnsupportedEncoding(Problem):
 
 
 class ExpectationFailed(Problem):
-    """The caller waits for something else than 100 Continue (RFC 9110 §10.1.1)."""
+    """The client expects something other than 100 Continue (RFC 9110 §10.1.1)."""
 
     status = 417
     text = "Expectation Failed."
 
 
 class Unavailable(Problem):
-    """The database cannot be asked now; the outcome of a change that was under way is unknown."""
+    """The database is unavailable. The outcome of a change that was in flight is unknown."""
 
     status = 503
     text = "The service is temporarily unavailable."
@@ -277,11 +277,11 @@ class Unavailable(Problem):
 
 
 class Busy(Unavailable):
-    """A queue is full: this request was not begun."""
+    """A queue is full. Nothing was done for this request."""
 
     text = "The service is busy."
 
 
 def _readable(header: str) -> str:
-    # Bytes that are no text come out of a header as lone surrogates, which JSON cannot hold.
+    # Bytes of a header that are not UTF-8 become lone surrogates, which JSON cannot contain.
     return header.encode(errors="replace").decode()

@@ -1,4 +1,4 @@
-"""Files that travel with the package: found installed, editable, from a wheel, and in a bare checkout."""
+"""Files of the package that are not Python: found in a wheel, an installation, and a checkout."""
 
 import functools
 from importlib.resources import files
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def resource(name: str) -> Traversable:
-    """The folder `name` ("sql", "migrations"): inside an installation, beside `server/` in a checkout."""
+    """The folder `name` ("sql", "migrations"): inside `server/` when installed, beside `server/` in a checkout."""
     installed = files("server") / name
     return installed if installed.is_dir() else Path(__file__).parent.parent / name
 

@@ -1,7 +1,7 @@
-"""Texts for people, from Jinja2 templates: those that come along, or a site's own (`TEMPLATES_DIR`).
+"""Texts for people, from Jinja2 templates: the service's own, or those of a site (`TEMPLATES_DIR`).
 
-A template is found by language and name, the site's folder first: `de/letters/activation.txt`. What a language lacks
-is said in English.
+A template is found by language and name (`de/letters/activation.txt`), first in the site's folder. A template that a
+language does not have is rendered in English.
 """
 
 import re
@@ -11,22 +11,29 @@ from typing import Any
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-LANGUAGE = "en"  # of whoever names no language that there is
+DEFAULT_LANGUAGE = "en"
 TEXTS = Path(__file__).parent / "texts"
-IS_LANGUAGE = re.compile("[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")  # the folders that are languages (RFC 5646 §2.1)
+LANGUAGE_TAG = re.compile("[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")  # RFC 5646 §2.1
 
-KINDS = ("letters", "pages")  # the folders of a language, and of what all languages share
+TEMPLATE_FOLDERS = ("letters", "pages")  # of each language, and of what all languages share
 
-MAX_HEADER = 1000  # characters of an Accept-Language that are read
-RANGE = re.compile(r"(\*|[a-z]{1,8}(?:-[a-z0-9]{1,8})*)(?:\s*;\s*q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?")
+ACCEPT_LANGUAGE_MAX_LENGTH = 1000  # characters; the rest is ignored
+LANGUAGE_RANGE = re.compile(
+    r"(\*|[a-z]{1,8}(?:-[a-z0-9]{1,8})*)(?:\s*;\s*q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?"
+)
+
+
+def _is_language(folder: Path) -> bool:
+    is_tag = LANGUAGE_TAG.fullmatch(folder.name) is not None
+    return is_tag and any((folder / each).is_dir() for each in TEMPLATE_FOLDERS)
 
 
 class Templates:
-    """Renders the templates of `folder`, and those that come along where it has none of the name."""
+    """Renders the templates of the site's `folder`; the service's own where the folder has none of that name."""
 
     def __init__(self, folder: Path | None = None) -> None:
         folders = [folder, TEXTS] if folder else [TEXTS]
-        # Sandboxed: who may write a letter for a site need not be whom it trusts with the process.
+        # Sandboxed: a person who may edit letters need not be trusted with the process.
         self._environment = ImmutableSandboxedEnvironment(
             loader=jinja2.FileSystemLoader(folders),
             autoescape=jinja2.select_autoescape(["html"], default=False),
@@ -35,18 +42,15 @@ class Templates:
             lstrip_blocks=True,
         )
         self._folder = folder
-        found = {
-            each.name for one in folders for each in one.iterdir() if any((each / kind).is_dir() for kind in KINDS)
-        }
-        self.languages: tuple[str, ...] = (LANGUAGE, *sorted(filter(IS_LANGUAGE.fullmatch, found - {LANGUAGE})))
+        found = {each.name for one in folders for each in one.iterdir() if _is_language(each)}
+        self.languages: tuple[str, ...] = (DEFAULT_LANGUAGE, *sorted(found - {DEFAULT_LANGUAGE}))
 
     def faults(self) -> list[str]:
-        """Why templates of the site's own folder cannot be used, as far as shows without rendering them."""
+        """Why templates of the site's folder cannot be used, as far as that is found without rendering them."""
         if self._folder is None:
             return []
-        files = [
-            file for kind in KINDS for form in ("html", "txt") for file in self._folder.glob(f"**/{kind}/*.{form}")
-        ]
+        patterns = [f"**/{each}/*.{form}" for each in TEMPLATE_FOLDERS for form in ("html", "txt")]
+        files = [file for pattern in patterns for file in self._folder.glob(pattern)]
         names = sorted(file.relative_to(self._folder).as_posix() for file in files)
         return [fault for name in names if (fault := self._fault(name))]
 
@@ -60,31 +64,31 @@ class Templates:
         return ""
 
     def render(self, language: str, name: str, **facts: Any) -> str:
-        """The text of template `LANGUAGE/name`, in English where the language is not there.
+        """The text of the template `language/name`, or of the English one when the language does not have it.
 
-        The template finds out by `language` which one it was. Raises jinja2.TemplateError for a template that cannot
-        be read, or that names what is not among `facts`.
+        In the template, `language` is the language that was found. Raises jinja2.TemplateError when the template cannot
+        be read, or uses a name that is not in `facts`.
         """
         template = self._find(language, name)
         return template.render(facts | {"language": str(template.name).split("/")[0]})
 
-    def belong(self, language: str, name: str, other: str) -> bool:
-        """Whether `name` may stand beside `other`: they lie side by side, or it is the site's own.
+    def belong_together(self, language: str, name: str, other: str) -> bool:
+        """Whether `name` may be sent together with `other`: both are in one folder, or `name` is the site's own.
 
-        A site that writes only the text of a letter has not written the HTML that comes along.
+        When a site replaces only the text of a letter, the service's HTML would be a different letter.
         """
         one, two = (Path(str(self._find(language, each).filename)) for each in (name, other))
         return one.parent == two.parent or not one.is_relative_to(TEXTS)
 
     def _find(self, language: str, name: str) -> jinja2.Template:
-        languages = [language, LANGUAGE] if language in self.languages else [LANGUAGE]
+        languages = [language, DEFAULT_LANGUAGE] if language in self.languages else [DEFAULT_LANGUAGE]
         return self._environment.select_template([f"{each}/{name}" for each in languages])
 
     def choose(self, accept_language: str) -> str:
-        """The language of an Accept-Language header that there is, the most wanted first (RFC 9110 §12.5.4)."""
+        """The available language that an Accept-Language header prefers (RFC 9110 §12.5.4)."""
         wanted = []
-        for part in accept_language[:MAX_HEADER].lower().split(","):
-            found = RANGE.fullmatch(part.strip())
+        for part in accept_language[:ACCEPT_LANGUAGE_MAX_LENGTH].lower().split(","):
+            found = LANGUAGE_RANGE.fullmatch(part.strip())
             if found:
                 wanted.append((float(found[2] or 1), found[1]))
         refused = {language for quality, range_ in wanted if not quality for language in self._match(range_)[:1]}
@@ -92,10 +96,10 @@ class Templates:
             for language in self._match(range_) if quality else []:
                 if language not in refused:
                     return language
-        return LANGUAGE
+        return DEFAULT_LANGUAGE
 
     def _match(self, range_: str) -> list[str]:
-        """The languages that a range means, the nearest first: `de-AT` is `de` where there is none of its own."""
+        """Available languages that match a range, the nearest first: `de-AT` matches `de` if there is no `de-AT`."""
         if range_ == "*":
             return list(self.languages)
         parts = range_.split("-")

@@ -110,7 +110,7 @@ def test_every_constraint_and_index_has_a_name_of_ours(database: Any) -> None:
 def test_readme_documents_every_setting_with_its_default() -> None:
     table = re.findall(r"^\| `([A-Z_]+)` \| (?:`(.*?)`)? *\| (.*) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
     shown = Settings().shown()
-    says = {name.upper(): each.metadata["says"] for name, each in Settings.__dataclass_fields__.items()}
+    says = {name.upper(): each.metadata["description"] for name, each in Settings.__dataclass_fields__.items()}
     assert {name: default for name, default, _ in table} == shown
     assert {name: text for name, _, text in table} == says
 

@@ -1,4 +1,4 @@
-"""Texts: every kind in every language says what it must, strangers' names stay text, a site's own folder wins."""
+"""Letters and pages in every language: their texts, names that look like markup, and templates of a site."""
 
 import re
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ import pytest
 from server.mail.letters import KINDS, LINKED
 from server.mail.writer import LetterWriter
 from server.settings.settings import Settings
-from server.templates import MAX_HEADER, TEXTS, Templates
+from server.templates import ACCEPT_LANGUAGE_MAX_LENGTH, TEXTS, Templates
 from tests.mail.reading import Read, read
 
 TOKEN = "t" * 43
@@ -30,7 +30,7 @@ def written(kind: str, language: str = "en", folder: Path | None = None, **given
 
 @pytest.mark.parametrize("language", Templates().languages)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_letter_says_the_same_as_text_and_as_html(kind: str, language: str) -> None:
+def test_the_text_and_the_html_of_a_letter_say_the_same(kind: str, language: str) -> None:
     letter = written(kind, language, site_name="Cinema & Co")
     assert "Cinema & Co" in letter.subject
     assert "Cinema & Co" in letter.text
@@ -68,7 +68,7 @@ def test_the_subjects_are_those_of_the_contract() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("language", ["en", "de"])
-def test_a_strangers_name_stays_text(kind: str, language: str) -> None:
+def test_a_name_that_looks_like_markup_stays_text(kind: str, language: str) -> None:
     letter = written(kind, language, username=HOSTILE, email=HOSTILE)
     assert set(letter.message.keys()) == {
         *("From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type"),
@@ -78,7 +78,7 @@ def test_a_strangers_name_stays_text(kind: str, language: str) -> None:
     assert not [line for line in letter.text.splitlines() if line.startswith(("Bcc", "https://evil"))]
 
 
-def test_a_letter_keeps_its_id_when_it_is_written_again() -> None:
+def test_a_letter_that_is_written_again_has_the_same_id() -> None:
     first, second = written("confirmation"), written("confirmation")
     assert first.message["Message-ID"] == second.message["Message-ID"]
     assert re.fullmatch(r"<[0-9a-f]{32}@localhost>", first.message["Message-ID"])
@@ -94,7 +94,7 @@ def test_a_letter_keeps_its_id_when_it_is_written_again() -> None:
         ({"activation_url": "app://activate/{uid}/{token}"}, f"app://activate/Nw/{TOKEN}"),
     ],
 )
-def test_a_link_is_what_the_settings_say(given: dict[str, str], link: str) -> None:
+def test_the_settings_say_where_a_link_leads(given: dict[str, Any], link: str) -> None:
     assert written("activation", **given).link == link
     assert written("email_change", **given).link == link
     assert link in written("activation", "de", **given).html
@@ -112,17 +112,17 @@ def test_a_site_replaces_a_template_and_adds_a_language(tmp_path: Path) -> None:
     assert Templates(tmp_path).languages == ("en", "de", "nl")
     english, dutch = written("confirmation", "en", tmp_path), written("confirmation", "nl", tmp_path)
     assert (english.subject, english.text) == ("Welcome", "anna 7 anna@example.com\n")
-    assert english.html == "", "the text is the site's, and the HTML would be another letter"
+    assert english.html == "", "the text is the site's, and the service's HTML would be a different letter"
     assert (dutch.subject, dutch.html.strip()) == ("Welkom op Frontdesk", '<html lang="nl">Dag')
-    # What the new language lacks is said in English, and marked as English.
+    # A letter that the new language does not have is in English, and says so.
     fallen_back = written("password_changed", "nl", tmp_path)
     assert fallen_back.html.startswith('<html lang="en"><p>Hello')
-    # A language that there is no more, or that was never one.
+    # A language that does not exist.
     assert written("confirmation", "../../etc", tmp_path).subject == "Welcome"
 
 
 @pytest.mark.parametrize("text", ["{{ nothing }}", "{% if", "{{ user.__class__.__mro__ }}", "{{ ''.__class__ }}"])
-def test_a_template_that_cannot_be_used_says_so(tmp_path: Path, text: str) -> None:
+def test_a_template_that_cannot_be_used_is_an_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "en" / "letters").mkdir(parents=True)
     (tmp_path / "en" / "letters" / "confirmation.txt").write_text(f"Subject: x\n\n{text}\n")
     with pytest.raises(jinja2.TemplateError):
@@ -150,25 +150,25 @@ def test_a_template_that_cannot_be_used_says_so(tmp_path: Path, text: str) -> No
         ("dee", "en"),
         (",,;;q=,\x00de", "en"),
         ("../../de", "en"),
-        ("fr," * MAX_HEADER + "de", "en"),
+        ("fr," * ACCEPT_LANGUAGE_MAX_LENGTH + "de", "en"),
     ],
 )
-def test_the_language_is_the_most_wanted_that_there_is(header: str, language: str) -> None:
+def test_the_header_chooses_the_available_language_it_prefers(header: str, language: str) -> None:
     assert Templates().choose(header) == language
 
 
-def test_a_range_means_a_language_of_a_region_too(tmp_path: Path) -> None:
+def test_a_range_matches_a_language_of_a_region(tmp_path: Path) -> None:
     (tmp_path / "pt-BR" / "letters").mkdir(parents=True)
     assert [Templates(tmp_path).choose(header) for header in ("pt", "pt-br", "pt-PT")] == ["pt-BR", "pt-BR", "en"]
 
 
-def test_a_folder_is_a_language_when_it_holds_letters_or_pages(tmp_path: Path) -> None:
+def test_a_folder_with_letters_or_pages_is_a_language(tmp_path: Path) -> None:
     for name in ("css", "img/icons", "nl/pages", "fr/letters", "letters", "pages"):
         (tmp_path / name).mkdir(parents=True)
     assert Templates(tmp_path).languages == ("en", "de", "fr", "nl")
 
 
-def test_every_template_of_a_site_is_looked_at_before_it_is_used(tmp_path: Path) -> None:
+def test_every_template_of_a_site_is_checked_before_it_is_used(tmp_path: Path) -> None:
     for name, text in {
         "letters/frame.html": "{% block %}",
         "de/pages/problem.html": "{{ kind }}",

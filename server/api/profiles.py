@@ -112,7 +112,7 @@ async def _read_edit(request: web.Request, profile: Mapping[str, Any]) -> dict[s
     try:
         given = await read_body(request)
     except FieldErrors as failure:
-        faults, given = failure.fields, failure.sound
+        faults, given = failure.fields, failure.valid
     try:
         if "fields" in given:
             _changed(request, profile, given)

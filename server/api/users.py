@@ -202,7 +202,7 @@ async def _read_registration(request: web.Request) -> dict[str, Any]:
     try:
         given = await read_body(request)
     except FieldErrors as failure:
-        faults, given = failure.fields, failure.sound
+        faults, given = failure.fields, failure.valid
     faults |= await _taken_already(request, given)
     if faults:
         raise FieldErrors(faults)

@@ -62,7 +62,7 @@ class LetterWriter:
         message["Message-ID"] = f"<{_digest(letter)}@{parseaddr(self._settings.mail_from)[1].rpartition('@')[2]}>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: no out-of-office answers, please
         message.set_content(text.lstrip("\n"), cte=_encoding(text))
-        if self._templates.belong(language, f"{name}.html", f"{name}.txt"):
+        if self._templates.belong_together(language, f"{name}.html", f"{name}.txt"):
             html = self._templates.render(language, f"{name}.html", subject=subject, **facts)
             message.add_alternative(html, subtype="html", cte=_encoding(html))
         return message

@@ -20,7 +20,7 @@ from server.process import sockets
 from server.process.serving import Inherited, Revive, announce, asked_to_stop, bind_metrics, say
 from server.process.workers import Worker, Workers
 from server.settings.settings import Settings
-from server.telemetry.metrics import ENDED, Metrics, make_table
+from server.telemetry.metrics import ENDED_PROCESSES_ROW, Metrics, make_table
 
 STOP_SECONDS = app.STOP_SECONDS + 15  # then a worker does not stop any more
 SPARE_ROWS = 4  # for those that begin while those in whose place they come still finish their work
@@ -82,7 +82,7 @@ class _Start:
         self._watched = watched
         rows = len(opened) + SPARE_ROWS
         self._table = make_table(rows)
-        self._metrics = Metrics.shared(self._table, ENDED)
+        self._metrics = Metrics.shared(self._table, ENDED_PROCESSES_ROW)
         self._rows = set(range(1, rows + 1))
 
     def __call__(self, place: int) -> Worker:

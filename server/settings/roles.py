@@ -1,6 +1,6 @@
-"""The roles of a site and the fields of each, declared in a file (ROLES_FILE, TOML), not coded.
+"""Reads the roles of a site and the fields of each role from ROLES_FILE (TOML).
 
-The file is read once, at the start, and checked as a whole. docs/decisions/roles.md
+The file is read once, at the start, and checked as a whole (docs/decisions/roles.md).
 """
 
 import re
@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from server.settings import field_schemas
-from server.settings.values import Faults
+from server.settings.faults import SettingFaults
 
-NAME = r"[a-z][a-z0-9_-]{0,30}"
-TITLE_LENGTH = 200
+ROLE_NAME = r"[a-z][a-z0-9_-]{0,30}"
+TITLE_MAX_LENGTH = 200
 NO_FIELDS = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """Fields that a form asks for together."""
+    """Fields that a form shows together."""
 
     title: str
     fields: tuple[str, ...]
@@ -28,7 +28,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Role:
-    """What an account can be: `registration` says whether people may take it themselves, `fields` is a JSON Schema."""
+    """A role. `registration`: people may choose it when they register. `fields`: a JSON Schema of the role's fields."""
 
     name: str
     title: str
@@ -39,7 +39,7 @@ class Role:
 
 @dataclass(frozen=True, eq=False)
 class Roles:
-    """The roles of a file, by name; none, and false, where a site has no such file."""
+    """The roles of a file by name. Empty, and false, when a site has no such file."""
 
     path: str = ""
     by_name: Mapping[str, Role] = field(default_factory=dict, repr=False)
@@ -54,31 +54,42 @@ class Roles:
         return self.path
 
     def get(self, name: str | None) -> Role | None:
-        """The role called `name`, or None when the file has none of that name."""
+        """The role `name`, or None when there is no such role."""
         return self.by_name.get(name) if name else None
 
     def open_to_all(self) -> list[str]:
-        """The names of the roles that people may take themselves."""
+        """The names of the roles that people may choose when they register."""
         return [role.name for role in self if role.registration]
 
 
 def read(path: str) -> Roles:
-    """The roles that the file at `path` declares. Raises Faults with every reason why it cannot be used."""
+    """The roles that the file at `path` declares. Raises SettingsError with every fault of the file."""
+    faults = SettingFaults()
+    tables = _tables(path, faults)
+    for name, table in tables.items():
+        _check_role(name, table, faults.within(f"roles.{name}"))
+    faults.check()
+    return Roles(path, {name: _role(name, table) for name, table in tables.items()})
+
+
+def _tables(path: str, faults: SettingFaults) -> dict[str, Any]:
+    """What the file says of each role, unchecked. Raises SettingsError when it says nothing of roles."""
+    declared: dict[str, Any] = {}
     try:
         declared = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as failure:
-        raise Faults([f"cannot be read: {failure.strerror}"]) from None
+        faults.add(f"cannot be read: {failure.strerror}")
     except ValueError as failure:
-        raise Faults([f"is no TOML: {failure}"]) from None
-    faults = [f"{name}: is unknown" for name in declared if name != "roles"]
-    tables = declared.get("roles", {})
+        faults.add(f"is no TOML: {failure}")
+    faults.check()
+    for name in declared:
+        if name != "roles":
+            faults.add(f"{name}: is unknown")
+    tables: dict[str, Any] = declared.get("roles", {})
     if not isinstance(tables, dict) or not tables:
-        raise Faults([*faults, "declares no role: [roles.NAME] begins one"])
-    for name, table in tables.items():
-        faults += [f"roles.{name}{text}" for text in _faults(name, table)]
-    if faults:
-        raise Faults(faults)
-    return Roles(path, {name: _role(name, table) for name, table in tables.items()})
+        faults.add("declares no role: [roles.NAME] begins one")
+        faults.check()
+    return tables
 
 
 def _role(name: str, table: dict[str, Any]) -> Role:
@@ -91,52 +102,56 @@ def _role(name: str, table: dict[str, Any]) -> Role:
     )
 
 
-def _faults(name: str, table: Any) -> Iterator[str]:
-    if not re.fullmatch(NAME, name):
-        yield ": is no name: small letters, digits, - and _, 31 at most, a letter first"
+def _check_role(name: str, table: Any, faults: SettingFaults) -> None:
+    if not re.fullmatch(ROLE_NAME, name):
+        faults.add(": is no name: small letters, digits, - and _, 31 at most, a letter first")
     if not isinstance(table, dict):
-        yield ": is no table"
+        faults.add(": is no table")
         return
     for key in sorted(set(table) - {"title", "registration", "fields", "steps"}):
-        yield f".{key}: is unknown"
-    yield from _of_title(table.get("title", name))
+        faults.add(f".{key}: is unknown")
+    _check_title(table.get("title", name), faults)
     if not isinstance(table.get("registration", False), bool):
-        yield ".registration: is true or false"
+        faults.add(".registration: is true or false")
     fields = table.get("fields", NO_FIELDS)
     if not isinstance(fields, dict):
-        yield ".fields: is no table"
+        faults.add(".fields: is no table")
         return
-    yield from (f".{text}" for text in field_schemas.faults(fields))
+    field_schemas.check(fields, faults.within(".fields"))
     if "steps" in table:
         properties = fields.get("properties", {})
-        yield from _of_steps(table["steps"], list(properties) if isinstance(properties, dict) else [])
+        _check_steps(table["steps"], list(properties) if isinstance(properties, dict) else [], faults.within(".steps"))
 
 
-def _of_title(title: Any) -> Iterator[str]:
-    if not isinstance(title, str) or not title.strip() or not title.isprintable() or len(title) > TITLE_LENGTH:
-        yield f".title: is one line of 1 to {TITLE_LENGTH} characters"
+def _check_title(title: Any, faults: SettingFaults) -> None:
+    if not isinstance(title, str) or not title.strip() or not title.isprintable() or len(title) > TITLE_MAX_LENGTH:
+        faults.add(f".title: is one line of 1 to {TITLE_MAX_LENGTH} characters")
 
 
-def _of_steps(steps: Any, properties: list[str]) -> Iterator[str]:
-    """The steps hold every field, each once."""
+def _check_steps(steps: Any, properties: list[str], faults: SettingFaults) -> None:
+    """Together the steps have every field, each once."""
     if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
-        yield ".steps: is no list of tables"
+        faults.add(": is no list of tables")
         return
     seen: list[str] = []
     for number, step in enumerate(steps):
-        for key in sorted(set(step) - {"title", "fields"}):
-            yield f".steps.{number}.{key}: is unknown"
-        yield from (f".steps.{number}{text}" for text in _of_title(step.get("title")))
-        names = step.get("fields")
-        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-            yield f".steps.{number}.fields: is no list of names of fields"
-            continue
-        for name in names:
-            if name not in properties:
-                yield f".steps.{number}.fields: {name} is no field"
-            elif name in seen:
-                yield f".steps.{number}.fields: {name} stands in a step already"
-            seen.append(name)
+        _check_step(step, properties, seen, faults.within(f".{number}"))
     for name in properties:
         if name not in seen:
-            yield f".steps: {name} stands in no step"
+            faults.add(f": {name} stands in no step")
+
+
+def _check_step(step: dict[str, Any], properties: list[str], seen: list[str], faults: SettingFaults) -> None:
+    for key in sorted(set(step) - {"title", "fields"}):
+        faults.add(f".{key}: is unknown")
+    _check_title(step.get("title"), faults)
+    names = step.get("fields")
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        faults.add(".fields: is no list of names of fields")
+        return
+    for name in names:
+        if name not in properties:
+            faults.add(f".fields: {name} is no field")
+        elif name in seen:
+            faults.add(f".fields: {name} stands in a step already")
+        seen.append(name)

@@ -1,6 +1,6 @@
-"""What an operator can set: read once, checked as a whole, every fault named at once.
+"""The settings of an operator: read once, and checked as a whole.
 
-Each field is the environment variable of the same name in capitals; a test holds README's table equal to this class.
+Each field is the environment variable of the same name in capitals. A test keeps README's table equal to this class.
 """
 
 import dataclasses
@@ -10,34 +10,29 @@ from pathlib import Path
 from typing import Any, Self
 
 from server.settings import roles, values
+from server.settings.faults import SettingFaults
 from server.settings.roles import Roles
 
 DATA_DIR = Path("data")
 HIDDEN = "••••••"
 
 
-class SettingsError(Exception):
-    """The environment asks for something that cannot be; `faults` names every reason, one sentence each."""
-
-    def __init__(self, faults: list[str]) -> None:
-        super().__init__("\n".join(faults))
-        self.faults = faults
-
-
-def _setting(parse: Callable[[str], Any], default: Any, says: str, *, secret: bool = False) -> Any:
-    return field(default=default, repr=not secret, metadata={"parse": parse, "says": says, "secret": secret})
+def _setting(parse: Callable[[str], Any], default: Any, description: str, *, secret: bool = False) -> Any:
+    return field(
+        default=default, repr=not secret, metadata={"parse": parse, "description": description, "secret": secret}
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All settings, frozen; times are in seconds."""
+    """All settings. Times are in seconds."""
 
     host: str = _setting(values.host, "127.0.0.1", "address to listen on")
     port: int = _setting(
         values.whole(0, 65535), 8080, "port to listen on; 0 takes a free one, which links know from `PUBLIC_URL` alone"
     )
     workers: int = _setting(
-        values.workers, 1, f"processes that serve the port, at most {values.MOST_WORKERS}; `auto`: one for each core"
+        values.workers, 1, f"processes that serve the port, at most {values.MAX_WORKERS}; `auto`: one for each core"
     )
     metrics: str = _setting(
         values.address, "", "address and port of `/metrics` for Prometheus, such as `127.0.0.1:9464`; empty: nowhere"
@@ -121,49 +116,44 @@ class Settings:
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
-        """Settings from `environment`; an empty variable counts as absent. Raises SettingsError with every fault."""
+        """The settings in `environment`. An empty variable counts as absent. Raises SettingsError with every fault."""
         given: dict[str, Any] = {}
-        faults: list[str] = []
+        faults = SettingFaults()
         for each in dataclasses.fields(cls):
-            name, text = each.name.upper(), environment.get(each.name.upper(), "")
-            try:
-                if text:
+            name = each.name.upper()
+            if text := environment.get(name, ""):
+                with faults.within(f"{name} ").collect():
                     given[each.name] = each.metadata["parse"](text)
-            except values.Faults as several:
-                faults += [f"{name} {fault}" for fault in several.texts]
-            except ValueError as fault:
-                faults.append(f"{name} {fault}")
         if environment.get("DATABASE_URL") and not environment.get("SIGNING_KEY"):
-            faults.append("SIGNING_KEY is required with DATABASE_URL: all processes must hold the same one")
+            faults.add("SIGNING_KEY is required with DATABASE_URL: all processes must hold the same one")
         if given.get("login_field", "username") != "username" and not given.get("unique_email", True):
-            faults.append("LOGIN_FIELD other than username needs UNIQUE_EMAIL=true: an address must be one account's")
-        if faults:
-            raise SettingsError(faults)
+            faults.add("LOGIN_FIELD other than username needs UNIQUE_EMAIL=true: an address must be one account's")
+        faults.check()
         return cls(**given)
 
     @property
     def roles(self) -> Roles:
-        """The roles of ROLES_FILE; false where there is none, and then nothing shows that there could be."""
+        """The roles of ROLES_FILE. False when there is no such file: the service then shows nothing of roles."""
         return self.roles_file
 
     @property
     def site_url(self) -> str:
-        """Where people reach the site, without a slash at the end; never taken from a request (contract 11.15)."""
+        """Where people reach the site, without a slash at the end. Never taken from a request (contract 11.15)."""
         host = {"0.0.0.0": "localhost", "::": "localhost"}.get(self.host, self.host)  # noqa: S104  compared, not bound
         return self.public_url or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def letters_dir(self) -> Path:
-        """The folder that letters go to where there is no mail server."""
+        """The folder for letters when there is no mail server."""
         return self.mail_dir or self.data_dir / "mail"
 
     @property
     def tells_unknown_email(self) -> bool:
-        """Whether asking for a letter tells that no account has the address (contract 7.1)."""
+        """Whether a request for a letter answers that no account has the address (contract 7.1)."""
         return self.password_reset_show_email_not_found or self.username_reset_show_email_not_found
 
     def shown(self) -> dict[str, str]:
-        """Every setting by its environment name, as text, secrets hidden."""
+        """The text of every setting by the name of its environment variable. Secrets are hidden."""
         table = {}
         for each in dataclasses.fields(self):
             value = getattr(self, each.name)

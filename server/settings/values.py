@@ -1,4 +1,7 @@
-"""Texts of the environment as values: each function gives the value, or raises ValueError with what is wanted."""
+"""Turns the text of an environment variable into a value.
+
+Each function returns the value, or raises ValueError whose text follows the name of the variable: "is true or false".
+"""
 
 import os
 import re
@@ -8,21 +11,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-MOST_WORKERS = 32  # with more there would be fewer than two connections to the database for each
-MIN_POSTGRES = 17  # for the collation "pg_c_utf8", which is the same on every machine
-LIBPQ_ALONE = (
+MAX_WORKERS = 32  # more would leave each fewer than two connections to the database
+MIN_POSTGRES = 17  # the first with the collation "pg_c_utf8", which is the same on every machine
+# Only libpq knows these parameters of a URL. asyncpg would send them to the server, which refuses them.
+LIBPQ_PARAMETERS = (
     *("channel_binding", "connect_timeout", "fallback_application_name", "gssencmode", "require_auth"),
     *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"),
 )
-MIN_KEY_BYTES = 32  # RFC 7518 §3.2: an HMAC key is at least as long as the hash
-
-
-class Faults(ValueError):
-    """Several things are wrong with one value; `texts` names each."""
-
-    def __init__(self, texts: list[str]) -> None:
-        super().__init__("; ".join(texts))
-        self.texts = texts
+MIN_KEY_BYTES = 32  # an HMAC key is at least as long as the hash (RFC 7518 §3.2)
 
 
 def text(value: str) -> str:
@@ -31,7 +27,7 @@ def text(value: str) -> str:
 
 
 def flag(value: str) -> bool:
-    """True or false."""
+    """A bool."""
     words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
     if value.lower() not in words:
         raise ValueError("is true or false")
@@ -57,13 +53,13 @@ def cores() -> int:
 def workers(value: str) -> int:
     """A number of processes, or `auto`: one for each core."""
     try:
-        return min(cores(), MOST_WORKERS) if value == "auto" else whole(1, MOST_WORKERS)(value)
-    except ValueError as fault:
-        raise ValueError(f"{fault}, or auto") from None
+        return min(cores(), MAX_WORKERS) if value == "auto" else whole(1, MAX_WORKERS)(value)
+    except ValueError as failure:
+        raise ValueError(f"{failure}, or auto") from None
 
 
 def host(value: str) -> str:
-    """An address of this machine, or a name of one."""
+    """An address or a name of this machine."""
     try:
         value.encode("idna")
     except UnicodeError:
@@ -72,7 +68,7 @@ def host(value: str) -> str:
 
 
 def address(value: str) -> str:
-    """An address to listen on with its port: `HOST:PORT`, `[HOST]:PORT`."""
+    """An address and a port to listen on: `HOST:PORT` or `[HOST]:PORT`."""
     if not re.fullmatch(r"([\w.-]+|\[[\da-fA-F:.]+\]):[0-9]{1,5}", value) or int(value.rpartition(":")[2]) > 65535:
         raise ValueError("is an address and a port, such as 127.0.0.1:9464")
     host(value.rpartition(":")[0].strip("[]"))
@@ -91,32 +87,32 @@ def choice(*words: str) -> Callable[[str], str]:
 
 
 def database(value: str) -> str:
-    """The address of a PostgreSQL."""
+    """The URL of a PostgreSQL database."""
     if not re.match(r"postgres(ql)?://", value):
         raise ValueError("begins with postgresql://")
     try:
-        urlsplit(value).port  # noqa: B018  the parts are checked when they are asked for
+        urlsplit(value).port  # noqa: B018  the port is checked when it is read
     except ValueError:
         raise ValueError("is not a URL that can be read") from None
     return value
 
 
 def for_asyncpg(url: str) -> str:
-    """The address of a PostgreSQL without the parameters that only libpq knows: asyncpg sends them to the server."""
+    """The URL of a PostgreSQL database without LIBPQ_PARAMETERS."""
     before, mark, query = url.partition("?")
-    kept = [each for each in query.split("&") if each.partition("=")[0] not in LIBPQ_ALONE]
+    kept = [each for each in query.split("&") if each.partition("=")[0] not in LIBPQ_PARAMETERS]
     return before + mark + "&".join(kept) if kept else before
 
 
 def key(value: str) -> str:
-    """A key to sign with."""
+    """A signing key."""
     if len(value.encode()) < MIN_KEY_BYTES:
         raise ValueError(f"has {MIN_KEY_BYTES} bytes or more")
     return value
 
 
 def origins(value: str) -> tuple[str, ...]:
-    """Origins of the web (RFC 6454), separated by commas, or `*`."""
+    """Web origins (RFC 6454), separated by commas, or `*`."""
     origins = tuple(part.strip() for part in value.split(",") if part.strip())
     for origin in origins:
         found = re.fullmatch(r"https?://([\w-]+(\.[\w-]+)*|\[[\da-f:.]+\])(:(?P<port>\d{1,5}))?", origin, re.ASCII)
@@ -126,7 +122,7 @@ def origins(value: str) -> tuple[str, ...]:
 
 
 def link(value: str) -> str:
-    """The pattern of a letter's link."""
+    """The pattern of the link in a letter."""
     words = set(re.findall(r"{(.*?)}", value))
     if words != {"uid", "token"} or not re.fullmatch(r"[^\s<>\"\\^`|]+", value):
         raise ValueError("is a link, or a path below PUBLIC_URL, with {uid} and {token} in it")
@@ -148,7 +144,7 @@ def line(value: str) -> str:
 
 
 def sender(value: str) -> str:
-    """A mailbox to send from (RFC 5322 §3.4)."""
+    """The mailbox of a sender (RFC 5322 §3.4)."""
     name, address = parseaddr(value)
     if not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", address) or not value.isprintable():
         raise ValueError("is an address such as accounts@example.com, or Name <accounts@example.com>")
@@ -156,7 +152,7 @@ def sender(value: str) -> str:
 
 
 def smtp(value: str) -> str:
-    """The address of a mail server."""
+    """The URL of a mail server."""
     try:
         parts = urlsplit(value)
         usable = parts.scheme in ("smtp", "smtp+starttls", "smtps") and parts.hostname and parts.port != 0
@@ -175,7 +171,7 @@ def folder(value: str) -> Path:
 
 
 def shown(value: Any) -> str:
-    """A value as it would be written in the environment."""
+    """A value as the text that the environment variable would have."""
     if value is None:
         return ""
     if isinstance(value, tuple):

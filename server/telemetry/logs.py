@@ -1,4 +1,7 @@
-"""One line per event, as text or JSON, with the id of the request it belongs to; never a password, token or link."""
+"""Log lines: one for each event, as text or JSON, with the id of the request.
+
+They never contain a password, a token or a link (security 34).
+"""
 
 import contextvars
 import itertools
@@ -10,27 +13,27 @@ from datetime import UTC, datetime
 import orjson
 
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
-# Unique is all that an id must be; random bytes for each would take a tenth of a short request's time.
+# An id must be unique, not secret: random bytes for each would take a tenth of the time of a short request.
 _PROCESS = secrets.token_hex(5)
 _numbers = itertools.count(1)
 
 
 def new_id() -> str:
-    """An id for a request that brought none."""
+    """A new id, for a request that has none."""
     return f"{_PROCESS}-{next(_numbers):x}"
 
 
-def _moment(record: logging.LogRecord) -> str:
+def _time(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class TextLines(logging.Formatter):
-    """`2026-11-23T15:12:37.495Z WARNING server.db message [request id]`, a traceback below it if there is one."""
+    """`2026-11-23T15:12:37.495Z WARNING server.app message [request id]`, then the traceback if there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as text; line breaks in the message are escaped, so that no input forges a line."""
+        """The record as text. Line breaks in the message are escaped: no input can forge a line (security 42)."""
         message = record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
-        line = f"{_moment(record)} {record.levelname} {record.name} {message}"
+        line = f"{_time(record)} {record.levelname} {record.name} {message}"
         if request_id.get():
             line += f" [{request_id.get()}]"
         if record.exc_info:
@@ -39,12 +42,12 @@ class TextLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, request_id and traceback where there is one."""
+    """A JSON object on one line: time, level, logger, message, and request_id and traceback if there are any."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line of JSON."""
         line = {
-            "time": _moment(record),
+            "time": _time(record),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
@@ -61,7 +64,6 @@ def start_logging(form: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if form == "json" else TextLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    logging.getLogger("asyncpg").setLevel(
-        logging.ERROR
-    )  # it shows a traceback while the database is away; database.py a line
+    # asyncpg logs a traceback for each failure while the database is unavailable; database.py logs one line.
+    logging.getLogger("asyncpg").setLevel(logging.ERROR)
     logging.getLogger("yoyo").setLevel(logging.WARNING)

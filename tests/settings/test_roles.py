@@ -1,4 +1,4 @@
-"""ROLES_FILE: what it says is read as it is; whatever is wrong with it is named, all at once, and stops the start."""
+"""ROLES_FILE: the roles that it declares are read; all its faults are reported at once and stop the start."""
 
 import subprocess
 import sys
@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from server.settings import roles
+from server.settings.faults import SettingsError
 from server.settings.roles import Roles, Step
-from server.settings.settings import Settings, SettingsError
-from server.settings.values import Faults
+from server.settings.settings import Settings
 from tests.processes import ROOT, surroundings
 
 Reads = Callable[[str], Roles]
@@ -41,12 +41,12 @@ def read(tmp_path: Path) -> Reads:
 
 
 def faults_of(read: Reads, text: str) -> list[str]:
-    with pytest.raises(Faults) as raised:
+    with pytest.raises(SettingsError) as raised:
         read(text)
-    return raised.value.texts
+    return raised.value.faults
 
 
-def test_a_file_says_which_roles_there_are_and_what_each_asks(read: Reads) -> None:
+def test_a_file_declares_roles_with_their_fields_and_steps(read: Reads) -> None:
     teacher, guest = read(GOOD)
     assert (teacher.name, teacher.title, teacher.registration) == ("teacher", "Teacher", True)
     assert teacher.fields["required"] == ["school"]
@@ -54,7 +54,7 @@ def test_a_file_says_which_roles_there_are_and_what_each_asks(read: Reads) -> No
     assert (guest.name, guest.title, guest.steps) == ("guest", "Guest", ())
 
 
-def test_a_role_is_closed_and_without_fields_unless_it_says_otherwise(read: Reads) -> None:
+def test_a_role_is_closed_and_has_no_fields_by_default(read: Reads) -> None:
     guest = read(GOOD).get("guest")
     assert guest is not None
     assert (guest.registration, guest.fields["properties"], guest.fields["additionalProperties"]) == (False, {}, False)
@@ -65,7 +65,7 @@ def test_without_a_file_there_are_no_roles() -> None:
     assert (list(Settings().roles), Settings().shown()["ROLES_FILE"]) == ([], "")
 
 
-def test_the_settings_show_the_files_path(read: Reads, tmp_path: Path) -> None:
+def test_the_settings_show_the_path_of_the_file(read: Reads, tmp_path: Path) -> None:
     read(GOOD)
     path = str(tmp_path / "roles.toml")
     settings = Settings.read({"ROLES_FILE": path})
@@ -119,23 +119,23 @@ def test_the_settings_show_the_files_path(read: Reads, tmp_path: Path) -> None:
         (HEAD + "steps = [{ title = 'a', fields = ['b'] }]", "roles.teacher.steps.0.fields: b is no field"),
     ],
 )
-def test_each_fault_is_named_by_its_place(read: Reads, text: str, fault: str) -> None:
+def test_each_fault_names_its_place(read: Reads, text: str, fault: str) -> None:
     assert any(each.startswith(fault) for each in faults_of(read, text)), faults_of(read, text)
 
 
-def test_a_circle_of_references_is_found_however_long(read: Reads) -> None:
+def test_a_circle_of_references_of_any_length_is_a_fault(read: Reads) -> None:
     circle = "fields.'$defs' = { a.allOf = [{ '$ref' = '#/$defs/b' }], b.items = { '$ref' = '#/$defs/a' } }"
     assert faults_of(read, HEAD + circle) == ["roles.teacher.fields: a $ref leads back to itself"]
     straight = "fields.'$defs' = { a.allOf = [{ '$ref' = '#/$defs/b' }, { '$ref' = '#/$defs/b' }], b.type = 'null' }"
     assert read(HEAD + straight).get("teacher")
 
 
-def test_a_reference_finds_names_with_slashes_tildes_and_blanks(read: Reads) -> None:
+def test_a_reference_reads_names_with_slashes_tildes_and_blanks(read: Reads) -> None:
     named = "fields.'$defs'.'a/b~c d' = {}\nfields.properties.x.'$ref' = '#/$defs/a~1b~0c%20d'"
     assert read(HEAD + named).get("teacher")
 
 
-def test_steps_hold_every_field_once(read: Reads) -> None:
+def test_steps_have_every_field_once(read: Reads) -> None:
     two = HEAD + "fields.properties = { a = {}, b = {} }\n"
     steps = "steps = [{ title = 'x', fields = ['a', 'a'], colour = 'red' }, { title = '', fields = ['a'] }]"
     assert faults_of(read, two + steps) == [
@@ -147,7 +147,7 @@ def test_steps_hold_every_field_once(read: Reads) -> None:
     ]
 
 
-def test_all_faults_of_all_roles_are_named_at_once(read: Reads) -> None:
+def test_all_faults_of_all_roles_are_reported_at_once(read: Reads) -> None:
     text = "more = 1\n[roles.A]\n[roles.b]\nregistration = 1\nfields = { type = 'null' }\n[roles.c]\ncolour = 'red'"
     assert [fault.split(":")[0] for fault in faults_of(read, text)] == [
         "more",
@@ -164,11 +164,11 @@ def test_a_file_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
             Settings.read({"ROLES_FILE": str(path)})
         assert raised.value.faults[0].startswith(f"ROLES_FILE cannot be read: {reason}")
     (tmp_path / "latin.toml").write_bytes(b"[roles.a]\ntitle = '\xe9'")
-    with pytest.raises(Faults, match="is no TOML"):
+    with pytest.raises(SettingsError, match="is no TOML"):
         roles.read(str(tmp_path / "latin.toml"))
 
 
-def test_a_wrong_file_stops_the_start_with_every_fault_beside_those_of_other_settings(tmp_path: Path) -> None:
+def test_a_wrong_file_stops_the_start_with_its_faults_and_those_of_other_settings(tmp_path: Path) -> None:
     (tmp_path / "roles.toml").write_text("[roles.A]\n[roles.b]\ncolour = 'red'")
     environment = surroundings(ROLES_FILE=str(tmp_path / "roles.toml"), PORT="x")
     ran = subprocess.run([sys.executable, "-m", "server"], cwd=ROOT, env=environment, capture_output=True, text=True)

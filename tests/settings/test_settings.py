@@ -1,11 +1,12 @@
-"""Settings: all faults at once, secrets hidden, defaults as documented."""
+"""Settings: all faults are reported at once, secrets are hidden, defaults are as documented."""
 
 from pathlib import Path
 
 import pytest
 
-from server.settings.settings import Settings, SettingsError
-from server.settings.values import MOST_WORKERS, cores, for_asyncpg
+from server.settings.faults import SettingsError
+from server.settings.settings import Settings
+from server.settings.values import MAX_WORKERS, cores, for_asyncpg
 
 KEY = "k" * 32
 
@@ -16,7 +17,7 @@ def faults(**environment: str) -> list[str]:
     return [fault.split()[0] for fault in raised.value.faults]
 
 
-def test_without_an_environment_the_defaults_hold() -> None:
+def test_an_empty_environment_gives_the_defaults() -> None:
     settings = Settings.read({})
     assert (settings.host, settings.port, settings.database_url) == ("127.0.0.1", 8080, "")
     assert (settings.data_dir, settings.signing_key) == (Path("data"), "")
@@ -25,7 +26,7 @@ def test_without_an_environment_the_defaults_hold() -> None:
     assert (settings.log_format, settings.access_log) == ("text", False)
 
 
-def test_what_is_set_is_read() -> None:
+def test_variables_are_read() -> None:
     settings = Settings.read(
         {
             "PORT": "0",
@@ -38,15 +39,15 @@ def test_what_is_set_is_read() -> None:
     assert settings.cors_origins == ("https://a.example", "http://b.example:3000")
 
 
-def test_workers_are_a_number_or_one_for_each_core() -> None:
+def test_workers_is_a_number_or_auto_for_one_on_each_core() -> None:
     assert Settings.read({}).workers == 1
     assert Settings.read({"WORKERS": "3"}).workers == 3
-    assert Settings.read({"WORKERS": "auto"}).workers == min(cores(), MOST_WORKERS)
+    assert Settings.read({"WORKERS": "auto"}).workers == min(cores(), MAX_WORKERS)
     for wrong in ("0", "33", "many", "-1", "1.5"):
         assert faults(WORKERS=wrong) == ["WORKERS"]
 
 
-def test_metrics_have_an_address_and_a_port() -> None:
+def test_metrics_is_an_address_with_a_port() -> None:
     for right in ("127.0.0.1:9464", "0.0.0.0:0", "[::1]:9464", "metrics.internal:65535"):
         assert Settings.read({"METRICS": right}).metrics == right
     for wrong in ("9464", "127.0.0.1", ":9464", "127.0.0.1:65536", "::1:9464", "http://127.0.0.1:9464"):
@@ -57,7 +58,7 @@ def test_an_empty_variable_counts_as_absent() -> None:
     assert Settings.read({"PORT": "", "DATABASE_URL": "", "SIGNING_KEY": ""}) == Settings()
 
 
-def test_every_fault_is_named_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     environment = {
         "PORT": "70000",
         "WORKERS": "33",
@@ -77,7 +78,7 @@ def test_a_short_signing_key_stops_the_start(key: str) -> None:
     assert faults(SIGNING_KEY=key) == ["SIGNING_KEY"]
 
 
-def test_a_database_of_ones_own_needs_a_signing_key() -> None:
+def test_database_url_needs_a_signing_key() -> None:
     assert faults(DATABASE_URL="postgresql://h/d") == ["SIGNING_KEY"]
     assert Settings.read({"DATABASE_URL": "postgresql://h/d", "SIGNING_KEY": KEY}).signing_key == KEY
 
@@ -90,11 +91,11 @@ def test_secrets_are_not_shown() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["a..b", ".", "a" * 70, "\udcff"])
-def test_a_host_could_be_the_name_of_a_machine(wrong: str) -> None:
+def test_a_host_that_no_machine_can_have_is_refused(wrong: str) -> None:
     assert faults(HOST=wrong) == ["HOST"]
 
 
-def test_a_database_has_the_parameters_of_its_driver() -> None:
+def test_asyncpg_gets_no_parameters_that_only_libpq_knows() -> None:
     assert for_asyncpg("postgresql://h/d") == "postgresql://h/d"
     assert for_asyncpg("postgresql://h/d?connect_timeout=5") == "postgresql://h/d"
     asked = "postgresql://h/d?keepalives=1&sslmode=require&connect_timeout=5&host=/a"
@@ -102,12 +103,12 @@ def test_a_database_has_the_parameters_of_its_driver() -> None:
 
 
 @pytest.mark.parametrize("right", ["https://a", "http://a.b-c.example:3000", "http://[::1]:65535", "*", "https://a,*"])
-def test_an_origin_has_a_scheme_a_host_and_perhaps_a_port(right: str) -> None:
+def test_an_origin_has_a_scheme_a_host_and_an_optional_port(right: str) -> None:
     assert Settings.read({"CORS_ORIGINS": right}).cors_origins == tuple(right.split(","))
 
 
 @pytest.mark.parametrize(
     "wrong", ["http://*.a", "http://a:99999", "http://a:", "a", "http://", "http://a/", "null", "http://a b"]
 )
-def test_what_no_browser_sends_is_no_origin(wrong: str) -> None:
+def test_an_origin_that_no_browser_sends_is_refused(wrong: str) -> None:
     assert faults(CORS_ORIGINS=wrong) == ["CORS_ORIGINS"]

@@ -1,4 +1,4 @@
-"""Log lines: one event, one line, with the id of its request; no input forges another."""
+"""A log line is one event, with the id of its request. No input can forge a line."""
 
 import json
 import logging
@@ -24,7 +24,7 @@ def record(message: str, failure: bool = False) -> logging.LogRecord:
         return logging.LogRecord("server.x", logging.ERROR, "", 1, message, (), sys.exc_info() if failure else None)
 
 
-def test_a_line_of_text_carries_the_request_id() -> None:
+def test_a_line_of_text_has_the_request_id() -> None:
     assert TextLines().format(record("lost")).endswith(" ERROR server.x lost [number-one]")
 
 
@@ -32,7 +32,7 @@ def test_no_input_forges_a_line_of_text() -> None:
     assert "\n" not in TextLines().format(record("GET /\r\n2026-11-23 INFO all is well"))
 
 
-def test_a_line_of_json_is_one_object_with_its_traceback() -> None:
+def test_a_line_of_json_is_one_object_with_the_traceback() -> None:
     line = JsonLines().format(record("lost\nfound", failure=True))
     assert "\n" not in line
     read = json.loads(line)

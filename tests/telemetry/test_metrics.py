@@ -1,4 +1,4 @@
-"""What operators count: sums over all processes, in Prometheus's words, at an address of its own."""
+"""Metrics are sums over all processes, in the text format of Prometheus, at an address of their own."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import requests
 
-from server.telemetry.metrics import ENDED, NUMBERS, Metrics, make_table
+from server.telemetry.metrics import ENDED_PROCESSES_ROW, METRICS, Metrics, make_table
 from tests.conftest import Client
 from tests.process.test_workers import metrics_url
 from tests.processes import Started
@@ -21,7 +21,7 @@ def table() -> Iterator[int]:
     os.close(fd)
 
 
-def test_what_one_process_counts_every_other_tells(table: int) -> None:
+def test_every_process_answers_with_the_sums_over_all(table: int) -> None:
     first, second = Metrics.shared(table, 1), Metrics.shared(table, 2)
     first.add("hash_waiting", 3)
     second.add("hash_waiting", 4)
@@ -31,17 +31,21 @@ def test_what_one_process_counts_every_other_tells(table: int) -> None:
         assert each.total("processes") == 2
 
 
-def test_what_an_ended_process_has_counted_stays_and_its_state_goes(table: int) -> None:
-    master, first = Metrics.shared(table, ENDED), Metrics.shared(table, 1)
+def test_counters_of_an_ended_process_stay_and_its_gauges_end(table: int) -> None:
+    supervisor, first = Metrics.shared(table, ENDED_PROCESSES_ROW), Metrics.shared(table, 1)
     first.add("hash_left_total", 5)
     first.add("hash_waiting", 5)
-    master.end(1)
-    assert (master.total("hash_left_total"), master.total("hash_waiting"), master.total("processes")) == (5, 0, 0)
+    supervisor.end(1)
+    assert (supervisor.total("hash_left_total"), supervisor.total("hash_waiting"), supervisor.total("processes")) == (
+        5,
+        0,
+        0,
+    )
     Metrics.shared(table, 1).add("hash_left_total", 2)
-    assert master.total("hash_left_total") == 7
+    assert supervisor.total("hash_left_total") == 7
 
 
-def test_the_text_is_what_prometheus_reads() -> None:
+def test_the_text_is_in_the_format_of_prometheus() -> None:
     metrics = Metrics.alone()
     metrics.add("hash_wait_seconds_total", 0.25)
     lines = metrics.text().splitlines()
@@ -50,16 +54,16 @@ def test_the_text_is_what_prometheus_reads() -> None:
         name = value.split()[0]
         assert re.fullmatch(rf"# HELP {name} \S.*\.", head)
         assert kind == f"# TYPE {name} {'counter' if name.endswith('_total') else 'gauge'}"
-    assert len(lines) == 3 * len(NUMBERS)
+    assert len(lines) == 3 * len(METRICS)
 
 
-async def test_the_public_port_tells_no_metrics(client: Client) -> None:
+async def test_the_public_port_shows_no_metrics(client: Client) -> None:
     assert (await client.get("/metrics")).status == 404
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_metrics_show_at_their_own_address_and_nothing_else_does(start: Callable[..., Started], workers: str) -> None:
+def test_the_address_of_the_metrics_shows_metrics_and_nothing_else(start: Callable[..., Started], workers: str) -> None:
     url = metrics_url(start(METRICS="127.0.0.1:0", WORKERS=workers))
     answer = requests.get(url, timeout=10)
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -69,7 +73,7 @@ def test_metrics_show_at_their_own_address_and_nothing_else_does(start: Callable
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_an_address_of_the_metrics_that_is_taken_stops_the_start(start: Callable[..., Started], workers: str) -> None:
+def test_an_address_of_the_metrics_that_is_in_use_stops_the_start(start: Callable[..., Started], workers: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = f"127.0.0.1:{other.getsockname()[1]}"
         with pytest.raises(AssertionError, match=f"METRICS {taken}: Address already in use"):

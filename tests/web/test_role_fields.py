@@ -8,7 +8,8 @@ import pytest
 from marshmallow import ValidationError
 
 from server.errors import FieldErrors
-from server.settings.field_schemas import faults as schema_faults
+from server.settings import field_schemas
+from server.settings.faults import SettingFaults
 from server.settings.roles import Role, Roles
 from server.web.schemas.fields import BLANK, NOT_EMAIL, NOT_FLAG, NOT_TEXT, NULL, REQUIRED
 from server.web.schemas.role_faults import MAX_BYTES, NOT_SO, TOO_LONG, UNKNOWN, faults
@@ -20,7 +21,9 @@ NO_CHOICE = "Not a valid choice."
 
 def role(**fields: Any) -> Role:
     schema = {"type": "object", **fields}
-    assert schema_faults(schema) == []
+    faults = SettingFaults()
+    field_schemas.check(schema, faults)
+    faults.check()
     return Role(name="teacher", title="Teacher", registration=True, fields=schema, steps=())
 
 
