@@ -16,9 +16,10 @@ from typing import Any
 import uvloop
 from aiohttp import web
 
-from server.app import create_app, runner, settle
+from server.app import create_app
 from server.auth.tokens import ACCESS, REFRESH
 from server.database.batching import ReadBatcher
+from server.process.http_server import make_runner, tune_garbage_collection
 from server.settings.settings import Settings
 from server.web.app_keys import DB, TOKENS
 
@@ -95,7 +96,7 @@ async def cost(kind: str) -> list[float]:
     app = create_app(Settings(database_url="postgresql:///nowhere", signing_key="k" * 32))
     app.cleanup_ctx.clear()
     app[DB] = Rows()  # type: ignore[assignment]
-    running = runner(app)
+    running = make_runner(app)
     await running.setup()
     assert running.server is not None
     sent, lines = requests(app, kind), []
@@ -103,7 +104,7 @@ async def cost(kind: str) -> list[float]:
         protocol, wire = running.server(), Wire()
         protocol.connection_made(wire)
         lines.append((protocol, wire))
-    settle()
+    tune_garbage_collection()
 
     async def once(count: int) -> float:
         began = time.process_time()
