@@ -4,8 +4,12 @@ A command that cannot do its work says why in one sentence and ends with 1; sett
 """
 
 import signal
+import sys
+from pathlib import Path
 
-if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+IS_SCRIPT = Path(sys.argv[0]).name == "frontdesk"  # the console script, which imports this module
+
+if (__name__ == "__main__" or IS_SCRIPT) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the rest is imported shows no traceback
 
 import argparse
@@ -16,7 +20,6 @@ import functools
 import getpass
 import json
 import os
-import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import asyncpg
@@ -216,7 +219,8 @@ COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], None]] = {
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m server", description="Frontdesk: accounts and sign-in.")
+    program = "frontdesk" if IS_SCRIPT else "python -m server"
+    parser = argparse.ArgumentParser(prog=program, description="Frontdesk: accounts and sign-in.")
     parser.add_argument("--version", action="version", version=f"Frontdesk {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     parser.set_defaults(command="serve", worker=None)
