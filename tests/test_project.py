@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from marshmallow import Schema
 
-from server.api.users import CONSTRAINTS
+from server.accounts.uniqueness import EMAIL_CONSTRAINT, USERNAME_CONSTRAINT
 from server.app import create_app
 from server.resources import statements
 from server.settings.settings import Settings
@@ -94,7 +94,7 @@ def test_sql_is_not_written_in_python() -> None:
 
 
 def test_every_constraint_that_becomes_an_error_text_exists(database: Any) -> None:
-    for name in CONSTRAINTS:
+    for name in (USERNAME_CONSTRAINT, EMAIL_CONSTRAINT):
         assert database.execute("select from pg_class where relname = %s", [name]).fetchone() is not None
 
 

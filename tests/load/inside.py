@@ -16,10 +16,11 @@ from typing import Any, cast
 import uvloop
 from aiohttp import web
 
-from server.app import create_app, runner, settle
+from server.app import create_app
 from server.auth.tokens import ACCESS, REFRESH
 from server.database.batching import ReadBatcher
 from server.database.database import Database
+from server.process.http_server import make_runner, tune_garbage_collection
 from server.settings.settings import Settings
 from server.web.app_keys import DB, TOKENS
 
@@ -96,7 +97,7 @@ async def cost(kind: str) -> list[float]:
     app = create_app(Settings(database_url="postgresql:///nowhere", signing_key="k" * 32))
     app.cleanup_ctx.clear()
     app[DB] = cast(Database, FakeDatabase())
-    running = runner(app)
+    running = make_runner(app)
     await running.setup()
     assert running.server is not None
     sent = requests(app, kind)
@@ -105,7 +106,7 @@ async def cost(kind: str) -> list[float]:
         protocol, transport = running.server(), CountingTransport()
         protocol.connection_made(transport)
         connections.append((protocol, transport))
-    settle()
+    tune_garbage_collection()
 
     async def measure(count: int) -> float:
         began = time.process_time()

@@ -9,8 +9,9 @@ from typing import Any
 import uvloop
 from aiohttp import web
 
-from server.app import create_app, listen, runner, settle
+from server.app import create_app
 from server.auth.tokens import ACCESS
+from server.process.http_server import listen, make_runner, tune_garbage_collection
 from server.settings.settings import Settings
 from server.web.app_keys import TOKENS
 from server.web.endpoints import Access, Endpoints, install
@@ -52,9 +53,9 @@ async def serve() -> None:
     """Serve until SIGTERM."""
     app = create_app(Settings.read(os.environ))
     install(app, [ceiling])
-    running = runner(app)
+    running = make_runner(app)
     await running.setup()
-    settle()
+    tune_garbage_collection()
     await listen(running)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
