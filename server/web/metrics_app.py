@@ -6,8 +6,10 @@ from server.telemetry.metrics import Metrics
 
 
 def create_metrics_app(metrics: Metrics) -> web.Application:
-    """The application that shows `metrics`. It listens apart from the service: behind a local proxy every client
-    looks local, so that an address check could not keep strangers out.
+    """The application that shows `metrics`.
+
+    It listens apart from the service: behind a local proxy every client looks local, so that an address check could not
+    keep strangers out.
     """
 
     async def show(request: web.Request) -> web.Response:

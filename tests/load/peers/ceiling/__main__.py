@@ -1,4 +1,4 @@
-"""Serves `/ceiling/…`: the token is read, the answer is made up. What is left is HTTP, middleware, JSON."""
+"""Serves `/ceiling/…`: reads the token, makes up the response. What is measured is HTTP, middleware and JSON."""
 
 import asyncio
 import os
@@ -22,20 +22,20 @@ NOW = datetime.now(UTC)
 
 
 def caller(request: web.Request) -> int:
-    """The id that the caller's token names."""
+    """The account id in the token of the caller."""
     return request.app[TOKENS].read(request.headers["Authorization"].split()[1], ACCESS).user_id
 
 
 @ceiling.get("/ceiling/me/", access=Access.ANONYMOUS)
 async def read_me(request: web.Request) -> Any:
-    """Answer what `/auth/users/me/` would."""
+    """Respond as `/auth/users/me/` does."""
     user_id = caller(request)
     return {"email": f"person{user_id}@example.com", "id": user_id, "username": f"person{user_id}"}
 
 
 @ceiling.get("/ceiling/profile/{id}", access=Access.ANONYMOUS)
 async def read_profile(request: web.Request) -> Any:
-    """Answer what `/api/accounts/profile/{id}` would."""
+    """Respond as `/api/accounts/profile/{id}` does."""
     caller(request)
     profile_id = path_id(request)
     return {
