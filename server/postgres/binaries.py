@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from server.postgres.protocol import SOCKET
+from server.postgres.unix_socket import socket_path
+from server.settings.values import MIN_POSTGRES
 
-OLDEST = 17  # the first with a builtin C.UTF-8 locale, which needs no ICU and sorts the same on every machine
 SOCKET_BYTES = 103  # sun_path without its NUL: 107 on Linux, 103 on macOS
 PLACES = (
     "usr/lib/postgresql/*/bin",
@@ -172,10 +172,12 @@ def find_binaries(major: int | None) -> Binaries:
         if version is None:
             continue
         found = Binaries(folder, version, bundled)
-        if found.major == major or (major is None and found.major >= OLDEST):
+        if found.major == major or (major is None and found.major >= MIN_POSTGRES):
             return found
         seen.append(f"{version} in {folder}")
-    wanted = f"The data folder was made by PostgreSQL {major}" if major else f"PostgreSQL {OLDEST} or newer is needed"
+    wanted = (
+        f"The data folder was made by PostgreSQL {major}" if major else f"PostgreSQL {MIN_POSTGRES} or newer is needed"
+    )
     there = f"there is only {', '.join(dict.fromkeys(seen))}" if seen else "no programs of PostgreSQL were found"
     raise BundledPostgresError(f"{wanted}, and {there}: install it, and set PG_BIN to the folder of its programs.")
 
@@ -216,7 +218,7 @@ def settle_runtime(
     fresh = [Path(parent).resolve() / f"frontdesk-{os.urandom(4).hex()}" for parent in parents]
     why = f"the user {account.name} can reach none"
     for folder in [last, *fresh] if last else fresh:
-        path = os.fsencode(folder / "socket" / SOCKET)
+        path = os.fsencode(socket_path(folder / "socket"))
         unfit = len(path) > SOCKET_BYTES or b"," in path  # libpq takes a comma for the end of the first host
         if unfit or (folder == last and not remove_runtime(folder, account)):
             continue

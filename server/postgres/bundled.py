@@ -9,6 +9,7 @@ import errno
 import fcntl
 import logging
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from urllib.parse import quote
 from server.postgres.binaries import BundledPostgresError
 from server.postgres.file_locks import Record, open_own, take, take_within
 from server.postgres.server import NAME, START, STOP, PostgresServer
+from server.postgres.unix_socket import PORT
 
 __all__ = ["BundledPostgres", "BundledPostgresError", "attach"]
 
@@ -48,7 +50,7 @@ class BundledPostgres:
     def url(self, database: str = NAME, *, user: str = NAME) -> str:
         """The address of a database, for asyncpg and libpq alike."""
         user, database, host = (quote(part, safe="") for part in (user, database, str(self.socket_dir)))
-        return f"postgresql://{user}@/{database}?host={host}&port=5432"  # without the port, PGPORT would be taken
+        return f"postgresql://{user}@/{database}?host={host}&port={PORT}"  # without the port, PGPORT would be taken
 
     def revive(self) -> bool:
         """Start the server again if it died, at the same URL; True if it had. Blocks. Raises BundledPostgresError."""
@@ -65,7 +67,11 @@ def attach(data_dir: Path, *, durable: bool = True, say: Callable[[str], None] =
 
     `say` is told in a sentence what happens. `durable=False` is for tests: nothing waits for the disk. A SIGTERM before
     this returns ends the process as a `kill -9` would, unless the handler raises. Raises BundledPostgresError.
+    Removes libpq's variables (PGOPTIONS, PGSERVICE, PGTZ and so on) from this process's environment: they would change
+    each connection to the server, and a connection parameter cannot override all of them.
     """
+    for name in [each for each in os.environ if re.match("PG[A-Z]", each)]:
+        del os.environ[name]
     folder = Path(data_dir).absolute()
     with _told(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

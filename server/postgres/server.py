@@ -25,9 +25,9 @@ from server.postgres.binaries import (
     system_user_for,
 )
 from server.postgres.file_locks import Record, open_own, take, take_within
-from server.postgres.protocol import RefusedError, ask, peer
+from server.postgres.unix_socket import PORT, RefusedError, ask, peer
 
-START = 60.0  # seconds, recovery included
+START = 60  # seconds, recovery included
 STOP = 20.0  # seconds for a fast shutdown, before the immediate one
 HARDER = 5.0  # seconds for each of the harder ones
 LOG_BYTES = 5_000_000
@@ -247,8 +247,9 @@ class PostgresServer:
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
             self.log.replace(self.log.with_name("postgres.log.1"))
         quoted = str(socket_dir).replace('"', '""')
-        settings = {"unix_socket_directories": f'"{quoted}"', "unix_socket_permissions": "0700", "port": "5432"}
+        settings = {"unix_socket_directories": f'"{quoted}"', "unix_socket_permissions": "0700", "port": str(PORT)}
         settings |= {"listen_addresses": "", "logging_collector": "off", "log_destination": "stderr"}
+        settings |= {"lc_messages": "C"}  # `unix_socket.py` reads the texts of some errors
         if not self.durable:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         command: list[str | Path] = [programs.folder / "postgres", "-D", self._reach(fd, self.home, account)]
