@@ -72,7 +72,7 @@ async def test_statements_of_one_shape_return_the_same_columns(database_url: str
 
 # What stands in Python all the same, and why.
 IN_PYTHON = {
-    "server.py": 4,  # asked before there is a database, in a protocol that has no parameters
+    "server.py": 4,  # run before the database exists, in a protocol without parameters
     "migrate.py": 2,  # psycopg's parameters are %s, so that no file of sql/ could be prepared by a test
 }
 SQL_WORDS = re.compile(
