@@ -97,12 +97,12 @@ def _check_templates(settings: Settings) -> None:
         raise SettingsError([f"TEMPLATES_DIR {settings.templates_dir}: {fault}" for fault in faults])
 
 
-def _run(settings: Settings, run: Callable[[Settings, str, serving.Revive | None], None]) -> None:
+def _run(settings: Settings, run: Callable[[Settings, serving.DatabaseSource], None]) -> None:
     with _database(settings) as (ready, revive):
         if ready.migrate_on_start:
             _migrate(ready)
-        which = "PostgreSQL at DATABASE_URL" if settings.database_url else f"bundled PostgreSQL in {settings.data_dir}"
-        run(ready, which, revive)
+        name = "PostgreSQL at DATABASE_URL" if settings.database_url else f"bundled PostgreSQL in {settings.data_dir}"
+        run(ready, serving.DatabaseSource(name, revive))
 
 
 def run_migrate(settings: Settings, options: argparse.Namespace) -> None:

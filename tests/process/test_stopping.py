@@ -131,7 +131,7 @@ async def test_asked_once_more_it_waits_for_nobody(client: Client, half: Line) -
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
 async def test_the_second_signal_asks_to_stop_at_once(second: int) -> None:
-    asked = serving.asked_to_stop()
+    asked = serving.stop_requests()
     try:
         signal.raise_signal(signal.SIGTERM)
         await asked.stop.wait()
@@ -143,7 +143,7 @@ async def test_the_second_signal_asks_to_stop_at_once(second: int) -> None:
 
 
 async def test_a_terminal_that_closes_asks_to_stop_however_often_it_says_so() -> None:
-    asked = serving.asked_to_stop()
+    asked = serving.stop_requests()
     try:
         for _ in range(2):
             signal.raise_signal(signal.SIGHUP)
