@@ -65,6 +65,13 @@ class Started:
         self.stop(signal.SIGKILL)
         raise AssertionError("".join(self.said))
 
+    def metrics_url(self) -> str:
+        """Return the URL of METRICS that the service announces."""
+        assert self.process.stdout is not None
+        while not self.said[-1].startswith("  Metrics"):
+            self.said.append(self.process.stdout.readline())
+        return self.said[-1].split()[1]
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal, if it still runs, and return its status when it has ended."""
         if self.process.poll() is None:
