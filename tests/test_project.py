@@ -74,8 +74,8 @@ async def test_statements_with_the_same_shape_comment_return_the_same_columns(da
 
 # The SQL that is in Python nevertheless: how many statements a module has, and why.
 IN_PYTHON = {
-    "server.py": 4,  # runs before the service's database exists, over a protocol without parameters
-    "migrate.py": 2,  # psycopg's parameters are %s: a test could not prepare such a file of sql/
+    "server.py": 4,  # run before the database exists, in a protocol without parameters
+    "migrate.py": 2,  # psycopg's parameters are %s, so that no file of sql/ could be prepared by a test
 }
 SQL_WORDS = re.compile(
     r"\s*(?:select|insert into|update|delete from|with|create|alter|drop|truncate|grant|set|lock|copy|do|call|begin)\s"

@@ -8,7 +8,7 @@ from server.process import serving, supervisor
 from server.settings.settings import Settings, SettingsError
 from server.templates import Templates
 
-Run = Callable[[Settings, str, serving.Revive | None], None]
+Run = Callable[[Settings, serving.DatabaseSource], None]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,8 +32,8 @@ def run_service(settings: Settings, run: Run) -> None:
     with opened(settings) as (ready, revive):
         if ready.migrate_on_start:
             bring_up_to_date(ready)
-        label = "PostgreSQL at DATABASE_URL" if settings.database_url else f"bundled PostgreSQL in {settings.data_dir}"
-        run(ready, label, revive)
+        name = "PostgreSQL at DATABASE_URL" if settings.database_url else f"bundled PostgreSQL in {settings.data_dir}"
+        run(ready, serving.DatabaseSource(name, revive))
 
 
 def check_templates(settings: Settings) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 MOST_WORKERS = 32  # with more there would be fewer than two connections to the database for each
-MIN_POSTGRES = 17  # for the collation "pg_c_utf8", which is the same on every machine
+MIN_POSTGRES = 17  # the first with the built-in C.UTF-8 locale and its collation "pg_c_utf8": equal on every machine
 LIBPQ_ALONE = (
     *("channel_binding", "connect_timeout", "fallback_application_name", "gssencmode", "require_auth"),
     *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"),

@@ -10,7 +10,6 @@ import requests
 
 from server.telemetry.metrics import ENDED, NUMBERS, Metrics, make_table
 from tests.conftest import Client
-from tests.process.test_workers import metrics_url
 from tests.processes import Started
 
 
@@ -60,7 +59,7 @@ async def test_the_public_port_tells_no_metrics(client: Client) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_metrics_show_at_their_own_address_and_nothing_else_does(start: Callable[..., Started], workers: str) -> None:
-    url = metrics_url(start(METRICS="127.0.0.1:0", WORKERS=workers))
+    url = start(METRICS="127.0.0.1:0", WORKERS=workers).metrics_url()
     answer = requests.get(url, timeout=10)
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert f"frontdesk_processes {workers}\n" in answer.text
