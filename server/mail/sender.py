@@ -5,7 +5,6 @@ lives is done with it before, because a try has a limit. No connection of the da
 """
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
@@ -16,7 +15,7 @@ import jinja2
 
 from server.auth.one_time_tokens import OneTimeTokens
 from server.database.database import Database
-from server.errors import Problem
+from server.errors import Unavailable
 from server.mail.delivery import TRY_SECONDS, Delivery, DeliveryFailed, DeliveryRefused, delivery_for
 from server.mail.letters import EMAIL_CHANGE, LINKED, Letters
 from server.mail.writer import CannotWriteLetter, LetterWriter
@@ -66,11 +65,14 @@ class LetterSender:
                 try:
                     await self._sweep(db)
                     busy = await self._take(db)
-                except Problem:  # the database is away, which it has said itself
+                except Unavailable:  # Database has logged it
                     busy = False
-                except Exception as failure:  # as a connection may say that dies at the wrong moment
+                except Exception as failure:  # asyncpg raises various errors for a connection that breaks
                     busy = False
-                    log.warning("the queue of letters cannot be read: %s: %s", type(failure).__name__, failure)
+                    log.warning(
+                        "the queue of letters could not be read, the next look follows: %s: %s",
+                        *(type(failure).__name__, failure),
+                    )
                 if busy:
                     await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
                 else:
@@ -103,21 +105,30 @@ class LetterSender:
             await asyncio.gather(*cut, return_exceptions=True)
 
     async def _handle(self, db: Database, row: Mapping[str, Any]) -> None:
+        """Answer a request or send a letter. No failure ends the sender."""
+        try:
+            await self._try(db, row)
+        except Unavailable:
+            log.warning(
+                "letter %s (%s): the database is unavailable, the next try follows within %.0f s",
+                *(row["id"], row["kind"], LEASE_SECONDS),
+            )
+        except Exception as failure:
+            log.error(
+                "letter %s (%s): the failed try was not recorded, the next follows within %.0f s: %s",
+                *(row["id"], row["kind"], LEASE_SECONDS, _name_and_place(failure)),
+            )
+
+    async def _try(self, db: Database, row: Mapping[str, Any]) -> None:
         try:
             if row["user_id"] is None:
                 await self._answer(db, row)
             else:
                 await self._send(db, row)
-        except Problem:
-            pass  # the database is away: when the lease is over somebody takes the letter again
+        except Unavailable:
+            raise
         except Exception as failure:
-            # Its text may hold what a log must not.
-            where = failure.__traceback__
-            while where and where.tb_next:
-                where = where.tb_next
-            place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "?"
-            with contextlib.suppress(Problem):
-                await self._fail(db, row, f"unforeseen {type(failure).__name__} at {place}")
+            await self._fail(db, row, f"unforeseen {_name_and_place(failure)}")
 
     async def _answer(self, db: Database, row: Mapping[str, Any]) -> None:
         """Turn the request of an address into letters: in one transaction, so that it is answered once."""
@@ -197,3 +208,12 @@ def _address(row: Mapping[str, Any], account: Mapping[str, Any]) -> str:
 
 def _domain(address: str) -> str:
     return "…@" + address.rpartition("@")[2] if address else "nobody"
+
+
+def _name_and_place(failure: Exception) -> str:
+    """What failed and where. The text of the error is left out: it may contain an address or a token (trust 34)."""
+    where = failure.__traceback__
+    while where and where.tb_next:
+        where = where.tb_next
+    place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "?"
+    return f"{type(failure).__name__} at {place}"

@@ -7,10 +7,12 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
 from typing import Any
 
 import pytest
 
+from server.errors import Problem, Unavailable
 from server.mail import sender
 from server.mail.letters import PASSWORD_RESET
 from server.mail.sender import GIVE_UP_SECONDS, KEPT_DAYS, LEASE_SECONDS, TRY_SECONDS
@@ -223,3 +225,63 @@ def test_the_command_work_sends_and_stops_when_told(office: Office, database_url
         said = process.communicate(timeout=30)[0]
     assert (process.returncode, "listens" in said) == (0, False)
     assert len(collect(office.settings.letters_dir)) == 2
+
+
+async def test_a_problem_that_is_not_an_unavailable_database_is_recorded_with_the_letter(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(message: EmailMessage, kind: str) -> None:
+        raise Problem
+
+    monkeypatch.setattr(office.worker._post, "deliver", refuse)
+    await office.queue("confirmation", office.account())
+    await office.send()
+    assert office.queued()[0]["fault"].startswith("unforeseen Problem at ")
+
+
+async def test_a_problem_while_a_failure_is_recorded_is_logged(
+    make_office: MakeOffice, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sender, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(sender, "AWAY_SECONDS", 0.0)
+    office = make_office(smtp_url=NOWHERE)
+    await office.queue("confirmation", office.account())
+    ask = office.db.row
+
+    async def refuse_to_record(name: str, *arguments: Any) -> Any:
+        if name == "letters/defer":
+            raise Problem
+        return await ask(name, *arguments)
+
+    monkeypatch.setattr(office.db, "row", refuse_to_record)
+    await office.worker.drain(office.db)
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert "the failed try was not recorded" in line
+    assert "Problem at " in line
+
+
+@pytest.mark.parametrize(("failure", "logged"), [(Problem(), ["Problem: Internal server error."]), (Unavailable(), [])])
+async def test_a_queue_that_cannot_be_read_is_read_again_and_only_an_unavailable_database_is_not_logged_here(
+    office: Office,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    failure: Problem,
+    logged: list[str],
+) -> None:
+    monkeypatch.setattr(sender, "LOOK_SECONDS", 0.0)
+    await office.queue("confirmation", office.account())
+    ask = office.db.rows
+    failures = [failure]
+
+    async def fail_once(name: str, *arguments: Any) -> Any:
+        if name == "letters/take" and failures:
+            raise failures.pop()
+        return await ask(name, *arguments)
+
+    monkeypatch.setattr(office.db, "rows", fail_once)
+    running = asyncio.create_task(office.worker.run(office.db))
+    while office.queued():
+        await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert [record.getMessage().partition("the next look follows: ")[2] for record in caplog.records] == logged
