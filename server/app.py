@@ -92,7 +92,7 @@ def create_app(
     app[ONE_TIME_TOKENS] = OneTimeTokens(settings.signing_key, lifetime=settings.password_reset_timeout)
     app[LETTERS] = Letters(app[ONE_TIME_TOKENS])
     app[TEMPLATES] = Templates(settings.templates_dir)
-    app[LETTER_SENDER] = LetterSender.of(settings, app[TEMPLATES])
+    app[LETTER_SENDER] = LetterSender.of(settings, app[TEMPLATES], app[ONE_TIME_TOKENS])
     app.cleanup_ctx.extend([_database, _hashing, _beside(_sweep), _letters])
     if revive is not None:
         app.cleanup_ctx.append(_beside(functools.partial(_revive, revive)))

@@ -38,23 +38,22 @@ SWEEP_ROWS = 1000
 
 
 class LetterSender:
-    """Sends letters by `way`; a link that is older than `link_seconds` is worth no further try."""
+    """Sends letters by `delivery`. A letter is given up when its link is older than `link_seconds`."""
 
     def __init__(
-        self, one_time_tokens: OneTimeTokens, writer: LetterWriter, way: Delivery, *, link_seconds: float
+        self, one_time_tokens: OneTimeTokens, writer: LetterWriter, delivery: Delivery, *, link_seconds: float
     ) -> None:
+        self.delivery = delivery
         self._one_time_tokens = one_time_tokens
         self._letters = Letters(one_time_tokens)
         self._writer = writer
-        self._post = way
         self._link_seconds = link_seconds
         self._under_way: set[asyncio.Task[None]] = set()
         self._sweeps_at = 0.0
 
     @classmethod
-    def of(cls, settings: Settings, templates: Templates) -> Self:
-        """The worker of a site."""
-        one_time_tokens = OneTimeTokens(settings.signing_key, lifetime=settings.password_reset_timeout)
+    def of(cls, settings: Settings, templates: Templates, one_time_tokens: OneTimeTokens) -> Self:
+        """The letter sender that `settings` describe."""
         writer = LetterWriter(settings, templates)
         return cls(one_time_tokens, writer, delivery_for(settings), link_seconds=settings.password_reset_timeout)
 
@@ -147,7 +146,7 @@ class LetterSender:
         try:
             if address:
                 message = self._writer.write(row, account, address, token)
-                await self._post.deliver(message, row["kind"])
+                await self.delivery.deliver(message, row["kind"])
         except (DeliveryRefused, CannotWriteLetter) as failure:
             await self._give_up(db, row, str(failure), address)
         except DeliveryFailed as failure:

@@ -37,10 +37,10 @@ class Office:
     def __post_init__(self) -> None:
         self.one_time_tokens = OneTimeTokens(KEY, lifetime=self.settings.password_reset_timeout)
         self.letters = Letters(self.one_time_tokens)
-        self.worker = self.another_worker()
+        self.sender = self.another_sender()
 
-    def another_worker(self) -> LetterSender:
-        return LetterSender.of(self.settings, Templates(self.settings.templates_dir))
+    def another_sender(self) -> LetterSender:
+        return LetterSender.of(self.settings, Templates(self.settings.templates_dir), self.one_time_tokens)
 
     def account(self, username: str = "anna", **columns: Any) -> int:
         """Insert an account that has a password; its id."""
@@ -66,7 +66,7 @@ class Office:
 
     async def send(self) -> None:
         """Send what is due, and let whatever had to be put off be due at once."""
-        await self.worker.drain(self.db)
+        await self.sender.drain(self.db)
         self.rows.execute("update letters set due_at = now()")
 
     def queued(self) -> list[dict[str, Any]]:

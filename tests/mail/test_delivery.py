@@ -262,7 +262,7 @@ async def test_a_server_that_says_nothing_holds_up_a_letter_for_a_while_only(
         anna = office.account()
         for _ in range(AT_ONCE + 2):
             await office.queue("confirmation", anna)
-        running = asyncio.create_task(office.worker.run(office.db))
+        running = asyncio.create_task(office.sender.run(office.db))
         while not all(row["fault"] for row in office.queued()):
             await asyncio.sleep(0.01)
         running.cancel()

@@ -29,7 +29,7 @@ async def test_two_workers_send_a_letter_once(office: Office) -> None:
     anna = office.account()
     for _ in range(40):
         await office.queue("confirmation", anna)
-    workers = [asyncio.create_task(office.another_worker().run(office.db)) for _ in range(2)]
+    workers = [asyncio.create_task(office.another_sender().run(office.db)) for _ in range(2)]
     while office.queued():
         await asyncio.sleep(0.01)
     for each in workers:
@@ -63,7 +63,7 @@ async def test_tries_back_off_and_end_with_a_letter_given_up(
     await office.queue("confirmation", office.account())
     pauses = []
     for _ in range(9):
-        await office.worker.drain(office.db)
+        await office.sender.drain(office.db)
         (row,) = office.queued()
         pauses.append((row["due_at"] - datetime.now(UTC)).total_seconds())
         office.rows.execute("update letters set due_at = now()")
@@ -93,7 +93,7 @@ async def test_what_was_given_up_long_ago_is_forgotten(office: Office, database:
         database.execute(
             "insert into letters (kind, given_up_at) values ('confirmation', now() - make_interval(days => %s))", [days]
         )
-    running = asyncio.create_task(office.worker.run(office.db))
+    running = asyncio.create_task(office.sender.run(office.db))
     while len(office.queued()) == 2:
         await asyncio.sleep(0.01)
     running.cancel()
@@ -103,7 +103,7 @@ async def test_what_was_given_up_long_ago_is_forgotten(office: Office, database:
 
 async def test_a_worker_lives_through_a_lost_database(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "LOOK_SECONDS", 0.02)
-    running = asyncio.create_task(office.worker.run(office.db))
+    running = asyncio.create_task(office.sender.run(office.db))
     for _ in range(3):
         office.rows.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity"
@@ -125,7 +125,7 @@ async def test_a_letter_that_left_is_written_down_even_if_the_database_is_away_j
 ) -> None:
     monkeypatch.setattr(sender, "AWAY_SECONDS", 0.01)
     await office.queue("confirmation", office.account())
-    deliver = office.worker._post.deliver
+    deliver = office.sender.delivery.deliver
 
     async def deliver_and_lose(message: Any, kind: str) -> None:
         await deliver(message, kind)
@@ -134,8 +134,8 @@ async def test_a_letter_that_left_is_written_down_even_if_the_database_is_away_j
             " where datname = current_database() and pid <> pg_backend_pid()"
         )
 
-    monkeypatch.setattr(office.worker._post, "deliver", deliver_and_lose)
-    await office.worker.drain(office.db)
+    monkeypatch.setattr(office.sender.delivery, "deliver", deliver_and_lose)
+    await office.sender.drain(office.db)
     assert (len(collect(office.settings.letters_dir)), office.queued()) == (1, [])
 
 
@@ -144,7 +144,7 @@ async def test_a_worker_that_stops_finishes_what_is_under_way(make_office: MakeO
     clerk.waits = asyncio.Event()
     office = make_office(smtp_url=f"smtp://127.0.0.1:{port}")
     await office.queue("confirmation", office.account())
-    running = asyncio.create_task(office.worker.run(office.db))
+    running = asyncio.create_task(office.sender.run(office.db))
     while not clerk.tries:
         await asyncio.sleep(0.01)
     running.cancel()
@@ -162,7 +162,7 @@ async def test_a_worker_that_stops_waits_for_no_server_that_hangs(
     clerk.waits = asyncio.Event()
     office = make_office(smtp_url=f"smtp://127.0.0.1:{port}")
     await office.queue("confirmation", office.account())
-    running = asyncio.create_task(office.worker.run(office.db))
+    running = asyncio.create_task(office.sender.run(office.db))
     while not clerk.tries:
         await asyncio.sleep(0.01)
     running.cancel()
@@ -233,7 +233,7 @@ async def test_a_problem_that_is_not_an_unavailable_database_is_recorded_with_th
     async def refuse(message: EmailMessage, kind: str) -> None:
         raise Problem
 
-    monkeypatch.setattr(office.worker._post, "deliver", refuse)
+    monkeypatch.setattr(office.sender.delivery, "deliver", refuse)
     await office.queue("confirmation", office.account())
     await office.send()
     assert office.queued()[0]["fault"].startswith("unforeseen Problem at ")
@@ -254,7 +254,7 @@ async def test_a_problem_while_a_failure_is_recorded_is_logged(
         return await ask(name, *arguments)
 
     monkeypatch.setattr(office.db, "row", refuse_to_record)
-    await office.worker.drain(office.db)
+    await office.sender.drain(office.db)
     (line,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert "the failed try was not recorded" in line
     assert "Problem at " in line
@@ -279,7 +279,7 @@ async def test_a_queue_that_cannot_be_read_is_read_again_and_only_an_unavailable
         return await ask(name, *arguments)
 
     monkeypatch.setattr(office.db, "rows", fail_once)
-    running = asyncio.create_task(office.worker.run(office.db))
+    running = asyncio.create_task(office.sender.run(office.db))
     while office.queued():
         await asyncio.sleep(0.01)
     running.cancel()

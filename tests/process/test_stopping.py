@@ -107,7 +107,7 @@ async def test_letters_under_way_end_beside_the_last_requests(
             ended.set()
 
     handed = asyncio.Event()
-    monkeypatch.setattr(client.app[LETTER_SENDER]._post, "deliver", hang)
+    monkeypatch.setattr(client.app[LETTER_SENDER].delivery, "deliver", hang)
     monkeypatch.setattr(sender, "FINISH_SECONDS", 0.0)
     await post(client, "/auth/users/", username="boris", password=PASSWORD, email="boris@example.com")
     draining = asyncio.create_task(client.app[LETTER_SENDER].drain(client.app[DB]))
