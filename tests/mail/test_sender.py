@@ -1,6 +1,8 @@
 """Workers share the queue, live through a lost database, and take over from one that was killed."""
 
 import asyncio
+import itertools
+import random
 import signal
 import subprocess
 import sys
@@ -56,7 +58,7 @@ async def test_a_letter_is_somebodys_alone_until_its_lease_is_over(office: Offic
     assert await office.db.row("letters/give_up", taken["id"], taken["tries"], "late") is None
 
 
-async def test_tries_back_off_and_end_with_a_letter_given_up(
+async def test_the_pause_between_tries_doubles_up_to_ten_minutes(
     make_office: MakeOffice, caplog: pytest.LogCaptureFixture
 ) -> None:
     office = make_office(smtp_url=NOWHERE)
@@ -69,7 +71,29 @@ async def test_tries_back_off_and_end_with_a_letter_given_up(
         office.rows.execute("update letters set due_at = now()")
     for pause, nominal in zip(pauses, [5, 10, 20, 40, 80, 160, 320, 600, 600], strict=True):
         assert 0.8 * nominal - 3 < pause <= 1.2 * nominal
-    office.rows.execute("update letters set queued_at = now() - make_interval(secs => %s)", [GIVE_UP_SECONDS - 60])
+    assert "anna" not in caplog.text
+
+
+async def test_letters_that_fail_together_are_not_tried_again_together(make_office: MakeOffice) -> None:
+    random.seed(8)
+    office = make_office(smtp_url=NOWHERE)
+    anna = office.account()
+    for _ in range(20):
+        await office.queue("confirmation", anna)
+    office.rows.execute("update letters set tries = 20")  # the pause has reached its longest: 600 s
+    started = datetime.now(UTC)
+    await office.sender.drain(office.db)
+    pauses = [(row["due_at"] - started).total_seconds() for row in office.queued()]
+    assert min(pauses) < 540
+    assert max(pauses) > 660
+
+
+async def test_a_letter_is_given_up_after_three_days(make_office: MakeOffice, caplog: pytest.LogCaptureFixture) -> None:
+    office = make_office(smtp_url=NOWHERE)
+    await office.queue("confirmation", office.account())
+    office.rows.execute(
+        "update letters set tries = 9, queued_at = now() - make_interval(secs => %s)", [GIVE_UP_SECONDS - 60]
+    )
     await office.send()
     (row,) = office.queued()
     assert (row["tries"], row["given_up_at"] is None) == (10, False)
@@ -99,6 +123,60 @@ async def test_what_was_given_up_long_ago_is_forgotten(office: Office, database:
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert len(office.queued()) == 1
+
+
+class Clock:
+    """Simulated time: `sleep` returns at once and moves it forward; `ends` is when the sleeper is cancelled."""
+
+    def __init__(self, ends: float) -> None:
+        self.now = 1.0
+        self.ends = ends
+        self.pauses: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+        if self.now >= self.ends:
+            raise asyncio.CancelledError
+
+
+async def test_looks_into_an_empty_queue_are_spread_around_one_second(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random.seed(8)
+    clock = Clock(ends=20.0)
+    monkeypatch.setattr(sender, "LOOK_SECONDS", 1.0)
+    monkeypatch.setattr(asyncio, "sleep", clock.sleep)
+    with pytest.raises(asyncio.CancelledError):
+        await office.sender.run(office.db)
+    assert 0.8 <= min(clock.pauses) < 0.9
+    assert 1.1 < max(clock.pauses) <= 1.2
+
+
+async def test_senders_sweep_about_once_an_hour_and_not_at_the_same_moment(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random.seed(8)
+    clock = Clock(ends=20 * 3600.0)
+    monkeypatch.setattr(sender, "LOOK_SECONDS", 60.0)
+    monkeypatch.setattr(sender, "time", clock)
+    monkeypatch.setattr(asyncio, "sleep", clock.sleep)
+    sweeps: list[float] = []
+
+    async def note(name: str, *arguments: Any) -> list[Any]:
+        if name == "letters/sweep":
+            sweeps.append(clock.now)
+        return []
+
+    monkeypatch.setattr(office.db, "rows", note)
+    with pytest.raises(asyncio.CancelledError):
+        await office.sender.run(office.db)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(sweeps)]
+    assert 1800 <= min(pauses) < 2700
+    assert 4500 < max(pauses) <= 5400 + 72
 
 
 async def test_a_worker_lives_through_a_lost_database(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
