@@ -13,7 +13,7 @@ from aiosmtpd.smtp import LoginPassword
 
 from server.mail import delivery
 from server.mail.letters import PASSWORD_RESET
-from server.mail.sender import AT_ONCE
+from server.mail.sender import MAX_LETTERS_IN_FLIGHT
 from tests.mail.conftest import Office
 from tests.mail.reading import collect
 
@@ -74,7 +74,7 @@ async def test_what_is_no_address_is_given_up(make_office: MakeOffice, serve: An
     await office.send()
     (row,) = office.queued()
     assert (clerk.tries, row["given_up_at"] is None) == (0, False)
-    assert row["fault"] == "the address is none that a letter can go to"
+    assert row["fault"] == "the address is invalid"
 
 
 async def test_tls_is_used_when_the_server_offers_it(make_office: MakeOffice, serve: Any, certified: Any) -> None:
@@ -124,7 +124,7 @@ async def test_a_server_that_offers_no_tls_gets_nothing_where_it_is_required(
 async def test_a_password_crosses_no_open_line(
     make_office: MakeOffice, serve: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "_is_here", lambda host: False)
+    monkeypatch.setattr(delivery, "_is_loopback", lambda host: False)
     clerk, port = await serve(asks=True)
     office = make_office(smtp_url=f"smtp://clerk:p%40ss%20word@localhost:{port}")
     await office.queue("confirmation", office.account())
@@ -187,7 +187,8 @@ async def test_who_says_never_is_not_asked_again(
     assert row["fault"] == "550 5.7.1 <…@example.com> no … …"
     (line,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert line.getMessage() == (
-        f"letter {row['id']} (password_reset) to …@example.com given up after 1 tries: 550 5.7.1 <…@example.com> no … …"
+        f"letter {row['id']} (password_reset) to …@example.com: try 1 failed, no other follows unless the letter is"
+        " queued again: 550 5.7.1 <…@example.com> no … …"
     )
 
 
@@ -260,7 +261,7 @@ async def test_a_server_that_says_nothing_holds_up_a_letter_for_a_while_only(
     async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
         office = make_office(smtp_url=f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         anna = office.account()
-        for _ in range(AT_ONCE + 2):
+        for _ in range(MAX_LETTERS_IN_FLIGHT + 2):
             await office.queue("confirmation", anna)
         running = asyncio.create_task(office.sender.run(office.db))
         while not all(row["fault"] for row in office.queued()):
@@ -268,7 +269,7 @@ async def test_a_server_that_says_nothing_holds_up_a_letter_for_a_while_only(
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     assert {row["fault"] for row in office.queued()} == {"the mail server takes too long"}
-    assert 2 <= most <= AT_ONCE
+    assert 2 <= most <= MAX_LETTERS_IN_FLIGHT
 
 
 async def test_a_folder_of_letters_is_its_owners_alone(office: Office, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from server.auth.one_time_tokens import read_uid
-from server.mail.letters import ACTIVATION, KINDS, LINKED, PASSWORD_RESET, USERNAME_RESET
+from server.mail.letters import ACTIVATION, LETTER_KINDS, LINK_LETTER_KINDS, PASSWORD_RESET, USERNAME_RESET
 from tests.mail.conftest import Office
 from tests.mail.reading import Read, collect
 
@@ -31,7 +31,7 @@ async def test_a_letter_is_undone_with_the_act_it_tells_of(office: Office) -> No
     assert office.queued() == []
 
 
-@pytest.mark.parametrize("kind", LINKED)
+@pytest.mark.parametrize("kind", LINK_LETTER_KINDS)
 async def test_a_link_carries_a_token_of_its_purpose_that_works_once(office: Office, kind: str) -> None:
     anna = office.account(pending_email="new@example.com")
     await office.queue_link(kind, anna)
@@ -39,14 +39,14 @@ async def test_a_link_carries_a_token_of_its_purpose_that_works_once(office: Off
     uid, token = letter.link.split("/")[-2:]
     assert (read_uid(uid), letter.link.startswith(f"{office.settings.site_url}/")) == (anna, True)
     async with office.db.transaction() as transaction:
-        assert await office.one_time_tokens.use(transaction, anna, token, *LINKED) == kind
-        assert await office.one_time_tokens.use(transaction, anna, token, *LINKED) is None
+        assert await office.one_time_tokens.use(transaction, anna, token, *LINK_LETTER_KINDS) == kind
+        assert await office.one_time_tokens.use(transaction, anna, token, *LINK_LETTER_KINDS) is None
     assert office.queued() == []
 
 
 async def test_nothing_in_the_database_holds_a_token(office: Office) -> None:
     anna = office.account(pending_email="new@example.com")
-    for kind in LINKED:
+    for kind in LINK_LETTER_KINDS:
         await office.queue_link(kind, anna)
     tables = office.rows.execute(
         "select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace"
@@ -55,7 +55,7 @@ async def test_nothing_in_the_database_holds_a_token(office: Office) -> None:
         [office.rows.execute(f'select t::text from "{row["relname"]}" t').fetchall() for row in tables.fetchall()]
     )
     letters = await sent(office)
-    assert len(letters) == len(LINKED)
+    assert len(letters) == len(LINK_LETTER_KINDS)
     for letter in letters:
         uid, token = letter.link.split("/")[-2:]
         assert token not in kept
@@ -175,5 +175,5 @@ async def test_a_request_that_dies_midway_is_answered_once(office: Office, monke
 
 
 def test_the_database_knows_every_kind(office: Office) -> None:
-    for kind in KINDS:
+    for kind in LETTER_KINDS:
         office.rows.execute("insert into letters (kind) values (%s)", [kind])

@@ -16,8 +16,9 @@ import pytest
 
 from server.errors import Problem, Unavailable
 from server.mail import sender
+from server.mail.delivery import TRY_SECONDS
 from server.mail.letters import PASSWORD_RESET
-from server.mail.sender import GIVE_UP_SECONDS, KEPT_DAYS, LEASE_SECONDS, TRY_SECONDS
+from server.mail.sender import GIVE_UP_SECONDS, GIVEN_UP_KEPT_DAYS, LEASE_SECONDS
 from tests.conftest import KEY, PASSWORD, in_mode, post
 from tests.mail.conftest import Office
 from tests.mail.reading import collect
@@ -113,7 +114,7 @@ async def test_a_link_that_would_be_too_old_next_time_is_given_up_visibly(make_o
 
 
 async def test_what_was_given_up_long_ago_is_forgotten(office: Office, database: Any) -> None:
-    for days in (KEPT_DAYS - 1, KEPT_DAYS + 1):
+    for days in (GIVEN_UP_KEPT_DAYS - 1, GIVEN_UP_KEPT_DAYS + 1):
         database.execute(
             "insert into letters (kind, given_up_at) values ('confirmation', now() - make_interval(days => %s))", [days]
         )
@@ -201,7 +202,7 @@ async def test_a_worker_lives_through_a_lost_database(office: Office, monkeypatc
 async def test_a_letter_that_left_is_written_down_even_if_the_database_is_away_just_then(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sender, "AWAY_SECONDS", 0.01)
+    monkeypatch.setattr(sender, "RECORD_RETRY_SECONDS", 0.01)
     await office.queue("confirmation", office.account())
     deliver = office.sender.delivery.deliver
 
@@ -320,8 +321,8 @@ async def test_a_problem_that_is_not_an_unavailable_database_is_recorded_with_th
 async def test_a_problem_while_a_failure_is_recorded_is_logged(
     make_office: MakeOffice, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sender, "SETTLE_SECONDS", 0.0)
-    monkeypatch.setattr(sender, "AWAY_SECONDS", 0.0)
+    monkeypatch.setattr(sender, "RECORD_SECONDS", 0.0)
+    monkeypatch.setattr(sender, "RECORD_RETRY_SECONDS", 0.0)
     office = make_office(smtp_url=NOWHERE)
     await office.queue("confirmation", office.account())
     ask = office.db.row
