@@ -9,9 +9,10 @@ import secrets
 import socket
 import ssl
 import time
+from collections.abc import Coroutine
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
@@ -21,6 +22,7 @@ from server.settings.settings import Settings
 TRY_SECONDS = 30.0  # for one delivery
 ANSWER_SECONDS = 15.0  # for each reply of the mail server
 QUIT_SECONDS = 2.0
+CANCEL_AGAIN_SECONDS = 0.05  # between two cancellations of a try
 REASON_MAX_LENGTH = 300  # characters
 DEFAULT_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 
@@ -99,8 +101,7 @@ class SmtpDelivery:
         """Send `message` within TRY_SECONDS. Raises DeliveryFailed, DeliveryRefused."""
         client = await self._client()
         try:
-            async with asyncio.timeout(TRY_SECONDS):
-                await self._transfer(client, message)
+            await _limit(self._transfer(client, message), TRY_SECONDS)
             # The server has accepted the letter: an error at QUIT is no failure.
             with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
                 await client.quit(timeout=QUIT_SECONDS)
@@ -140,6 +141,26 @@ class SmtpDelivery:
             start_tls=self._start_tls,
             tls_context=self._context,
         )
+
+
+async def _limit(work: Coroutine[Any, Any, None], seconds: float) -> None:
+    """Run `work`, and end it after `seconds`. Raises TimeoutError.
+
+    Not asyncio.timeout, which cancels once: before Python 3.12 asyncio.wait_for, which aiosmtplib uses, loses a
+    cancellation that comes together with a result. The try would go on for ANSWER_SECONDS and more.
+    """
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+    finally:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=CANCEL_AGAIN_SECONDS)
+        failure = None if task.cancelled() else task.exception()
+    if task.cancelled():
+        raise TimeoutError
+    if failure:
+        raise failure
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,6 +1,7 @@
 """Letters leave over SMTP, encrypted where they must be, or into a folder; a mail server's moods lose none."""
 
 import asyncio
+import contextlib
 import logging
 import stat
 import threading
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import aiosmtplib
 import pytest
 from aiosmtpd.smtp import LoginPassword
 
@@ -270,6 +272,23 @@ async def test_a_server_that_says_nothing_holds_up_a_letter_for_a_while_only(
         await asyncio.gather(running, return_exceptions=True)
     assert {row["fault"] for row in office.queued()} == {"the mail server takes too long"}
     assert 2 <= most <= MAX_LETTERS_IN_FLIGHT
+
+
+async def test_a_try_ends_in_time_even_if_its_cancellation_is_lost(
+    make_office: MakeOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lose_a_cancellation(client: aiosmtplib.SMTP) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(delivery, "TRY_SECONDS", 0.01)
+    monkeypatch.setattr(aiosmtplib.SMTP, "connect", lose_a_cancellation)
+    office = make_office(smtp_url="smtp://127.0.0.1:1")
+    await office.queue("confirmation", office.account())
+    async with asyncio.timeout(5):
+        await office.send()
+    assert [row["fault"] for row in office.queued()] == ["the mail server takes too long"]
 
 
 async def test_a_folder_of_letters_is_its_owners_alone(office: Office, tmp_path: Path) -> None:
