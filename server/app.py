@@ -78,7 +78,7 @@ def _provide(app: web.Application, settings: Settings, metrics: Metrics) -> None
     app[ONE_TIME_TOKENS] = OneTimeTokens(settings.signing_key, lifetime=settings.password_reset_timeout)
     app[LETTERS] = Letters(app[ONE_TIME_TOKENS])
     app[TEMPLATES] = Templates(settings.templates_dir)
-    app[LETTER_SENDER] = LetterSender.of(settings, app[TEMPLATES])
+    app[LETTER_SENDER] = LetterSender.of(settings, app[TEMPLATES], app[ONE_TIME_TOKENS])
 
 
 async def _database(app: web.Application) -> AsyncIterator[None]:

@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
-from server.auth.passwords import caller
+from server.auth.passwords import client_connection
 from server.auth.sessions import Identity, identify
 from server.auth.tokens import ACCESS
 from server.errors import (
@@ -44,7 +44,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     given = request.headers.get("X-Request-ID")
     number = given if given and _GOOD_ID.fullmatch(given) else new_id()
     request_id.set(number)
-    caller.set(request.protocol)  # type: ignore[arg-type]  # a connection of our Runner is a Caller
+    client_connection.set(request.protocol)  # type: ignore[arg-type]  # a connection of our Runner is one
     began = time.perf_counter()
     try:
         response = await handler(request)

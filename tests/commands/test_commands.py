@@ -180,7 +180,7 @@ def test_letters_are_listed_and_queued_anew(run: Any, database: Any) -> None:
     assert (status, summary) == (0, "Given up: 1. Waiting: 1.")
     assert "confirmation for anna at example.com" in given_up
     assert given_up.endswith("after 3 tries: 550 no")
-    assert "password_reset for whoever has the address at example.com" in waits
+    assert "password_reset for any account with the address at example.com" in waits
     assert "anna@" not in said
     assert run("letters", "--again")[1].splitlines()[0] == "Queued anew: 1."
     rows = database.execute("select given_up_at, tries, fault from letters").fetchall()

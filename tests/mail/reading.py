@@ -1,4 +1,4 @@
-"""Letters as whoever gets them reads them."""
+"""Reads letters as a mail program does."""
 
 import email
 import email.policy
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass
 class Read:
-    """A letter: its two texts without their encoding, and the link that it carries, if any."""
+    """A letter: its text and HTML, decoded, and its link, or "" without one."""
 
     message: EmailMessage
     to: str
@@ -21,7 +21,7 @@ class Read:
 
     @property
     def uid_and_token(self) -> dict[str, str]:
-        """What a front end reads out of the link, for links that end with `uid/token`."""
+        """What a front end reads from a link that ends with `uid/token`."""
         uid, token = self.link.split("/")[-2:]
         return {"uid": uid, "token": token}
 
@@ -36,7 +36,7 @@ def read(content: bytes) -> Read:
 
 
 def collect(folder: Path) -> list[Read]:
-    """The letters of a folder, which is empty then."""
+    """Read and delete the letters of a folder, the oldest first."""
     found = []
     for file in sorted(folder.glob("*.eml")):
         found.append(read(file.read_bytes()))

@@ -14,7 +14,7 @@ import jinja2
 from aiohttp import hdrs, web
 from marshmallow import fields
 
-from server.auth.one_time_tokens import MAX_LENGTH
+from server.auth.one_time_tokens import LINK_PART_MAX_LENGTH
 from server.errors import FieldErrors, NotFound, Problem, StaleToken
 from server.templates import TEXTS
 from server.web.app_keys import SETTINGS, TEMPLATES
@@ -40,7 +40,7 @@ HEADERS = {
     "Cache-Control": "no-store",
     "Vary": "Accept-Language",
 }
-_LINK = re.compile(rf"[A-Za-z0-9_=-]{{1,{MAX_LENGTH}}}")
+_LINK = re.compile(rf"[A-Za-z0-9_=-]{{1,{LINK_PART_MAX_LENGTH}}}")
 _SHOWN = 300  # characters of what was typed that are shown again
 
 

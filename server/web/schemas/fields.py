@@ -8,7 +8,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
-from server.auth.password_rules import MAX_BYTES, TOO_LONG
+from server.auth.password_rules import PASSWORD_MAX_BYTES, PASSWORD_TOO_LONG
 
 REQUIRED = "This field is required."
 NULL = "This field may not be null."
@@ -164,8 +164,8 @@ class Email(Text):
 
 
 def _is_bounded(password: str) -> None:
-    if len(password) > MAX_BYTES or len(password.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        raise ValidationError(TOO_LONG)
+    if len(password) > PASSWORD_MAX_BYTES or len(password.encode("utf-8", "surrogatepass")) > PASSWORD_MAX_BYTES:
+        raise ValidationError(PASSWORD_TOO_LONG)
 
 
 class Password(Text):
