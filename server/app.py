@@ -39,11 +39,12 @@ from server.web.app_keys import (
     TEMPLATES,
     TOKENS,
 )
+from server.web.authentication import access
 from server.web.cors import cors, preflight
 from server.web.documentation import endpoints
 from server.web.endpoints import install
 from server.web.html_pages import pages
-from server.web.middleware import access, errors
+from server.web.middleware import errors
 from server.web.protocol import Runner
 from server.web.schemas.objects import Registration
 

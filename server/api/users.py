@@ -23,7 +23,7 @@ from server.web.guards import (
     only_unchanged_password,
     path_id,
 )
-from server.web.paging import page_response, read_page, write_page
+from server.web.paging import PageQuery, page_response, read_page, write_page
 from server.web.schemas import by_roles, by_settings
 from server.web.schemas.fields import PASSWORD_MISMATCH, TAKEN_EMAIL, TAKEN_USERNAME
 from server.web.schemas.objects import CurrentPassword
@@ -58,7 +58,7 @@ async def register(request: web.Request) -> Any:
     return _shown(request, row)
 
 
-@endpoints.get("/auth/users/", response=by_roles.user, many=True)
+@endpoints.get("/auth/users/", query=PageQuery, response=by_roles.user, many=True)
 async def list_users(request: web.Request) -> Any:
     """List the accounts that you may see: staff all, everybody else their own."""
     page = read_page(request)

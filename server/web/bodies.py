@@ -15,8 +15,8 @@ from marshmallow import Schema, ValidationError
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from server.errors import FieldErrors, ParseError, RequestTimeout, UnsupportedEncoding, UnsupportedMediaType
-from server.web.endpoints import MEDIA_TYPES, declared
-from server.web.middleware import identify_again
+from server.web.authentication import identify_again
+from server.web.endpoints import MEDIA_TYPES, endpoint_of
 from server.web.schemas.fields import Flag, Part, no_object
 from server.web.schemas.role_fields import RoleFields
 
@@ -35,7 +35,7 @@ async def read_body(request: web.Request, schema: type[Schema] | None = None) ->
     Raises FieldErrors, ParseError, UnsupportedMediaType, UnsupportedEncoding, RequestTimeout; aiohttp's error for more
     than 1 MiB; and a 401 when the body took its time, and nobody is signed in any more.
     """
-    wanted = _reader(schema or declared(request.match_info.handler).body)
+    wanted = instance(schema or endpoint_of(request.match_info.handler).body)
     raw = await _read(request)
     media_type = _media_type(request) if raw else JSON
     data = _parse(request, media_type, raw) if raw else {}
@@ -52,7 +52,7 @@ async def read_body(request: web.Request, schema: type[Schema] | None = None) ->
 
 
 @functools.cache
-def _reader(schema: type[Schema]) -> Schema:
+def instance(schema: type[Schema]) -> Schema:
     """One instance reads all bodies of its kind: making one copies every field, a fifth of a short request's time."""
     return schema()
 

@@ -3,7 +3,7 @@
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from server.web.responses import answer
+from server.web.responses import json_response
 
 METHODS = "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"
 HEADERS = "Accept, Authorization, Content-Type, X-Request-ID"
@@ -50,4 +50,4 @@ def _allowed() -> web.Response:
         hdrs.ACCESS_CONTROL_ALLOW_HEADERS: HEADERS,
         hdrs.ACCESS_CONTROL_MAX_AGE: PREFLIGHT_SECONDS,
     }
-    return answer(None, 204, headers)
+    return json_response(None, 204, headers)

@@ -9,7 +9,7 @@ from server.auth.sessions import Identity, renew_hash
 from server.database.database import Transaction, read_id
 from server.errors import FieldErrors, Forbidden, NotFound, Problem, UserNotFound
 from server.web.app_keys import DB, PASSWORDS, SETTINGS
-from server.web.middleware import IDENTITY, identify_again
+from server.web.authentication import IDENTITY, identify_again
 
 
 def me(request: web.Request) -> Identity:

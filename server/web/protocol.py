@@ -9,7 +9,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from server.errors import BadRequest, ExpectationFailed, Problem
 from server.telemetry.logs import new_id, request_id
-from server.web.responses import refuse
+from server.web.responses import error_response
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def _give_id() -> None:
 
 
 def _refuse(problem: Problem) -> web.Response:
-    response = refuse(problem)
+    response = error_response(problem)
     response.headers["X-Request-ID"] = request_id.get()
     return response
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import web
-from aiohttp_apispec import AiohttpApiSpec, docs, json_schema, response_schema
+from aiohttp_apispec import AiohttpApiSpec, docs, json_schema, querystring_schema, response_schema
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import fields
@@ -17,9 +17,9 @@ from marshmallow import fields
 from server import __version__
 from server.settings.field_schemas import moved
 from server.settings.roles import Role, Roles
-from server.web import paging
 from server.web.app_keys import SETTINGS
 from server.web.endpoints import MEDIA_TYPES, Access, Endpoint
+from server.web.paging import PageQuery
 from server.web.schemas.fields import Email, Password, Text
 from server.web.schemas.role_fields import RoleFields
 
@@ -79,20 +79,6 @@ _HEADERS: dict[int, dict[str, Any]] = {
 _LINK = {"Link": {**_TEXT, "description": 'The next page, `<…>; rel="next"`, where there is one.'}}
 
 _ID = {"in": "path", "name": "id", "required": True, "schema": {"type": "integer", "format": "int64", "minimum": 1}}
-_PAGE = [
-    {
-        "in": "query",
-        "name": "limit",
-        "description": "Rows at most.",
-        "schema": {"type": "integer", "minimum": 1, "maximum": paging.MAX_LIMIT, "default": paging.LIMIT},
-    },
-    {
-        "in": "query",
-        "name": "after",
-        "description": "The id after which the page begins.",
-        "schema": {"type": "integer", "format": "int64", "minimum": 0, "default": 0},
-    },
-]
 
 
 def openapi(app: web.Application) -> dict[str, Any]:
@@ -113,20 +99,21 @@ def _plain(path: str) -> str:
 
 def _note(handler: Any, endpoint: Endpoint) -> None:
     """Write all that is known of an endpoint onto its handler, in aiohttp-apispec's words."""
-    parameters = ([_ID] if "{id" in endpoint.path else []) + (_PAGE if _is_paged(endpoint) else [])
     summary, _, description = (endpoint.function.__doc__ or "").strip().partition("\n")
     docs(
         tags=[endpoint.tag],
         operationId=_operation_id(endpoint),
         summary=summary.rstrip("."),
         description=" ".join(description.split()),
-        parameters=copy.deepcopy(parameters),
-        security=_SIGNED_IN if endpoint.access is Access.SIGNED_IN else [],
+        parameters=[copy.deepcopy(_ID)] if "{id" in endpoint.path else [],
+        security=_SIGNED_IN if endpoint.access in (Access.SIGNED_IN, Access.STAFF) else [],
         responses={str(status): _fault(status, endpoint) for status in _statuses(endpoint)},
     )(handler)
     if endpoint.body:
         json_schema(endpoint.body)(handler)
         handler.__apispec__["needs_body"] = any(field.required for field in endpoint.body().fields.values())
+    if endpoint.query:
+        querystring_schema(endpoint.query)(handler)
     answers = endpoint.response(many=endpoint.many) if endpoint.response else None
     if answers:
         response_schema(answers, endpoint.status, description="Done.")(handler)
@@ -134,7 +121,7 @@ def _note(handler: Any, endpoint: Endpoint) -> None:
 
 
 def _is_paged(endpoint: Endpoint) -> bool:
-    return endpoint.many and endpoint.is_paged
+    return endpoint.query is not None and issubclass(endpoint.query, PageQuery)
 
 
 def _operation_id(endpoint: Endpoint) -> str:
@@ -151,6 +138,8 @@ def _statuses(endpoint: Endpoint) -> Iterable[int]:
         statuses.add(401)
     if endpoint.access is not Access.ANONYMOUS or endpoint.body:
         statuses.add(503)
+    if endpoint.access is Access.STAFF:
+        statuses.add(403)
     if "{id" in endpoint.path:
         statuses.add(404)
     return sorted(statuses)
@@ -180,8 +169,9 @@ class _Spec(AiohttpApiSpec):  # type: ignore[misc]
             security=_SIGNED_IN,
             plugins=[self.plugin],
         )
-        assert self.plugin.converter is not None
-        self.plugin.converter.add_attribute_function(_facts)  # type: ignore[no-untyped-call]
+        assert self.plugin.converter is not None  # APISpec has set it
+        self.converter = self.plugin.converter
+        self.converter.add_attribute_function(_facts)  # type: ignore[no-untyped-call]
         self.spec.components.security_scheme(
             "bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "An access token."}
         )
@@ -208,9 +198,12 @@ class _Spec(AiohttpApiSpec):  # type: ignore[misc]
         operation["responses"] = {str(status): done} | {
             key: value for key, value in operation["responses"].items() if key != str(status)
         }
-        for body in data["schemas"]:
-            content = {media_type: {"schema": body["schema"]} for media_type in MEDIA_TYPES}
-            operation["requestBody"] = {"required": data["needs_body"], "content": content}
+        for noted in data["schemas"]:
+            if noted["location"] == "querystring":
+                operation["parameters"] += self.converter.schema2parameters(noted["schema"], location="query")
+            else:
+                content = {media_type: {"schema": noted["schema"]} for media_type in MEDIA_TYPES}
+                operation["requestBody"] = {"required": data["needs_body"], "content": content}
         self.spec.path(path=_plain(url_path), operations={method: operation})
 
 

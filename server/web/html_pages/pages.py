@@ -7,6 +7,7 @@ button posts to the same address, which does the act of the JSON endpoint.
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,10 +20,9 @@ from server.errors import FieldErrors, NotFound, Problem, StaleToken
 from server.templates import TEXTS
 from server.web.app_keys import SETTINGS, TEMPLATES
 from server.web.bodies import read_body
-from server.web.endpoints import Access, Endpoints, SchemaChoice, declared
+from server.web.endpoints import Access, Endpoints, SchemaChoice, endpoint_of
 from server.web.files import send_file
-from server.web.responses import SECURITY_HEADERS
-from server.web.responses import refuse as refuse_in_json
+from server.web.responses import SECURITY_HEADERS, error_response
 from server.web.schemas.fields import Body
 
 log = logging.getLogger(__name__)
@@ -59,24 +59,31 @@ def link_page(
     The act is given the fields of `body`, uid and token; what it returns are facts for `done`. Its FieldErrors come
     back in the form, every other Problem on a page of its own.
     """
-    says: dict[str, Any] = {"is_json": False, "in_document": False, "render_error": refuse}
-    says |= {"access": Access.ANONYMOUS, "other_methods": Access.ANONYMOUS}
+    declared = partial(
+        endpoints.declare,
+        path=path,
+        access=Access.ANONYMOUS,
+        body=body,  # of the GET, too: the form has its fields
+        other_methods=Access.ANONYMOUS,
+        is_json=False,
+        in_document=False,
+        render_error=error_page,
+    )
 
     def declare(act: Act) -> Act:
-        # The schema stands at both: the form has its fields.
-        @endpoints.get(path, body=body, **says)
+        @declared("GET")
         async def show(request: web.Request) -> web.Response:
             _link(request)
             return _form(request, form)
 
-        @endpoints.post(path, body=body, **says)
+        @declared("POST")
         async def send(request: web.Request) -> web.Response:
             link = _link(request)
             try:
                 facts = await act(request, await read_body(request) | link)
             except FieldErrors as failure:
                 return await _form_again(request, form, failure)
-            return page(request, done, **(facts or {}))
+            return html_response(request, done, **(facts or {}))
 
         show.__doc__ = send.__doc__ = act.__doc__
         return act
@@ -84,7 +91,7 @@ def link_page(
     return declare
 
 
-def page(request: web.Request, name: str, status: int = 200, **facts: Any) -> web.Response:
+def html_response(request: web.Request, name: str, status: int = 200, **facts: Any) -> web.Response:
     """The template `pages/NAME.html` in the language that the reader asks for (Accept-Language)."""
     templates, settings = request.app[TEMPLATES], request.app[SETTINGS]
     language = templates.choose(", ".join(request.headers.getall(hdrs.ACCEPT_LANGUAGE, ())))
@@ -94,13 +101,13 @@ def page(request: web.Request, name: str, status: int = 200, **facts: Any) -> we
     return web.Response(text=text, status=status, content_type="text/html", charset="utf-8", headers=HEADERS)
 
 
-def refuse(request: web.Request, problem: Problem) -> web.Response:
+def error_page(request: web.Request, problem: Problem) -> web.Response:
     """A failure as a page."""
     try:
-        response = page(request, "problem", problem.status, kind=_kind(problem))
+        response = html_response(request, "problem", problem.status, kind=_kind(problem))
     except jinja2.TemplateError:  # a site's own template; the failure may have been another one's
         log.exception("the page of a failure cannot be shown")
-        return refuse_in_json(problem)
+        return error_response(problem)
     response.headers.update(problem.headers)
     return response
 
@@ -125,14 +132,14 @@ def _link(request: web.Request) -> dict[str, str]:
 def _form(
     request: web.Request, name: str, faults: dict[str, Any] | None = None, typed: dict[str, str] | None = None
 ) -> web.Response:
-    asked = tuple(declared(request.match_info.handler).body().fields)  # type: ignore[misc]
+    asked = tuple(endpoint_of(request.match_info.handler).body().fields)  # type: ignore[misc]
     status = 400 if faults else 200
-    return page(request, name, status, asked=asked, faults=faults or {}, typed=typed or {})
+    return html_response(request, name, status, asked=asked, faults=faults or {}, typed=typed or {})
 
 
 async def _form_again(request: web.Request, name: str, failure: FieldErrors) -> web.Response:
     """The form with its faults beside the fields. Raises the failure when it is none of a field."""
-    asked = list(declared(request.match_info.handler).body().fields)  # type: ignore[misc]
+    asked = list(endpoint_of(request.match_info.handler).body().fields)  # type: ignore[misc]
     faults = dict(failure.fields)
     if asked and "non_field_errors" in faults:
         faults[asked[-1]] = faults.pop("non_field_errors")  # two typings that differ: the second is the odd one

@@ -39,6 +39,13 @@ class Body(Schema):
         unknown = EXCLUDE
 
 
+class Query(Schema):
+    """A query string; unknown parameters are ignored (contract 11.26)."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+
 def longest(length: int) -> validate.Validator:
     """At most `length` characters."""
     return validate.Length(max=length, error=f"Ensure this field has no more than {length} characters.")
@@ -193,3 +200,18 @@ class Flag(fields.Boolean):
         if word in _FALSE:
             return False
         raise self.make_error("invalid")
+
+
+class WholeNumber(fields.Integer):
+    """A whole number from `low` to `high`, in ASCII digits, as a query string has it."""
+
+    def __init__(self, low: int, high: int, **options: Any) -> None:
+        text = f"Must be a whole number from {low} to {high}."
+        in_range = validate.Range(low, high, error=text)
+        super().__init__(validate=in_range, error_messages={"invalid": text}, **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
+        # int() accepts more than digits, and its time grows with their number (contract 12).
+        if not re.fullmatch("[0-9]{1,19}", value):
+            raise self.make_error("invalid")
+        return int(value)
