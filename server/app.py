@@ -78,7 +78,7 @@ def create_app(
     middlewares: list[Middleware] = [errors, access]
     if settings.cors_origins:
         middlewares = [cors(settings.cors_origins), errors, preflight, access]
-    app = web.Application(middlewares=middlewares, client_max_size=bodies.MAX_BYTES)
+    app = web.Application(middlewares=middlewares, client_max_size=bodies.BODY_MAX_BYTES)
     app[SETTINGS] = settings
     app[STOPPING] = asyncio.Event()
     app[PASSWORDS] = Passwords(

@@ -1,4 +1,4 @@
-"""Letters with links: how one is asked for by address, and whose the link is that somebody followed."""
+"""Letters with links: how a client asks for one by address, and which account a link belongs to."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,9 +13,9 @@ from server.web.schemas.fields import INVALID_TOKEN, INVALID_UID
 
 
 async def ask_for_link(request: web.Request, kind: str, address: str) -> None:
-    """Have a letter of `kind` sent to whoever has `address`; takes the same time whether anybody has it (trust 8).
+    """Queue a letter of `kind` to the accounts of `address`; takes as long without such an account (security 8).
 
-    Raises EmailNotFound where nobody has it and the settings let that be told (contract 7.1).
+    Raises EmailNotFound when no account has the address and the settings allow to say so (contract 7.1).
     """
     db = request.app[DB]
     if request.app[SETTINGS].tells_unknown_email:
@@ -27,7 +27,7 @@ async def ask_for_link(request: web.Request, kind: str, address: str) -> None:
 
 
 async def find_by_uid(request: web.Request, uid: str) -> Any:
-    """The user object of the account that a link names. Raises FieldErrors."""
+    """Find the account that a link names: its user object. Raises FieldErrors for an unknown or malformed uid."""
     user_id = read_uid(uid)
     user = None if user_id is None else await request.app[DB].row("users/find", user_id)
     if user is None:
@@ -36,7 +36,10 @@ async def find_by_uid(request: web.Request, uid: str) -> Any:
 
 
 async def follow_link(request: web.Request, given: Mapping[str, Any], purpose: str) -> Any:
-    """The user object of the account whose link for `purpose` is good; uses up nothing. Raises FieldErrors."""
+    """Check a link for `purpose` without using it up: the user object of its account.
+
+    Raises FieldErrors when the link is invalid, used, expired or superseded.
+    """
     user = await find_by_uid(request, given["uid"])
     if await request.app[ONE_TIME_TOKENS].is_used(request.app[DB], user["id"], given["token"], purpose) is not False:
         raise invalid_token()
@@ -44,5 +47,5 @@ async def follow_link(request: web.Request, given: Mapping[str, Any], purpose: s
 
 
 def invalid_token() -> FieldErrors:
-    """The failure of a link that is forged, used, expired or superseded."""
+    """The failure of a link that is forged, used, expired or superseded: for the caller to raise."""
     return FieldErrors({"token": [INVALID_TOKEN]})

@@ -10,7 +10,7 @@ from openapi_spec_validator import validate
 from server.app import create_app, document
 from server.settings.settings import Settings
 from server.web.documentation import endpoints
-from server.web.documentation.endpoints import FILES
+from server.web.documentation.endpoints import SWAGGER_FILES
 from tests.conftest import Client
 
 METHODS = {"get", "put", "post", "delete", "patch"}
@@ -120,7 +120,7 @@ async def test_the_page_runs_scripts_of_ours_alone(client: Client) -> None:
     assert re.findall(r"https?:", page) == []
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", SWAGGER_FILES)
 async def test_its_parts_are_sent_once_and_then_only_when_they_changed(client: Client, name: str) -> None:
     response = await client.get(f"/docs/{name}")
     assert response.status == 200

@@ -521,7 +521,7 @@ async def test_where_no_page_can_be_shown_the_answer_is_json(
     (own / "pages/layout.html").write_text("{% no such thing %}")
     response = await site.get("/activate/MQ/abc")
     assert (response.status, await response.json()) == (500, {"detail": "Internal server error."})
-    assert "the page of a failure cannot be shown" in caplog.text
+    assert "the page of a failure cannot be rendered" in caplog.text
 
 
 async def test_the_style_is_sent_once_and_then_only_when_it_changed(client: Client) -> None:

@@ -11,8 +11,16 @@ from server.errors import FieldErrors
 from server.settings.field_schemas import faults as schema_faults
 from server.settings.roles import Role, Roles
 from server.web.schemas.fields import BLANK, NOT_EMAIL, NOT_FLAG, NOT_TEXT, NULL, REQUIRED
-from server.web.schemas.role_faults import MAX_BYTES, NOT_SO, TOO_LONG, UNKNOWN, faults
-from server.web.schemas.role_fields import MAX_DEPTH, MAX_VALUES, TOO_LARGE, TOO_MANY, TOO_SMALL, RoleFields, change
+from server.web.schemas.role_faults import NOT_VALID, ROLE_FIELDS_MAX_BYTES, ROLE_FIELDS_TOO_LONG, UNKNOWN_FIELD, faults
+from server.web.schemas.role_fields import (
+    NUMBER_TOO_LARGE,
+    NUMBER_TOO_SMALL,
+    ROLE_FIELDS_MAX_DEPTH,
+    ROLE_FIELDS_MAX_VALUES,
+    TOO_MANY_VALUES,
+    RoleFields,
+    change,
+)
 
 NO_PATTERN = "This value does not match the required pattern."
 NO_CHOICE = "Not a valid choice."
@@ -32,7 +40,7 @@ def role(**fields: Any) -> Role:
         ({"type": "string", "enum": ["a"]}, None, [NULL]),
         ({"type": ["string", "null"]}, None, None),
         ({"type": ["string", "null"]}, 7, [NOT_TEXT]),
-        ({"type": ["string", "integer"]}, [], [NOT_SO]),
+        ({"type": ["string", "integer"]}, [], [NOT_VALID]),
         ({"type": "boolean"}, "yes", [NOT_FLAG]),
         ({"type": "integer"}, 1.5, ["A valid integer is required."]),
         ({"type": "number"}, "1", ["A valid number is required."]),
@@ -60,8 +68,8 @@ def role(**fields: Any) -> Role:
         ({"uniqueItems": True}, [{"a": 1, "b": 2}, {"b": 2, "a": 1}], ["Ensure this field has no repeated elements."]),
         ({"uniqueItems": True}, [1, True, "1", [1], None], None),
         ({"minProperties": 1}, {}, ["Ensure this field has at least 1 fields."]),
-        ({"anyOf": [{"type": "string"}, {"minimum": 5}]}, 3, [NOT_SO]),
-        ({"not": {}}, 3, [NOT_SO]),
+        ({"anyOf": [{"type": "string"}, {"minimum": 5}]}, 3, [NOT_VALID]),
+        ({"not": {}}, 3, [NOT_VALID]),
         ({"type": "array", "items": {"type": "string"}}, ["a", 1], {"1": [NOT_TEXT]}),
         (
             {"maxItems": 1, "items": {"type": "string"}},
@@ -70,7 +78,7 @@ def role(**fields: Any) -> Role:
         ),
         ({"required": ["city"]}, {}, {"city": [REQUIRED]}),
         ({"dependentRequired": {"a": ["b"]}}, {"a": 1}, {"b": [REQUIRED]}),
-        ({"properties": {}, "additionalProperties": False}, {"a": 1}, {"a": [UNKNOWN]}),
+        ({"properties": {}, "additionalProperties": False}, {"a": 1}, {"a": [UNKNOWN_FIELD]}),
         ({"additionalProperties": {"type": "string"}}, {"a": 1}, {"a": [NOT_TEXT]}),
         ({"if": {"const": 1}, "then": {"minimum": 2}}, 1, ["Ensure this value is greater than or equal to 2."]),
         ({"format": "email"}, "a@b.co", None),
@@ -144,14 +152,14 @@ def test_what_no_database_can_hold_is_told_where_it_stands() -> None:
         "non_field_errors": [null, surrogate],
         "?": [null],
     }
-    assert refused({"a": 2**63, "b": -(2**64)}) == {"a": [TOO_LARGE], "b": [TOO_LARGE]}
+    assert refused({"a": 2**63, "b": -(2**64)}) == {"a": [NUMBER_TOO_LARGE], "b": [NUMBER_TOO_LARGE]}
 
 
 @pytest.mark.parametrize(
     ("number", "text"),
     [
-        *((number, TOO_LARGE) for number in (1e300, -1e300, 2.0**63, -(2.0**64), float("inf"), float("nan"))),
-        *((number, TOO_SMALL) for number in (1e-300, -1e-300, 5e-324)),
+        *((number, NUMBER_TOO_LARGE) for number in (1e300, -1e300, 2.0**63, -(2.0**64), float("inf"), float("nan"))),
+        *((number, NUMBER_TOO_SMALL) for number in (1e-300, -1e-300, 5e-324)),
     ],
 )
 def test_no_number_grows_in_the_database(number: float, text: str) -> None:
@@ -171,13 +179,13 @@ def test_only_an_object_has_fields(value: Any) -> None:
 
 def test_how_much_comes_is_bounded() -> None:
     deep: Any = {}
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(ROLE_FIELDS_MAX_DEPTH + 1):
         deep = {"a": deep}
-    assert refused(deep) == {"non_field_errors": [TOO_MANY]}
-    assert refused({"a": [0] * MAX_VALUES}) == {"non_field_errors": [TOO_MANY]}
-    assert read({"a": [0] * (MAX_VALUES - 2)})
-    assert faults(role(), {"a": "é" * (MAX_BYTES // 2)}) == {"non_field_errors": [TOO_LONG]}
-    assert faults(role(), {"a": "x" * (MAX_BYTES - len('{"a":""}'))}) == {}
+    assert refused(deep) == {"non_field_errors": [TOO_MANY_VALUES]}
+    assert refused({"a": [0] * ROLE_FIELDS_MAX_VALUES}) == {"non_field_errors": [TOO_MANY_VALUES]}
+    assert read({"a": [0] * (ROLE_FIELDS_MAX_VALUES - 2)})
+    assert faults(role(), {"a": "é" * (ROLE_FIELDS_MAX_BYTES // 2)}) == {"non_field_errors": [ROLE_FIELDS_TOO_LONG]}
+    assert faults(role(), {"a": "x" * (ROLE_FIELDS_MAX_BYTES - len('{"a":""}'))}) == {}
 
 
 def changed(roles: Roles, name: str | None, stored: Any, given: Any, *, merge: bool = False) -> Any:
@@ -199,7 +207,7 @@ def test_fields_that_nobody_asked_for_go_as_the_schema_says() -> None:
     roles = Roles("", {"teacher": role(properties={"a": {}}, additionalProperties=False)})
     with pytest.raises(FieldErrors) as raised:
         changed(roles, "teacher", {}, {"a": 1, "z": 2})
-    assert raised.value.fields == {"fields": {"z": [UNKNOWN]}}
+    assert raised.value.fields == {"fields": {"z": [UNKNOWN_FIELD]}}
 
 
 def test_who_has_no_schema_sends_back_what_there_is_or_nothing() -> None:

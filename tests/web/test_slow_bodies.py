@@ -47,7 +47,7 @@ def deletes(database: Any) -> Callable[[], Any]:
 async def test_who_signed_out_while_the_body_came_is_nobody(
     anna: Person, identified: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bodies, "STALE_SECONDS", 0)
+    monkeypatch.setattr(bodies, "STALE_IDENTITY_SECONDS", 0)
 
     async def sign_out() -> None:
         assert (await post(anna.client, "/auth/jwt/blacklist/", refresh=anna.tokens["refresh"]))[0] == 200
@@ -59,7 +59,7 @@ async def test_who_signed_out_while_the_body_came_is_nobody(
 async def test_who_is_no_longer_staff_when_the_body_is_there_is_refused(
     staff: Person, anna: Person, database: Any, identified: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bodies, "STALE_SECONDS", 0)
+    monkeypatch.setattr(bodies, "STALE_IDENTITY_SECONDS", 0)
 
     async def chunks() -> AsyncIterator[bytes]:
         yield b'{"is_active": '
@@ -93,7 +93,7 @@ async def test_a_password_for_an_account_that_is_gone_is_401(
 
 
 async def test_a_body_that_does_not_come_is_408(anna: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "READ_SECONDS", 0.01)
+    monkeypatch.setattr(bodies, "BODY_READ_SECONDS", 0.01)
     told = asyncio.Event()
 
     async def chunks() -> AsyncIterator[bytes]:
