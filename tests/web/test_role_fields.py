@@ -111,7 +111,7 @@ def test_each_keyword_has_its_text(schema: Any, value: Any, texts: Any) -> None:
         *(("ipv6", text) for text in ("1.2.3.4", "fe80::1%eth0")),
     ],
 )
-def test_a_value_without_the_declared_format_is_faults_of(name: str, value: str) -> None:
+def test_a_value_without_the_declared_format_is_refused(name: str, value: str) -> None:
     (text,) = faults(role(properties={"x": {"format": name}}), {"x": value}).get("x", ["accepted"])
     assert re.search("format|valid", text), text
 
