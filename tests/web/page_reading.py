@@ -17,7 +17,7 @@ PATHS = {
     USERNAME_RESET: "/username/reset/{}/{}",
 }
 
-PAGES = tuple(path.format("MQ", "a-token-that-nobody-issued") for path in sorted(set(PATHS.values())))
+PAGES = tuple(path.format("MQ", "a-token-that-was-never-issued") for path in sorted(set(PATHS.values())))
 
 VALID_FIELDS = {
     "/activate": {},

@@ -59,7 +59,7 @@ async def test_the_last_of_a_repeated_multipart_key_counts(anna: Person) -> None
 async def test_a_file_is_not_a_text_and_not_a_flag(anna: Person) -> None:
     form = FormData()
     for name in ("location", "description", "is_creator"):
-        form.add_field(name, b"true", filename="odd.txt")
+        form.add_field(name, b"true", filename="file.txt")
     status, faults = await anna.put(f"/api/accounts/profile/{(await anna.profile())['id']}", data=form)
     text = ["Not a valid string."]
     assert (status, faults) == (

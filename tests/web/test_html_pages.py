@@ -1,4 +1,4 @@
-"""How the link pages look: form, labels, headers, language, and the templates of a site (contract 12)."""
+"""How the link pages look: form, labels, headers, language, and the templates of a site."""
 
 import re
 from collections.abc import AsyncIterator

@@ -72,9 +72,8 @@ _EVERY_RESPONSE = {
 }
 _HEADERS: dict[int, dict[str, Any]] = {
     400: {},  # malformed HTTP is refused before the path is known
-    404: {
-        "X-Request-ID": _EVERY_RESPONSE["X-Request-ID"]
-    },  # an unknown path has no methods; an id that is not a number is an unknown path
+    # No Allow: an unknown path has no methods, and a path with an id that is not a number is unknown.
+    404: {"X-Request-ID": _EVERY_RESPONSE["X-Request-ID"]},
     401: _EVERY_RESPONSE | {"WWW-Authenticate": {**_TEXT, "required": True, "description": "RFC 6750, section 3."}},
     503: _EVERY_RESPONSE | {"Retry-After": {**_TEXT, "required": True, "description": "Seconds."}},
 }
