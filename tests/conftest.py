@@ -14,10 +14,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from psycopg import sql
 
-from server.app import create_app, runner, settle
+from server.app import create_app
 from server.database import migrate
 from server.mail import sender
 from server.postgres.bundled import attach
+from server.process.http_server import make_runner, tune_garbage_collection
 from server.settings import roles
 from server.settings.roles import Roles
 from server.settings.settings import Settings
@@ -37,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     """The collector of garbage leaves in peace what was loaded, as in service: its rounds took a third of the time."""
-    settle()
+    tune_garbage_collection()
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -144,7 +145,7 @@ class HouseServer(TestServer):
     """aiohttp's test server with the service's own runner, so that malformed HTTP is answered as in service."""
 
     async def _make_runner(self, **kwargs: Any) -> Any:
-        return runner(self.app)
+        return make_runner(self.app)
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from server import app
+from server import background
+from server.app import create_app
 from server.errors import Unavailable
 from server.postgres import bundled
+from server.process import http_server
 
 
 class Rounds:
@@ -38,22 +40,22 @@ async def test_the_sweep_outlives_whatever_goes_wrong(monkeypatch: pytest.Monkey
 
     Rounds(monkeypatch, 2)
     with pytest.raises(asyncio.CancelledError):
-        await app._sweep(SimpleNamespace(rows=rows))  # type: ignore[arg-type]
+        await background.sweep(SimpleNamespace(rows=rows))  # type: ignore[arg-type]
     assert swept == ["sessions/sweep", "sessions/sweep", "one_time_tokens/sweep"]
 
 
 async def test_a_sweep_goes_on_until_little_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = {"sessions/sweep": [app.SWEEP_ROWS, app.SWEEP_ROWS, 1], "one_time_tokens/sweep": [0]}
+    found = {"sessions/sweep": [background.SWEEP_ROWS, background.SWEEP_ROWS, 1], "one_time_tokens/sweep": [0]}
     asked: list[str] = []
 
     async def rows(name: str, limit: int) -> Any:
         asked.append(name)
-        assert limit == app.SWEEP_ROWS
+        assert limit == background.SWEEP_ROWS
         return [None] * found[name].pop(0)
 
     Rounds(monkeypatch, 1)
     with pytest.raises(asyncio.CancelledError):
-        await app._sweep(SimpleNamespace(rows=rows))  # type: ignore[arg-type]
+        await background.sweep(SimpleNamespace(rows=rows))  # type: ignore[arg-type]
     assert asked == ["sessions/sweep"] * 3 + ["one_time_tokens/sweep"]
 
 
@@ -74,20 +76,20 @@ async def test_the_reviver_outlives_whatever_goes_wrong(
     Rounds(monkeypatch, 1)
     db.lost.set()
     with pytest.raises(asyncio.CancelledError):
-        await app._revive(revive, db)  # type: ignore[arg-type]
+        await background.revive(revive)(db)  # type: ignore[arg-type]
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
 
 
 async def test_what_expired_is_swept_while_the_service_serves(
     monkeypatch: pytest.MonkeyPatch, settings: Any, database: Any
 ) -> None:
-    monkeypatch.setattr(app, "SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr(background, "SWEEP_SECONDS", 0.01)
     database.execute("insert into users (username) values ('anna')")
     database.execute(
         "insert into sessions (user_id, expires_at)"
         " select id, now() + gone * interval '1 minute' from users, (values (-1), (1)) as times (gone)"
     )
-    serving = app.runner(app.create_app(settings))
+    serving = http_server.make_runner(create_app(settings))
     await serving.setup()
     try:
         async with asyncio.timeout(10):

@@ -11,9 +11,10 @@ import jwt
 import pytest
 from openapi_spec_validator import validate
 
-from server.app import create_app, document
+from server.app import create_app
 from server.settings.roles import Roles
 from server.settings.settings import Settings
+from server.web.documentation.endpoints import document
 from tests.conftest import PASSWORD, Client, Person, post
 
 REQUIRED = ["This field is required."]

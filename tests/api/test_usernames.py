@@ -122,7 +122,7 @@ async def test_of_two_who_want_a_name_at_once_one_gets_it(anna: Person, boris: P
 async def test_a_name_that_is_taken_at_the_last_moment_is_a_field_error_and_leaves_the_link(
     anna: Person, letters: Any, database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.api.usernames._taken", nothing_is_taken)
+    monkeypatch.setattr("server.accounts.usernames.taken_login", nothing_is_taken)
     database.execute("insert into users (username) values ('Boris')")
     assert await anna.post(SET, change(new_username="boris")) == (400, {"new_username": TAKEN})
     assert await post(anna.client, ASK, email=ANNA) == DONE
@@ -132,7 +132,7 @@ async def test_a_name_that_is_taken_at_the_last_moment_is_a_field_error_and_leav
     assert await confirm(anna.client, USERNAME_RESET, given) == DONE
 
 
-async def nothing_is_taken(*arguments: Any) -> dict[str, Any]:
+async def nothing_is_taken(*arguments: Any, **settings: Any) -> dict[str, Any]:
     return {}
 
 

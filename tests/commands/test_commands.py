@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from server import __main__ as commands
 from server import __version__
+from server.commands import main as commands
 from tests.conftest import KEY, PASSWORD, Person, post
 from tests.processes import surroundings
 

@@ -76,10 +76,8 @@ def sign_in(settings: Settings) -> type[Schema]:
 
 def token_login(settings: Settings) -> type[Schema]:
     """The fields of `sign_in`, none of them required (contract 2)."""
-    name = "email" if settings.login_field == "email" else "username"
-    return _derived(
-        Body, "TokenLogin", {name: Login(), "password": Password()}, "A login and a password for token login."
-    )
+    fields: dict[str, object] = {login(settings): Login(), "password": Password()}
+    return _derived(Body, "TokenLogin", fields, "A login and a password for token login.")
 
 
 def user_edit(settings: Settings) -> type[Schema]:
@@ -123,6 +121,11 @@ def password_page(settings: Settings) -> type[Schema]:
 def username_page(settings: Settings) -> type[Schema]:
     """The form of the page has the fields of the endpoint's body."""
     return _without_link(reset_username(settings))
+
+
+def login(settings: Settings) -> str:
+    """The name of the field with the username or address to sign in with."""
+    return "email" if settings.login_field == "email" else "username"
 
 
 def new_login(settings: Settings) -> str:
