@@ -32,11 +32,12 @@ from server.web.app_keys import (
     TEMPLATES,
     TOKENS,
 )
+from server.web.authentication import access
 from server.web.cors import cors, preflight
 from server.web.documentation import endpoints as documentation
 from server.web.endpoints import install
 from server.web.html_pages import pages
-from server.web.middleware import access, errors
+from server.web.middleware import errors
 
 NOUNS = (users, activation, passwords, usernames, signin, tokens, profiles, roles, service)
 TABLES = (*(noun.endpoints for noun in NOUNS), documentation.endpoints, pages.endpoints)
@@ -54,7 +55,7 @@ def create_app(
     middlewares: list[Middleware] = [errors, access]
     if settings.cors_origins:
         middlewares = [cors(settings.cors_origins), errors, preflight, access]
-    app = web.Application(middlewares=middlewares, client_max_size=bodies.MAX_BYTES)
+    app = web.Application(middlewares=middlewares, client_max_size=bodies.BODY_MAX_BYTES)
     _provide(app, settings, metrics or Metrics.alone())
     app.cleanup_ctx.extend([_database, _hashing, run_while_serving(sweep), send_letters])
     if restart_database is not None:

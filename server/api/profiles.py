@@ -13,7 +13,7 @@ from server.web.app_keys import DB, SETTINGS
 from server.web.bodies import read_body
 from server.web.endpoints import Endpoints
 from server.web.guards import me, only_owner, path_id
-from server.web.paging import Written, page_response, read_page, write_page
+from server.web.paging import PageQuery, Written, page_response, read_page, write_page
 from server.web.schemas import by_roles
 from server.web.schemas.role_fields import change
 
@@ -26,7 +26,7 @@ class NoProfile(NotFound):
     text = "No userProfile matches the given query."
 
 
-@endpoints.get("/api/accounts/all-profiles", response=by_roles.profile, many=True)
+@endpoints.get("/api/accounts/all-profiles", query=PageQuery, response=by_roles.profile, many=True)
 async def list_profiles(request: web.Request) -> Any:
     """List all profiles, a page at a time; those of deactivated accounts only for staff."""
     page = read_page(request)

@@ -21,7 +21,7 @@ from server.web.guards import (
     only_self_or_staff,
     path_id,
 )
-from server.web.paging import page_response, read_page, write_page
+from server.web.paging import PageQuery, page_response, read_page, write_page
 from server.web.schemas import by_roles, by_settings
 from server.web.schemas.fields import PASSWORD_MISMATCH
 from server.web.schemas.objects import CurrentPassword
@@ -42,7 +42,7 @@ async def register(request: web.Request) -> Any:
     return _shown(request, user)
 
 
-@endpoints.get("/auth/users/", response=by_roles.user, many=True)
+@endpoints.get("/auth/users/", query=PageQuery, response=by_roles.user, many=True)
 async def list_users(request: web.Request) -> Any:
     """List the accounts that you may see: staff all, everybody else their own."""
     page = read_page(request)
