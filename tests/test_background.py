@@ -9,6 +9,7 @@ import pytest
 from server import app
 from server.errors import Unavailable
 from server.postgres import bundled
+from tests.conftest import Connection
 
 
 class Rounds:
@@ -79,7 +80,7 @@ async def test_the_reviver_outlives_whatever_goes_wrong(
 
 
 async def test_what_expired_is_swept_while_the_service_serves(
-    monkeypatch: pytest.MonkeyPatch, settings: Any, database: Any
+    monkeypatch: pytest.MonkeyPatch, settings: Any, database: Connection
 ) -> None:
     monkeypatch.setattr(app, "SWEEP_SECONDS", 0.01)
     database.execute("insert into users (username) values ('anna')")

@@ -14,7 +14,7 @@ import pytest
 
 from server import __main__ as commands
 from server import __version__
-from tests.conftest import KEY, PASSWORD, Person, post
+from tests.conftest import KEY, PASSWORD, Client, Connection, Person, only_row, post
 from tests.processes import surroundings
 
 pytestmark = pytest.mark.slow
@@ -27,7 +27,7 @@ Ran: TypeAlias = tuple[int, str, str]
 
 
 @pytest.fixture
-def given(database_url: str, database: Any) -> dict[str, str]:
+def given(database_url: str, database: Connection) -> dict[str, str]:
     """The settings of a command on this worker's database."""
     return {"DATABASE_URL": database_url, "SIGNING_KEY": KEY, "BCRYPT_ROUNDS": "4"}
 
@@ -65,11 +65,11 @@ def outside(given: dict[str, str]) -> Callable[..., Ran]:
     return command
 
 
-async def test_an_admin_signs_in(outside: Any, client: Any, database: Any) -> None:
+async def test_an_admin_signs_in(outside: Any, client: Client, database: Connection) -> None:
     made = outside("create-admin", "Sofia", "--email", "sofia@EXAMPLE.com", typed=PASSWORD + "\n")
     assert made == (0, "Staff account Sofia made.\n", "")
     assert (await post(client, "/auth/jwt/create/", username="sofia", password=PASSWORD))[0] == 200
-    row = database.execute("select is_staff, email from users").fetchone()
+    row = only_row(database, "select is_staff, email from users")
     assert row == {"is_staff": True, "email": "sofia@example.com"}
 
 
@@ -89,7 +89,7 @@ def test_an_admin_is_held_to_the_rules_of_registration(run: Any) -> None:
     assert "password: This password is too common." in faults
 
 
-def test_an_admin_who_signs_in_by_address_has_one(run: Any, database: Any) -> None:
+def test_an_admin_who_signs_in_by_address_has_one(run: Any, database: Connection) -> None:
     status, _, faults = run("create-admin", "sofia", typed=PASSWORD + "\n", LOGIN_FIELD="email")
     assert (status, faults.partition(" ")[0], len(faults.splitlines())) == (1, "--email", 1)
     assert database.execute("select from users").fetchall() == []
@@ -168,7 +168,7 @@ def test_readme_names_every_command() -> None:
     assert [name for name in commands.COMMANDS if f"`{name}" not in readme] == []
 
 
-def test_letters_are_listed_and_queued_anew(run: Any, database: Any) -> None:
+def test_letters_are_listed_and_queued_anew(run: Any, database: Connection) -> None:
     database.execute("insert into users (username, email) values ('anna', 'anna@example.com')")
     database.execute("insert into letters (kind, address) values ('password_reset', 'anna@example.com')")
     database.execute(

@@ -15,7 +15,7 @@ from server.app import create_app
 from server.settings.settings import Settings
 from server.telemetry.logs import request_id
 from server.web.app_keys import DB
-from tests.conftest import Client, HouseServer, Person
+from tests.conftest import Client, FrontdeskServer, Person
 
 CHALLENGE = 'Bearer realm="api"'
 BAD = 'Bearer realm="api", error="invalid_token"'
@@ -146,7 +146,7 @@ async def test_a_failure_of_ours_tells_the_log_what_and_the_caller_nothing(
     app = create_app(settings)
     app.router.add_get("/fails", handler)
     handler.endpoint = next(iter(app.router.routes())).handler.endpoint
-    async with TestClient(HouseServer(app)) as client:
+    async with TestClient(FrontdeskServer(app)) as client:
         response = await client.get("/fails", headers={"X-Request-ID": "number-one"})
         assert (response.status, await response.json()) == (500, {"detail": "Internal server error."})
     assert {name: response.headers.get(name) for name in GUARDS} == GUARDS
@@ -301,7 +301,7 @@ async def test_each_request_has_a_line_in_the_log_where_the_settings_say_so(
     for wanted in (True, False):
         caplog.clear()
         caplog.set_level(logging.INFO, "server")
-        async with TestClient(HouseServer(create_app(replace(settings, access_log=wanted)))) as client:
+        async with TestClient(FrontdeskServer(create_app(replace(settings, access_log=wanted)))) as client:
             await client.get("/auth/users/me/?secret=x")
         lines = [record.getMessage() for record in caplog.records if record.name == "server.web.middleware"]
         assert len(lines) == wanted

@@ -22,7 +22,7 @@ from server.errors import Unavailable
 from server.settings.settings import Settings
 from server.telemetry.logs import request_id
 from server.web.app_keys import DB, ONE_TIME_TOKENS
-from tests.conftest import PASSWORD, Client, HouseServer, Person, post
+from tests.conftest import PASSWORD, Client, FrontdeskServer, Person, post
 
 FRESH = "staple gun theory"
 PATHS = {
@@ -485,7 +485,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def site(own: Path, settings: Settings, database: Any) -> AsyncIterator[Client]:
     """The service of a site with templates of its own."""
     changed = replace(settings, templates_dir=own, site_name='Film & "Club" <b>', public_url="https://x.example/desk")
-    async with TestClient(HouseServer(create_app(changed))) as visitor:
+    async with TestClient(FrontdeskServer(create_app(changed))) as visitor:
         yield visitor
 
 
