@@ -17,7 +17,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from psycopg import sql
 
-from server.app import create_app, runner, settle
+from server.app import create_app
+from server.app import runner as make_runner
+from server.app import settle as tune_garbage_collection
 from server.database import migrate
 from server.mail import sender
 from server.postgres.bundled import BundledPostgres, attach
@@ -53,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     """Exclude the imported objects from garbage collection, as in service: scanning them took 1/3 of the run's time."""
-    settle()
+    tune_garbage_collection()
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -180,7 +182,7 @@ class FrontdeskServer(TestServer):
     """aiohttp's test server with the runner of the service, so that malformed HTTP gets the answer of the service."""
 
     async def _make_runner(self, **kwargs: Any) -> Any:
-        return runner(self.app)
+        return make_runner(self.app)
 
 
 @pytest.fixture(autouse=True)
