@@ -1,9 +1,13 @@
-"""Wait until a statement of the service is blocked by a lock that a test holds in the database."""
+"""Races made on purpose: a test holds a lock in the database until a request of the service waits for it."""
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeAlias
 
 from tests.conftest import Connection
+
+Race: TypeAlias = Callable[[str, Coroutine[Any, Any, tuple[int, Any]]], Awaitable[tuple[int, Any]]]
+"""Runs a statement in a transaction, sends a request that the statement blocks, commits, and returns the answer."""
 
 
 async def until_blocked(work: "asyncio.Future[Any]", database: Connection) -> None:

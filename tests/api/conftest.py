@@ -2,15 +2,17 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import bcrypt
+import psycopg
 import pytest
 
 from server.database.database import Database, Transaction
 from server.mail.sender import LetterSender
-from tests.conftest import MakePerson, Person
+from tests.conftest import Connection, MakePerson, Person
+from tests.locks import Race, until_blocked
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +29,21 @@ def idle_letter_sender(monkeypatch: pytest.MonkeyPatch) -> None:
 async def tess(make_person: MakePerson) -> Person:
     """A signed-in teacher, on a site with the roles of tests/school.toml."""
     return await make_person("tess", role="teacher", profile={"fields": {"school": "Lyceum"}})
+
+
+@pytest.fixture
+def race(database: Connection, database_url: str) -> Race:
+    """A function that sends a request while another transaction has run a statement which blocks it: the answer."""
+
+    async def send(statement: str, request: Coroutine[Any, Any, tuple[int, Any]]) -> tuple[int, Any]:
+        with psycopg.connect(database_url) as other:
+            other.execute(statement)
+            answering = asyncio.ensure_future(request)
+            await until_blocked(answering, database)
+            assert not answering.done(), "the request must come to the locked row"
+        return await answering
+
+    return send
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from tests.links import (
     link,
     register,
 )
+from tests.locks import Race
 
 ME = "/auth/users/me/"
 OLD, NEW = "anna@example.com", "new@example.com"
@@ -223,6 +224,19 @@ async def test_a_new_address_invalidates_links_sent_to_the_old_one(anna: Person,
     assert (await anna.get(ME))[0] == 200, "the session stays"
 
 
+@in_activation
+async def test_an_address_taken_before_its_confirmation_is_a_field_error_and_does_not_use_up_the_link(
+    anna: Person, database: Connection, letters: Letters, race: Race
+) -> None:
+    given = await asked_by(anna, letters, EMAIL_CHANGE)
+    confirming = confirm(anna.client, EMAIL_CHANGE, given)
+    assert await race(f"insert into users (username, email) values ('boris', '{NEW}')", confirming) == (400, TAKEN)
+    assert (stored(database), await letters()) == ((OLD, NEW), [])
+    database.execute("delete from users where username = 'boris'")
+    assert await confirm(anna.client, EMAIL_CHANGE, given) == DONE
+    assert stored(database) == (NEW, None)
+
+
 class TestWithoutActivation:
     """The default: a new address is in force at once."""
 
@@ -250,3 +264,10 @@ class TestWithoutActivation:
     async def test_setting_the_same_address_sends_no_letter(self, anna: Person, letters: Letters) -> None:
         assert await anna.patch(ME, {"email": OLD}) == user(anna, OLD)
         assert await letters() == []
+
+    async def test_an_address_taken_at_the_last_moment_is_a_field_error(
+        self, anna: Person, database: Connection, letters: Letters, race: Race
+    ) -> None:
+        taking = f"insert into users (username, email) values ('boris', '{NEW}')"
+        assert await race(taking, anna.patch(ME, {"email": NEW})) == (400, TAKEN)
+        assert (stored(database), await letters()) == ((OLD, None), [])

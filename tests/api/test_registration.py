@@ -9,7 +9,8 @@ import pytest
 
 from server.settings.settings import Settings
 from server.web.schemas.fields import NOT_EMAIL, NOT_USERNAME
-from tests.conftest import PASSWORD, Client, Connection, Person, only_row, post
+from tests.conftest import PASSWORD, Client, Connection, Person, count, in_mode, only_row, post
+from tests.locks import Race
 
 REQUIRED = ["This field is required."]
 BLANK = ["This field may not be blank."]
@@ -135,6 +136,59 @@ async def test_fields_that_the_caller_may_not_set_are_ignored(client: Client, da
     assert (status, user["id"] == 7777) == (201, False)
     row = only_row(database, "select is_staff, is_active from users")
     assert row == {"is_staff": False, "is_active": True}
+
+
+@pytest.mark.parametrize(
+    ("row", "faults"),
+    [("('Anna', '')", TAKEN), ("('other', 'Anna@example.com')", TAKEN_EMAIL), ("('anna', 'anna@example.com')", TAKEN)],
+    ids=["username", "address", "both"],
+)
+@in_mode("activation")
+async def test_a_username_or_address_taken_at_the_last_moment_is_a_field_error_and_stores_nothing(
+    client: Client, database: Connection, race: Race, row: str, faults: dict[str, Any]
+) -> None:
+    registering = register(client, email="anna@example.com", profile={"location": "Rome"})
+    assert await race(f"insert into users (username, email) values {row}", registering) == (400, faults)
+    assert [count(database, table) for table in ("users", "profiles", "letters", "one_time_tokens")] == [1, 1, 0, 0]
+
+
+async def test_a_registration_runs_one_hash_and_a_refused_one_none(client: Client, hashes: Counter[str]) -> None:
+    assert (await register(client, email="anna@example.com"))[0] == 201
+    assert hashes["run"] == 1
+    assert (await register(client))[0] == 400
+    assert (await register(client, username="boris", email="anna@example.com"))[0] == 400
+    assert (await register(client, username="boris", password="12345"))[0] == 400
+    assert hashes["run"] == 1
+
+
+def queued(database: Connection) -> list[tuple[str, str, bool]]:
+    """The queued letters: kind, address if it is not the account's own, whether the letter has a link."""
+    rows = database.execute("select kind, address, nonce <> '' as has_link from letters order by id").fetchall()
+    return [(row["kind"], row["address"], row["has_link"]) for row in rows]
+
+
+@in_mode("default")
+async def test_registration_queues_no_letter(client: Client, database: Connection) -> None:
+    assert (await register(client, email="anna@example.com"))[0] == 201
+    assert queued(database) == []
+
+
+@in_mode("default", send_confirmation_email=True)
+async def test_registration_queues_a_confirmation_if_it_is_switched_on(client: Client, database: Connection) -> None:
+    assert (await register(client, email="anna@example.com"))[0] == 201
+    assert queued(database) == [("confirmation", "", False)]
+
+
+@in_mode("activation")
+async def test_registration_queues_one_activation_letter_in_activation_mode(
+    client: Client, database: Connection
+) -> None:
+    assert (await register(client, email="anna@example.com"))[0] == 201
+    assert queued(database) == [("activation", "", True)]
+    assert only_row(database, "select is_active, awaits_activation from users") == {
+        "is_active": False,
+        "awaits_activation": True,
+    }
 
 
 class TestWithSharedAddresses:

@@ -2,16 +2,13 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine
 from typing import Any
-
-import psycopg
 
 from server.auth.one_time_tokens import write_uid
 from server.web.schemas.fields import NOT_USERNAME
 from tests.conftest import PASSWORD, Client, Connection, Letters, Person, in_mode, post
 from tests.links import ASKED_AT, DONE, INVALID_TOKEN, INVALID_UID, NEW_NAME, USERNAME_RESET, confirm, link
-from tests.locks import until_blocked
+from tests.locks import Race
 
 SET = "/auth/users/set_username/"
 ASK = ASKED_AT[USERNAME_RESET]
@@ -123,28 +120,16 @@ async def test_of_two_changes_to_one_username_at_once_one_succeeds(anna: Person,
     assert sorted(answers, key=str) == [DONE, (400, {"new_username": TAKEN})]
 
 
-async def while_taken(
-    username: str, request: Coroutine[Any, Any, tuple[int, Any]], database: Connection, database_url: str
-) -> tuple[int, Any]:
-    """The answer to `request` when another transaction takes `username` after it was found free."""
-    with psycopg.connect(database_url) as other:
-        other.execute("insert into users (username) values (%s)", [username])
-        changing = asyncio.ensure_future(request)
-        await until_blocked(changing, database)
-        assert not changing.done()
-    return await changing
-
-
 async def test_a_username_taken_at_the_last_moment_is_a_field_error_and_does_not_use_up_the_link(
-    anna: Person, letters: Letters, database: Connection, database_url: str
+    anna: Person, letters: Letters, race: Race
 ) -> None:
     taken = (400, {"new_username": TAKEN})
     changing = anna.post(SET, change(new_username="boris"))
-    assert await while_taken("Boris", changing, database, database_url) == taken
+    assert await race("insert into users (username) values ('Boris')", changing) == taken
     assert await post(anna.client, ASK, email=ANNA) == DONE
     given = await link(letters, ANNA)
     resetting = confirm(anna.client, USERNAME_RESET, given, new_username="clara")
-    assert await while_taken("Clara", resetting, database, database_url) == taken
+    assert await race("insert into users (username) values ('Clara')", resetting) == taken
     assert await confirm(anna.client, USERNAME_RESET, given) == DONE
 
 
