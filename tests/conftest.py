@@ -28,18 +28,17 @@ from server.settings.roles import Roles
 from server.settings.settings import Settings
 from server.web.app_keys import DB, LETTER_SENDER
 from tests.mail.reading import Read, collect
+from tests.rows import Connection
 
 if TYPE_CHECKING:
     from tests.processes import Started
 
 KEY = "a signing key for tests, 32 bytes or more"
 PASSWORD = "correct horse battery"
+_folders = itertools.count(1)
 
 Client: TypeAlias = TestClient[web.Request, web.Application]
 """A test client of the service."""
-
-Connection: TypeAlias = "psycopg.Connection[dict[str, Any]]"
-"""A connection to the test database, past the service; rows are dictionaries."""
 
 Letters: TypeAlias = Callable[[], Awaitable[list[Read]]]
 """Sends the queued letters; returns those sent since the last call, the oldest first."""
@@ -119,26 +118,12 @@ def database(database_url: str, _connections: list[Connection]) -> Connection:
     return _connections[-1]
 
 
-def only_row(database: Connection, query: str, *arguments: Any) -> dict[str, Any]:
-    """The one row that `query` finds."""
-    (row,) = database.execute(query, arguments).fetchall()
-    return row
-
-
-def count(database: Connection, table: str) -> int:
-    """How many rows `table` has."""
-    return len(database.execute(f"select from {table}").fetchall())
-
-
 @pytest.fixture
 def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Settings:
     """The settings of the application under test; `in_mode` below, or a module's own fixture, changes them."""
     changed = getattr(request, "param", {})
     data_dir = tmp_path_factory.getbasetemp() / f"data-{next(_folders)}"  # made by the few tests that write there
     return Settings(database_url=database_url, signing_key=KEY, bcrypt_rounds=4, data_dir=data_dir, **changed)
-
-
-_folders = itertools.count(1)
 
 
 @pytest.fixture

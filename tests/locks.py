@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeAlias
 
-from tests.conftest import Connection
+from tests.rows import Connection
 
 Race: TypeAlias = Callable[[str, Coroutine[Any, Any, tuple[int, Any]]], Awaitable[tuple[int, Any]]]
 """Runs a statement in a transaction, sends a request that the statement blocks, commits, and returns the answer."""

@@ -15,7 +15,8 @@ from server.errors import Unavailable
 from server.postgres.bundled import BundledPostgresError
 from server.settings.settings import Settings
 from server.web.app_keys import DB
-from tests.conftest import Connection, FrontdeskServer, count
+from tests.conftest import FrontdeskServer
+from tests.rows import Connection, count
 
 REVIVE_PAUSE_SECONDS = background.REVIVE_SECONDS
 

@@ -7,8 +7,9 @@ import psycopg
 import pytest
 
 from server.database.database import Database
-from tests.conftest import PASSWORD, Connection, Person, only_row, post
+from tests.conftest import PASSWORD, Person, post
 from tests.locks import until_blocked
+from tests.rows import Connection, only_row
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ import pytest
 
 from server.database.database import Database, Transaction
 from server.mail.sender import LetterSender
-from tests.conftest import Connection, MakePerson, Person
+from tests.conftest import MakePerson, Person
 from tests.locks import Race, until_blocked
+from tests.rows import Connection
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from tests.conftest import PASSWORD, Client, Connection, Letters, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, Letters, Person, in_mode, post
 from tests.links import (
     DONE,
     EMAIL_CHANGE,
@@ -22,6 +22,7 @@ from tests.links import (
     confirm,
 )
 from tests.locks import Race
+from tests.rows import Connection
 
 ME = "/auth/users/me/"
 OLD = "anna@example.com"

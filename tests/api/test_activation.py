@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from server.auth.one_time_tokens import write_uid
-from tests.conftest import PASSWORD, Client, Connection, Letters, Person, in_mode, only_row, post
+from tests.conftest import PASSWORD, Client, Letters, Person, in_mode, post
 from tests.links import ACTIVATION, ASKED_AT, DONE, INVALID_TOKEN, INVALID_UID, STALE, TAKEN_AT, confirm, link, register
+from tests.rows import Connection, only_row
 
 RESEND = ASKED_AT[ACTIVATION]
 ANNA = "anna@example.com"

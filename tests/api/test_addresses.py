@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import PASSWORD, Client, Connection, Letters, MakePerson, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, Letters, MakePerson, Person, in_mode, post
 from tests.links import (
     ACTIVATION,
     DONE,
@@ -19,6 +19,7 @@ from tests.links import (
     register,
 )
 from tests.locks import Race
+from tests.rows import Connection
 
 ME = "/auth/users/me/"
 OLD, NEW = "anna@example.com", "new@example.com"
@@ -140,7 +141,7 @@ async def test_removing_the_address_needs_no_link_and_tells_the_old_one(
 
 
 @in_activation
-async def test_an_address_of_somebody_else_is_refused_at_once(
+async def test_the_address_of_another_account_is_refused_at_once(
     anna: Person, database: Connection, letters: Letters
 ) -> None:
     await activated(anna.client, letters, "boris")
@@ -149,7 +150,7 @@ async def test_an_address_of_somebody_else_is_refused_at_once(
 
 
 @in_activation
-async def test_an_address_that_somebody_else_took_meanwhile_is_refused_and_the_old_one_stays(
+async def test_a_pending_address_that_another_account_takes_is_refused_at_confirmation(
     anna: Person, database: Connection, letters: Letters
 ) -> None:
     given = await asked_by(anna, letters, EMAIL_CHANGE)

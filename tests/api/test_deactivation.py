@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import PASSWORD, Connection, Letters, Person, in_mode, only_row, post
+from tests.conftest import PASSWORD, Letters, Person, in_mode, post
 from tests.locks import Race
+from tests.rows import Connection, only_row
 
 ME = "/auth/users/me/"
 INACTIVE = (401, {"detail": "User is inactive", "code": "user_inactive"})

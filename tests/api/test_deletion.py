@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import PASSWORD, Client, Connection, Letters, Person, count, post
+from tests.conftest import PASSWORD, Client, Letters, Person, post
 from tests.links import ASKED_AT, DONE, INVALID_UID, PASSWORD_RESET, USERNAME_RESET, asked_by, confirm
 from tests.locks import Race
+from tests.rows import Connection, count
 
 ME = "/auth/users/me/"
 GONE = (401, {"detail": "User not found", "code": "user_not_found"})

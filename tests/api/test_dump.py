@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import PASSWORD, Client, Connection, Letters, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, Letters, Person, in_mode, post
 from tests.links import (
     ACTIVATION,
     ASKED_AT,
@@ -23,6 +23,7 @@ from tests.links import (
     link,
     register,
 )
+from tests.rows import Connection
 
 in_activation = in_mode("activation")
 

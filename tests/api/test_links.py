@@ -6,7 +6,7 @@ from collections import Counter
 import psycopg
 import pytest
 
-from tests.conftest import PASSWORD, Client, Connection, Letters, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, Letters, Person, in_mode, post
 from tests.links import (
     ACTIVATION,
     ASKED_AT,
@@ -27,6 +27,7 @@ from tests.links import (
     register,
 )
 from tests.locks import until_blocked
+from tests.rows import Connection
 
 pytestmark = in_mode("activation")
 

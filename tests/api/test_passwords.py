@@ -7,7 +7,7 @@ from typing import Any
 import bcrypt
 import pytest
 
-from tests.conftest import PASSWORD, Client, Connection, Letters, MakePerson, Person, in_mode, only_row, post
+from tests.conftest import PASSWORD, Client, Letters, MakePerson, Person, in_mode, post
 from tests.links import (
     ASKED_AT,
     DONE,
@@ -19,6 +19,7 @@ from tests.links import (
     link,
     register,
 )
+from tests.rows import Connection, only_row
 
 SET = "/auth/users/set_password/"
 ASK = ASKED_AT[PASSWORD_RESET]

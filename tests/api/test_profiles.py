@@ -9,7 +9,8 @@ from aiohttp import FormData
 from yarl import URL
 
 from tests.api.profiles import path_of
-from tests.conftest import Connection, Person
+from tests.conftest import Person
+from tests.rows import Connection
 
 SHAPE = ["id", "user", "description", "location", "date_joined", "updated_on", "is_creator"]
 FORBIDDEN = (403, {"detail": "You do not have permission to perform this action."})

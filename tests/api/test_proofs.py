@@ -11,8 +11,9 @@ import pytest
 from server.auth.passwords import Passwords
 from server.mail.letters import PASSWORD_RESET
 from server.web.app_keys import DB, LETTERS, ONE_TIME_TOKENS
-from tests.conftest import PASSWORD, Client, Connection, Letters, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, Letters, Person, in_mode, post
 from tests.locks import Race, until_blocked
+from tests.rows import Connection
 
 NEW = "staple gun theory"
 CHANGE = {"current_password": PASSWORD, "new_password": NEW}
@@ -41,7 +42,7 @@ async def check(anna: Person, monkeypatch: pytest.MonkeyPatch) -> Check:
     return Check(monkeypatch)
 
 
-async def meanwhile(check: Check, acting: Awaitable[Any], act: Callable[[], Awaitable[Any]]) -> tuple[int, Any]:
+async def act_during_check(check: Check, acting: Awaitable[Any], act: Callable[[], Awaitable[Any]]) -> tuple[int, Any]:
     """Await `act` while the password of the request `acting` is checked: the answer to `acting`."""
     answer = asyncio.ensure_future(acting)
     await check.started.wait()
@@ -68,7 +69,7 @@ async def test_a_request_is_refused_when_its_session_ends_during_the_password_ch
         assert (await post(anna.client, "/auth/jwt/blacklist/", refresh=anna.tokens["refresh"]))[0] == 200
 
     acting = thief.ask(method, path, json={"current_password": PASSWORD} | fields)
-    assert (await meanwhile(check, acting, sign_out))[0] == 401
+    assert (await act_during_check(check, acting, sign_out))[0] == 401
     assert database.execute("select username from users").fetchall() == [{"username": "anna"}]
 
 
@@ -79,7 +80,7 @@ async def test_staff_deactivated_during_the_password_check_delete_no_account(
         await asyncio.to_thread(database.execute, "update users set is_active = false where is_staff")
 
     acting = staff.delete(f"/auth/users/{anna.id}/", {"current_password": PASSWORD})
-    assert (await meanwhile(check, acting, deactivate))[0] == 401
+    assert (await act_during_check(check, acting, deactivate))[0] == 401
     assert (await anna.get("/auth/users/me/"))[0] == 200
 
 

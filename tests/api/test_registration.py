@@ -9,8 +9,9 @@ import pytest
 
 from server.settings.settings import Settings
 from server.web.schemas.fields import NOT_EMAIL, NOT_USERNAME
-from tests.conftest import PASSWORD, Client, Connection, Person, count, in_mode, only_row, post
+from tests.conftest import PASSWORD, Client, Person, in_mode, post
 from tests.locks import Race
+from tests.rows import Connection, count, only_row
 
 REQUIRED = ["This field is required."]
 BLANK = ["This field may not be blank."]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from server.settings.settings import Settings
-from tests.conftest import PASSWORD, Client, Connection, Letters, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, Letters, Person, in_mode, post
 from tests.links import (
     ACTIVATION,
     ASKED_AT,
@@ -24,6 +24,7 @@ from tests.links import (
     register,
 )
 from tests.mail.reading import Read
+from tests.rows import Connection
 
 ANNA = "anna@example.com"
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import PASSWORD, Client, Connection, Letters, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, Letters, Person, in_mode, post
 from tests.links import (
     ASKED_AT,
     DONE,
@@ -18,6 +18,7 @@ from tests.links import (
     link,
     register,
 )
+from tests.rows import Connection
 
 REQUIRED = ["This field is required."]
 BLANK = ["This field may not be blank."]

@@ -9,7 +9,8 @@ import pytest
 from server.settings.roles import Roles
 from server.settings.settings import Settings
 from tests.api.profiles import SHAPE_WITH_ROLE, fields_of, path_of
-from tests.conftest import Connection, MakePerson, Person, only_row
+from tests.conftest import MakePerson, Person
+from tests.rows import Connection, only_row
 
 REQUIRED = ["This field is required."]
 UNKNOWN = ["Unknown field."]

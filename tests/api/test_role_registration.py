@@ -12,7 +12,8 @@ from aiohttp import FormData
 
 from server.settings.roles import Roles
 from server.settings.settings import Settings
-from tests.conftest import PASSWORD, Client, Connection, Person, count, only_row, post
+from tests.conftest import PASSWORD, Client, Person, post
+from tests.rows import Connection, count, only_row
 
 REQUIRED = ["This field is required."]
 NO_CHOICE = ["Not a valid choice."]

@@ -11,8 +11,9 @@ from server.app import create_app, document
 from server.settings.roles import Roles
 from server.settings.settings import Settings
 from tests.api.profiles import SHAPE_WITH_ROLE, path_of
-from tests.conftest import PASSWORD, Client, Connection, Person, count, only_row, post
+from tests.conftest import PASSWORD, Client, Person, post
 from tests.jwts import claims_of
+from tests.rows import Connection, count, only_row
 
 REQUIRED = ["This field is required."]
 NO_ACCOUNT = (401, {"detail": "No active account found with the given credentials"})

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.conftest import PASSWORD, Client, Connection, Person, post
+from tests.conftest import PASSWORD, Client, Person, post
+from tests.rows import Connection
 
 SIGNED_IN = [
     "/auth/users/",
@@ -46,11 +47,11 @@ async def test_health_and_readiness_are_public(client: Client) -> None:
 
 
 async def test_a_database_without_its_migrations_is_not_ready(client: Client, database: Connection) -> None:
-    database.execute("alter table _yoyo_migration rename to elsewhere")
+    database.execute("alter table _yoyo_migration rename to renamed")
     try:
         response = await client.get("/readyz")
     finally:
-        database.execute("alter table elsewhere rename to _yoyo_migration")
+        database.execute("alter table renamed rename to _yoyo_migration")
     assert (response.status, response.headers["Retry-After"]) == (503, "2")
     assert "0001.users" in (await response.json())["detail"]
 
@@ -58,9 +59,9 @@ async def test_a_database_without_its_migrations_is_not_ready(client: Client, da
 @pytest.mark.parametrize(
     ("rename", "back"),
     [
-        ("table users rename to elsewhere", "table elsewhere rename to users"),
-        ("table users rename username to elsewhere", "table users rename elsewhere to username"),
-        ("function username_key rename to elsewhere", "function elsewhere rename to username_key"),
+        ("table users rename to renamed", "table renamed rename to users"),
+        ("table users rename username to renamed", "table users rename renamed to username"),
+        ("function username_key rename to renamed", "function renamed rename to username_key"),
     ],
 )
 async def test_a_request_that_needs_a_missing_migration_is_503_without_a_traceback(

@@ -8,8 +8,9 @@ import uuid
 
 import pytest
 
-from tests.conftest import Connection, Person, post
+from tests.conftest import Person, post
 from tests.jwts import ENDED, claims_of, forge, not_valid, refused, sign_bytes, with_token
+from tests.rows import Connection
 
 
 async def test_the_claims_are_those_of_the_contract_and_the_session_id(anna: Person) -> None:

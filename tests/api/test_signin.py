@@ -11,8 +11,9 @@ import bcrypt
 import pytest
 
 from server.settings.settings import Settings
-from tests.conftest import PASSWORD, Client, Connection, Person, count, only_row, post
+from tests.conftest import PASSWORD, Client, Person, post
 from tests.jwts import claims_of
+from tests.rows import Connection, count, only_row
 
 CREATE, REFRESH, VERIFY, BLACKLIST = (f"/auth/jwt/{name}/" for name in ("create", "refresh", "verify", "blacklist"))
 FIELDS = {CREATE: ["username", "password"], REFRESH: ["refresh"], VERIFY: ["token"], BLACKLIST: ["refresh"]}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import MODES, PASSWORD, Client, Connection, Letters, Person, in_mode, post
+from tests.conftest import MODES, PASSWORD, Client, Letters, Person, in_mode, post
 from tests.links import (
     ASKED_AT,
     DONE,
@@ -20,6 +20,7 @@ from tests.links import (
     link,
     register,
 )
+from tests.rows import Connection
 
 CREATE, LOGIN, ME = "/auth/jwt/create/", "/auth/token/login/", "/auth/users/me/"
 ANNA = "anna@example.com"

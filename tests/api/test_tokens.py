@@ -12,8 +12,9 @@ from aiohttp.test_utils import TestClient
 
 from server.app import create_app
 from server.settings.settings import Settings
-from tests.conftest import PASSWORD, Client, Connection, FrontdeskServer, Letters, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, FrontdeskServer, Letters, Person, in_mode, post
 from tests.links import DONE, NEW_PASSWORD, PASSWORD_RESET, asked_by, confirm
+from tests.rows import Connection
 
 LOGIN, LOGOUT = "/auth/token/login/", "/auth/token/logout/"
 FAILED = (400, {"non_field_errors": ["Unable to log in with provided credentials."]})

@@ -6,9 +6,10 @@ from typing import Any
 
 from server.auth.one_time_tokens import write_uid
 from server.web.schemas.fields import NOT_USERNAME
-from tests.conftest import PASSWORD, Client, Connection, Letters, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, Letters, Person, in_mode, post
 from tests.links import ASKED_AT, DONE, INVALID_TOKEN, INVALID_UID, NEW_NAME, USERNAME_RESET, confirm, link
 from tests.locks import Race
+from tests.rows import Connection
 
 SET = "/auth/users/set_username/"
 ASK = ASKED_AT[USERNAME_RESET]
@@ -79,7 +80,7 @@ async def test_an_invalid_username_is_refused_at_change_and_at_reset(
         refused = (400, {"new_username": faults})
         assert await anna.post(SET, change(new_username=name)) == refused
         assert await confirm(anna.client, USERNAME_RESET, given, new_username=name) == refused
-        # Reported before an invalid link; only that a username is taken is told to callers with a valid link alone.
+        # Faults of the username come before those of the link. But only a valid link learns that a username is taken.
         expected = refused if faults != TAKEN else INVALID_UID
         assert await confirm(anna.client, USERNAME_RESET, {"uid": "MA", "token": "x"}, new_username=name) == expected
     assert await confirm(anna.client, USERNAME_RESET, given) == DONE, "the refusal must not use up the link"

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from server.web.schemas.fields import NOT_EMAIL
-from tests.conftest import Connection, Person, only_row
+from tests.conftest import Person
+from tests.rows import Connection, only_row
 
 HIDDEN = (404, {"detail": "Not found."})
 NULL = ["This field may not be null."]

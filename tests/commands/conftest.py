@@ -10,8 +10,9 @@ from typing import TypeAlias
 import pytest
 
 from server import __main__ as commands
-from tests.conftest import KEY, Connection
+from tests.conftest import KEY
 from tests.processes import ROOT, surroundings
+from tests.rows import Connection
 
 Ran: TypeAlias = tuple[int, str, str]
 """Exit status, standard output, standard error."""

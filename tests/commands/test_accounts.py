@@ -5,8 +5,9 @@ import getpass
 import pytest
 
 from tests.commands.conftest import Run, Terminal
-from tests.conftest import PASSWORD, Client, Connection, Letters, Person, count, in_mode, only_row, post
+from tests.conftest import PASSWORD, Client, Letters, Person, in_mode, post
 from tests.links import ACTIVATION, STALE, confirm, link, register
+from tests.rows import Connection, count, only_row
 
 pytestmark = pytest.mark.slow
 

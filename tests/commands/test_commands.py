@@ -9,8 +9,9 @@ import pytest
 from server import __main__ as commands
 from server import __version__
 from tests.commands.conftest import Run
-from tests.conftest import KEY, Connection
+from tests.conftest import KEY
 from tests.processes import ROOT
+from tests.rows import Connection
 
 pytestmark = pytest.mark.slow
 
