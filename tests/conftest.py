@@ -18,11 +18,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from psycopg import sql
 
 from server.app import create_app
-from server.app import runner as make_runner
-from server.app import settle as tune_garbage_collection
 from server.database import migrate
 from server.mail import sender
 from server.postgres.bundled import BundledPostgres, attach
+from server.process.http_server import make_runner, tune_garbage_collection
 from server.settings import roles
 from server.settings.roles import Roles
 from server.settings.settings import Settings

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from server import app as background
+from server import background
 from server.app import create_app
 from server.database.database import Database
 from server.errors import Unavailable
@@ -18,13 +18,13 @@ from server.web.app_keys import DB
 from tests.conftest import FrontdeskServer
 from tests.rows import Connection, count
 
-REVIVE_PAUSE_SECONDS = background.REVIVE_SECONDS
+REVIVE_PAUSE_SECONDS = background.REVIVE_PAUSE_SECONDS
 
 
 @asynccontextmanager
-async def serving(settings: Settings, revive: Callable[[], bool] | None = None) -> AsyncIterator[Database]:
+async def serving(settings: Settings, restart: Callable[[], bool] | None = None) -> AsyncIterator[Database]:
     """A running service: its database."""
-    server = FrontdeskServer(create_app(settings, revive=revive))
+    server = FrontdeskServer(create_app(settings, restart_database=restart))
     async with server:
         yield server.app[DB]
 
@@ -136,7 +136,7 @@ class CrashingDatabase:
         self._outcomes = outcomes
         self._loop = asyncio.get_running_loop()
 
-    def revive(self) -> bool:
+    def restart(self) -> bool:
         """Record the attempt and report a new crash; runs in a thread of the service."""
         self.events.append("restart")
         outcome = self._outcomes.pop(0)
@@ -158,7 +158,7 @@ class CrashingDatabase:
                 seconds = 0
             await sleep(seconds)
 
-        async with serving(settings, self.revive) as self.db:
+        async with serving(settings, self.restart) as self.db:
             monkeypatch.setattr(asyncio, "sleep", record)
             self.crash()
             async with asyncio.timeout(10):

@@ -13,10 +13,13 @@ from typing import Self, TypeAlias
 import uvloop
 from aiohttp import web
 
-from server import __version__, app
-from server.process import signals, sockets
+from server import __version__
+from server.app import create_app
+from server.process import http_server, signals, sockets
+from server.process.http_server import CannotListen
 from server.settings.settings import Settings
 from server.telemetry.metrics import Metrics
+from server.web.metrics_app import create_metrics_app
 from server.web.protocol import Runner
 
 Revive: TypeAlias = Callable[[], bool]
@@ -75,7 +78,7 @@ def serve_as_worker(settings: Settings, inherited: Inherited, channel: int, revi
 async def _serve_alone(settings: Settings, which: str, revive: Revive | None) -> None:
     asked = asked_to_stop()
     async with _service(settings, revive, Metrics.alone(), asked) as (running, beside):
-        address = await app.listen(running)
+        address = await http_server.listen(running)
         watched = bind_metrics(settings)
         await _listen(beside, watched)
         announce(address, which, watched)
@@ -110,21 +113,21 @@ async def _service(
     settings: Settings, revive: Revive | None, metrics: Metrics, asked: "Asked"
 ) -> AsyncIterator[tuple[Runner, Runner]]:
     """The service, and beside it what shows its metrics; at the end both stop, and no request is cut."""
-    running = app.runner(app.create_app(settings, revive, metrics))
-    beside = app.runner(app.create_metrics_app(metrics))
+    running = http_server.make_runner(create_app(settings, revive, metrics))
+    beside = http_server.make_runner(create_metrics_app(metrics))
     try:
         await running.setup()
         await beside.setup()
-        app.settle()
+        http_server.tune_garbage_collection()
         yield running, beside
     finally:
-        await app.stop(running, asked.at_once)
+        await http_server.stop(running, asked.at_once)
         await beside.cleanup()
 
 
 async def _listen(running: Runner, opened: Iterable[socket.socket]) -> None:
     for each in opened:
-        await web.SockSite(running, each, backlog=app.BACKLOG).start()
+        await web.SockSite(running, each, backlog=http_server.BACKLOG).start()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +161,7 @@ def bind_metrics(settings: Settings) -> list[socket.socket]:
     try:
         return sockets.bind(host.strip("[]"), int(port), 1)[0]
     except OSError as failure:
-        raise app.CannotListen(f"METRICS {settings.metrics}: {failure.strerror}") from None
+        raise CannotListen(f"METRICS {settings.metrics}: {failure.strerror}") from None
 
 
 def announce(address: str, which: str, watched: list[socket.socket]) -> None:
@@ -167,4 +170,4 @@ def announce(address: str, which: str, watched: list[socket.socket]) -> None:
     say(f"  Swagger UI  {address}docs")
     say(f"  Database    {which}")
     for each in watched[:1]:
-        say(f"  Metrics     {app.url_of(each.getsockname())}metrics")
+        say(f"  Metrics     {http_server.url_of(each.getsockname())}metrics")

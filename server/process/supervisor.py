@@ -14,15 +14,15 @@ from typing import Any
 
 import uvloop
 
-from server import app
 from server.database.database import Database
-from server.process import sockets
+from server.process import http_server, sockets
+from server.process.http_server import CannotListen
 from server.process.serving import Inherited, Revive, announce, asked_to_stop, bind_metrics, say
 from server.process.workers import Worker, Workers
 from server.settings.settings import Settings
 from server.telemetry.metrics import ENDED, Metrics, make_table
 
-STOP_SECONDS = app.STOP_SECONDS + 15  # then a worker does not stop any more
+STOP_SECONDS = http_server.STOP_SECONDS + 15  # then a worker does not stop any more
 SPARE_ROWS = 4  # for those that begin while those in whose place they come still finish their work
 
 
@@ -46,7 +46,7 @@ async def _serve(settings: Settings, which: str) -> None:
     try:
         await _unless(asked.stop, workers.begin())
         if not asked.stop.is_set():
-            announce(app.url_of(opened[0][0].getsockname()), which, watched)
+            announce(http_server.url_of(opened[0][0].getsockname()), which, watched)
             say(f"  Workers     {settings.workers}; SIGHUP to process {os.getpid()} renews them one by one")
             await _unless(asked.stop, workers.keep())
         say("Frontdesk stops: it finishes what is under way.")
@@ -61,7 +61,7 @@ def _bind(settings: Settings) -> list[list[socket.socket]]:
     try:
         return sockets.bind(settings.host, settings.port, settings.workers)
     except OSError as failure:
-        raise app.CannotListen(f"HOST {settings.host}, PORT {settings.port}: {failure.strerror}") from None
+        raise CannotListen(f"HOST {settings.host}, PORT {settings.port}: {failure.strerror}") from None
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:

@@ -171,7 +171,6 @@ def _handler(endpoint: Endpoint, known: Path) -> Handler:
 
 def _other_methods(known: Path) -> Handler:
     """OPTIONS tells what the path is; whatever else comes is 405, and only for those who may know (contract 1.1)."""
-
     first = next(iter(known.endpoints.values()))
 
     async def other(request: web.Request) -> Any:

@@ -4,9 +4,10 @@ from typing import Any
 
 from aiohttp import web
 
+from server.accounts.passwords import InvalidPassword
 from server.auth.password_rules import password_faults
 from server.auth.sessions import Identity, renew_hash
-from server.database.database import Transaction, read_id
+from server.database.database import read_id
 from server.errors import FieldErrors, Forbidden, NotFound, Problem, UserNotFound
 from server.web.app_keys import DB, PASSWORDS, SETTINGS
 from server.web.middleware import IDENTITY, identify_again
@@ -50,16 +51,10 @@ async def confirm_password(request: web.Request, current_password: str) -> str:
     if row is None:
         raise UserNotFound
     if not await passwords.check(current_password, row["password"]):
-        raise FieldErrors({"current_password": ["Invalid password."]})
+        raise InvalidPassword
     stored = await renew_hash(db, passwords, me(request).id, current_password, row["password"])
     await identify_again(request)  # a hash may have waited for long
     return stored
-
-
-async def only_unchanged_password(request: web.Request, transaction: Transaction, stored: str) -> None:
-    """Hold the caller's account. Raises FieldErrors when its password was changed since it was checked."""
-    if await transaction.row("passwords/hold", me(request).id, stored) is None:
-        raise FieldErrors({"current_password": ["Invalid password."]})
 
 
 def gone(request: web.Request, user_id: int) -> Problem:

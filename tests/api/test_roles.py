@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
-from server.app import create_app, document
+from server.app import create_app
 from server.settings.roles import Roles
 from server.settings.settings import Settings
+from server.web.documentation.endpoints import document
 from tests.api.profiles import SHAPE_WITH_ROLE, path_of
 from tests.conftest import PASSWORD, Client, Person, post
 from tests.jwts import claims_of

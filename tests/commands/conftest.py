@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import pytest
 
-from server import __main__ as commands
+from server.commands import main as commands
 from tests.conftest import KEY
 from tests.processes import ROOT, surroundings
 from tests.rows import Connection

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from server import __main__ as commands
 from server import __version__
+from server.commands import main as commands
 from tests.commands.conftest import Run
 from tests.conftest import KEY
 from tests.processes import ROOT

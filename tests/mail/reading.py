@@ -31,7 +31,7 @@ def read(content: bytes) -> Read:
     assert isinstance(message, EmailMessage)
     parts = list(message.iter_parts()) or [message]
     text, html = [*(part.get_content().replace("\r\n", "\n") for part in parts), ""][:2]
-    links = re.findall(r"^\S+://\S+/[\w-]+/[\w-]{43}$", text, re.M)
+    links = re.findall(r"^\S+://\S+/[\w-]+/[\w-]{43}$", text, re.MULTILINE)
     return Read(message, message["To"].addresses[0].addr_spec, message["Subject"], text, html, (links or [""])[0])
 
 

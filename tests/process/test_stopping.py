@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from server import app
 from server.mail import sender
-from server.process import serving
+from server.process import http_server, serving
 from server.web.app_keys import DB, LETTER_SENDER
 from tests.conftest import PASSWORD, Client, post
 from tests.processes import ROOT, Started, surroundings
@@ -68,13 +67,13 @@ async def half(client: Client, connect: Any) -> Line:
 
 
 def stopping(client: Client, at_once: asyncio.Event | None = None) -> "asyncio.Task[None]":
-    return asyncio.create_task(app.stop(client.server.runner, at_once or asyncio.Event()))
+    return asyncio.create_task(http_server.stop(client.server.runner, at_once or asyncio.Event()))
 
 
 async def test_a_body_that_still_arrives_is_read_to_its_end(
     client: Client, connect: Any, half: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "LEAVE_SECONDS", 0.0)
+    monkeypatch.setattr(http_server, "LEAVE_SECONDS", 0.0)
     idle = await connect()
     stop = stopping(client)
     assert await idle.answer() == b""
@@ -88,7 +87,7 @@ async def test_a_body_that_still_arrives_is_read_to_its_end(
 async def test_a_body_that_never_ends_holds_it_up_for_a_while_only(
     client: Client, half: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "STOP_SECONDS", 0.0)
+    monkeypatch.setattr(http_server, "STOP_SECONDS", 0.0)
     await stopping(client)
     assert await half.answer() == b""
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
-from server.app import create_app, document
+from server.app import create_app
 from server.settings.settings import Settings
 from server.web.documentation import endpoints
-from server.web.documentation.endpoints import FILES
+from server.web.documentation.endpoints import FILES, document
 from tests.conftest import Client
 
 METHODS = {"get", "put", "post", "delete", "patch"}

@@ -9,7 +9,8 @@ from typing import Any
 import bcrypt
 import pytest
 
-from server import app
+from server.app import create_app
+from server.process import http_server
 from server.web.app_keys import STOPPING
 from tests.conftest import PASSWORD, Person, post
 
@@ -79,15 +80,15 @@ async def test_slow_clients_hold_up_nobody(anna: Person, slow: Any, sent: bytes)
 async def test_a_request_that_comes_while_the_service_stops_is_answered_and_told_it_was_the_last(
     settings: Any, database: Any
 ) -> None:
-    running = app.runner(app.create_app(replace(settings, port=0)))
+    running = http_server.make_runner(create_app(replace(settings, port=0)))
     await running.setup()
-    address = await app.listen(running)
+    address = await http_server.listen(running)
     reader, writer = await asyncio.open_connection(*address[7:-1].split(":"))
     request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
     writer.write(request)
     assert b"keep-alive" not in (first := await reader.readuntil(b'"ok"}'))
     assert b"Connection: close" not in first
-    stopping = asyncio.create_task(app.stop(running, asyncio.Event()))
+    stopping = asyncio.create_task(http_server.stop(running, asyncio.Event()))
     await running.app[STOPPING].wait()
     writer.write(request)
     last = await reader.read()

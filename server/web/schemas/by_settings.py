@@ -76,8 +76,9 @@ def sign_in(settings: Settings) -> type[Schema]:
 
 def token_login(settings: Settings) -> type[Schema]:
     """As `sign_in`, but what is absent is no fault of a field (contract 2)."""
-    name = "email" if settings.login_field == "email" else "username"
-    return _derived(Body, "TokenLogin", {name: Login(), "password": Password()}, "What token login is asked with.")
+    return _derived(
+        Body, "TokenLogin", {login(settings): Login(), "password": Password()}, "What token login is asked with."
+    )
 
 
 def user_edit(settings: Settings) -> type[Schema]:
@@ -121,6 +122,11 @@ def password_page(settings: Settings) -> type[Schema]:
 def username_page(settings: Settings) -> type[Schema]:
     """The page asks for what the endpoint does."""
     return _without_link(reset_username(settings))
+
+
+def login(settings: Settings) -> str:
+    """The name of the field with what an account signs in with."""
+    return "email" if settings.login_field == "email" else "username"
 
 
 def new_login(settings: Settings) -> str:

@@ -17,12 +17,8 @@ NOT_TEXT = "Not a valid string."
 NOT_EMAIL = "Enter a valid email address."
 NOT_USERNAME = "Enter a valid username. This value may contain only letters, numbers, and @/./+/-/_ characters."
 NOT_FLAG = "Must be a valid boolean."
-TAKEN_USERNAME = "A user with that username already exists."
-TAKEN_EMAIL = "A user with that email already exists."
 PASSWORD_MISMATCH = "The two password fields didn't match."  # noqa: S105  a text
 USERNAME_MISMATCH = "The two username fields didn't match."
-INVALID_UID = "Invalid user id or user doesn't exist."
-INVALID_TOKEN = "Invalid token for given user."  # noqa: S105  a text
 
 USERNAME_LENGTH = 150
 EMAIL_LENGTH = 254
