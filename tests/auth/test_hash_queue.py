@@ -13,7 +13,7 @@ from server.settings.settings import Settings
 from server.settings.values import cores
 from server.telemetry.metrics import Metrics
 from tests.auth.test_passwords import Counting, hashes
-from tests.conftest import Client, HouseServer, Person, post
+from tests.conftest import Client, FrontdeskServer, Person, post
 
 __all__ = ["hashes"]  # a fixture
 
@@ -26,7 +26,7 @@ def metrics() -> Metrics:
 @pytest.fixture
 async def client(settings: Settings, database: object, metrics: Metrics) -> AsyncIterator[Client]:
     """A client of a service that counts in `metrics`; it may open any number of connections."""
-    server = HouseServer(create_app(settings, metrics=metrics))
+    server = FrontdeskServer(create_app(settings, metrics=metrics))
     async with TestClient(server, connector=aiohttp.TCPConnector(limit=0)) as visitor:
         yield visitor
 

@@ -17,7 +17,7 @@ from server.web.endpoints import Access, Endpoints, install
 from server.web.middleware import errors
 from server.web.paging import PageQuery, read_page
 from server.web.schemas.objects import Address
-from tests.conftest import Client, HouseServer, Person
+from tests.conftest import Client, FrontdeskServer, Person
 
 table = Endpoints("small", other_methods=Access.ANONYMOUS)
 
@@ -42,7 +42,7 @@ async def small(client: Client, settings: Settings) -> AsyncIterator[Client]:
     app[DB], app[TOKENS], app[API_TOKENS] = client.app[DB], client.app[TOKENS], client.app[API_TOKENS]
     install(app, [table])
     describe(app)
-    async with TestClient(HouseServer(app)) as visitor:
+    async with TestClient(FrontdeskServer(app)) as visitor:
         yield visitor
 
 

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient
 from server.app import create_app
 from server.auth.one_time_tokens import PASSWORD_RESET
 from server.settings.settings import Settings
-from tests.conftest import Client, HouseServer, Person
+from tests.conftest import Client, FrontdeskServer, Person
 from tests.web.page_reading import PAGES, Outline, issue, title
 
 
@@ -104,7 +104,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def site(own: Path, settings: Settings, database: Any) -> AsyncIterator[Client]:
     """A client of a service with the template folder `own`."""
     changed = replace(settings, templates_dir=own, site_name='Film & "Club" <b>', public_url="https://x.example/desk")
-    async with TestClient(HouseServer(create_app(changed))) as anonymous:
+    async with TestClient(FrontdeskServer(create_app(changed))) as anonymous:
         yield anonymous
 
 

@@ -13,7 +13,7 @@ from server.app import create_app
 from server.settings.settings import Settings
 from server.web.app_keys import DB
 from server.web.endpoints import Access, Endpoints, install
-from tests.conftest import Client, HouseServer, Person
+from tests.conftest import Client, FrontdeskServer, Person
 
 HEADERS = {
     "X-Frame-Options": "DENY",
@@ -83,7 +83,7 @@ async def test_an_unforeseen_failure_is_in_the_log_and_not_in_the_response(
 ) -> None:
     app = create_app(settings)
     install(app, [failing])
-    async with TestClient(HouseServer(app)) as client:
+    async with TestClient(FrontdeskServer(app)) as client:
         response = await client.get(path, headers={"X-Request-ID": "number-one"})
         assert (response.status, await response.json()) == (500, {"detail": "Internal server error."})
     assert {name: response.headers.get(name) for name in HEADERS} == HEADERS
@@ -98,7 +98,7 @@ async def test_each_request_has_a_log_line_if_the_setting_is_on(
     for is_on in (True, False):
         caplog.clear()
         caplog.set_level(logging.INFO, "server")
-        async with TestClient(HouseServer(create_app(replace(settings, access_log=is_on)))) as client:
+        async with TestClient(FrontdeskServer(create_app(replace(settings, access_log=is_on)))) as client:
             await client.get("/auth/users/me/?secret=x")
         lines = [record.getMessage() for record in caplog.records if record.name == "server.web.middleware"]
         assert len(lines) == is_on
