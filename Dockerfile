@@ -1,5 +1,5 @@
-# Two stages: pip and its caches stay in the first. The embedded PostgreSQL keeps its data on the volume /data;
-# with DATABASE_URL (and SIGNING_KEY) set it is not started.
+# Two stages: pip and its caches stay in the first. The bundled PostgreSQL keeps its data on the volume /data;
+# it is not started when DATABASE_URL (and SIGNING_KEY) are set.
 FROM python:3.13-slim AS build
 WORKDIR /src
 COPY . .

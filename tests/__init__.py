@@ -1,1 +1,1 @@
-"""The whole stack on a real PostgreSQL."""
+"""The tests: the service on a real PostgreSQL, asked over HTTP."""

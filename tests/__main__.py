@@ -1,6 +1,6 @@
-"""Everything that must hold before a change lands: form, lint, types, import arrows, tests with coverage.
+"""Every check that a change must pass: format, lint, types, import order, tests with coverage.
 
-`python -m tests` runs all of it; what follows on the command line goes to pytest, and only pytest runs then.
+`python -m tests` runs all of them. With arguments it runs pytest alone, with these arguments and without coverage.
 """
 
 import os
@@ -13,30 +13,30 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 
-SIDE_BY_SIDE = (os.cpu_count() or 2) + 1  # one more than cores: a third of the time is waiting for processes to start
+TEST_PROCESSES = (os.cpu_count() or 2) + 1  # cores + 1: tests spend a third of their time waiting for processes
 
 CHECKS = {
-    "form": ["ruff", "format", "--check", "--quiet", "."],
+    "format": ["ruff", "format", "--check", "--quiet", "."],
     "lint": ["ruff", "check", "--quiet", "."],
     "types": ["mypy"],
-    "import arrows": ["lint-imports", "--no-cache"],
-    "tests": ["python", "-m", "pytest", f"-n{SIDE_BY_SIDE}", "--dist=worksteal", "--cov", "--cov-report=term"],
+    "import order": ["lint-imports", "--no-cache"],
+    "tests": ["python", "-m", "pytest", f"-n{TEST_PROCESSES}", "--dist=worksteal", "--cov", "--cov-report=term"],
 }
 
 
 def main(arguments: list[str]) -> int:
-    """Run every check, even after one has failed; the exit status is 0 when all held."""
+    """Run every check, also after one has failed. Returns the exit status: 0 when all passed."""
     if arguments:
         return subprocess.run([BIN / "python", "-m", "pytest", *arguments], cwd=ROOT).returncode
     failed = []
     for name, command in CHECKS.items():
-        began = time.monotonic()
+        start = time.monotonic()
         print(f"── {name}: {' '.join(command)}", flush=True)
         if subprocess.run([BIN / command[0], *command[1:]], cwd=ROOT).returncode != 0:
             failed.append(name)
-        print(f"── {name}: {'failed' if name in failed else 'ok'} in {time.monotonic() - began:.1f} s", flush=True)
+        print(f"── {name}: {'failed' if name in failed else 'ok'} in {time.monotonic() - start:.1f} s", flush=True)
     shutil.rmtree(ROOT / ".cache" / "tmp", ignore_errors=True)
-    print(f"failed: {', '.join(failed)}" if failed else "all checks hold", flush=True)
+    print(f"failed: {', '.join(failed)}" if failed else "all checks passed", flush=True)
     return 1 if failed else 0
 
 

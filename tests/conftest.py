@@ -1,11 +1,14 @@
-"""One cluster for a run, one database for each worker, one application for each test; people who speak in verbs."""
+"""Fixtures for all tests: one PostgreSQL per run, one database per xdist worker, one application per test.
+
+`anna`, `boris` and `staff` are signed-in accounts; their methods (`get`, `post`, …) return (status, json).
+"""
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import psycopg
 import pytest
@@ -14,42 +17,55 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from psycopg import sql
 
-from server.app import create_app, runner, settle
+from server.app import create_app
 from server.database import migrate
 from server.mail import sender
-from server.postgres.bundled import attach
+from server.postgres.bundled import BundledPostgres, attach
+from server.process.http_server import make_runner, tune_garbage_collection
 from server.settings import roles
 from server.settings.roles import Roles
 from server.settings.settings import Settings
 from server.web.app_keys import DB, LETTER_SENDER
+from tests.mail.reading import Read, collect
+from tests.rows import Connection
+
+if TYPE_CHECKING:
+    from tests.processes import Started
 
 KEY = "a signing key for tests, 32 bytes or more"
 PASSWORD = "correct horse battery"
+_folders = itertools.count(1)
 
 Client: TypeAlias = TestClient[web.Request, web.Application]
 """A test client of the service."""
 
+Letters: TypeAlias = Callable[[], Awaitable[list[Read]]]
+"""Sends the queued letters; returns those sent since the last call, the oldest first."""
+
+StartService: TypeAlias = Callable[..., "Started"]
+"""Starts the service in a process of its own."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make room for what a run leaves behind: all of it stays in the checkout."""
+    """Create the folder for everything that a run writes: all of it stays in the checkout."""
     (config.rootpath / ".cache").mkdir(exist_ok=True)
 
 
 def pytest_collection_finish() -> None:
-    """The collector of garbage leaves in peace what was loaded, as in service: its rounds took a third of the time."""
-    settle()
+    """Exclude the imported objects from garbage collection, as in service: scanning them took 1/3 of the run's time."""
+    tune_garbage_collection()
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Tests run in the event loop that serves."""
+    """Run the tests in the event loop that the service uses."""
     return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Any]:
-    """A running PostgreSQL that all workers of this run share, and that ends with the last of them."""
+def postgres(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[BundledPostgres]:
+    """A running PostgreSQL that all xdist workers of this run share; the last worker stops it."""
     base = tmp_path_factory.getbasetemp()
-    folder = (base if worker_id == "master" else base.parent) / "cluster"
+    folder = (base if worker_id == "master" else base.parent) / "postgres"
     folder.mkdir(exist_ok=True)
     running = attach(folder, durable=False, say=lambda text: None)
     yield running
@@ -57,39 +73,39 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterato
 
 
 @pytest.fixture(scope="session")
-def make_database(cluster: Any, worker_id: str) -> Callable[[str], str]:
-    """Makes an empty database and gives its URL."""
+def make_database(postgres: BundledPostgres, worker_id: str) -> Callable[[str], str]:
+    """A function that creates an empty database and returns its URL."""
 
     def make(name: str) -> str:
         name = f"{name}_{worker_id}"
-        with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
+        with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
             connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-        return cluster.url(name)
+        return postgres.url(name)
 
     return make
 
 
 @pytest.fixture(scope="session")
 def database_url(make_database: Callable[[str], str]) -> str:
-    """This worker's database, migrated."""
+    """The URL of this xdist worker's database, with every migration applied."""
     url = make_database("test")
     migrate.migrate(url)
     return url
 
 
 @pytest.fixture(scope="session")
-def _connections(database_url: str) -> Iterator[list["psycopg.Connection[Any]"]]:
-    """One connection for all tests, and those that took its place when a test broke it."""
-    made: list[psycopg.Connection[Any]] = []
+def _connections(database_url: str) -> Iterator[list[Connection]]:
+    """The connection that all tests share, and its replacements when a test has broken it."""
+    made: list[Connection] = []
     yield made
     for each in made:
         each.close()
 
 
 @pytest.fixture
-def database(database_url: str, _connections: list["psycopg.Connection[Any]"]) -> "psycopg.Connection[Any]":
-    """A connection past the service: to look, and to do what psql would. Everything is deleted before the test."""
+def database(database_url: str, _connections: list[Connection]) -> Connection:
+    """A connection to an empty database, past the service: to look at rows and to change them as psql would."""
     try:
         _connections[-1].execute("delete from users")
     except (IndexError, psycopg.Error):
@@ -97,7 +113,7 @@ def database(database_url: str, _connections: list["psycopg.Connection[Any]"]) -
             broken.close()
         _connections.append(psycopg.connect(database_url, autocommit=True, row_factory=psycopg.rows.dict_row))
         _connections[-1].execute("delete from users")
-    _connections[-1].execute("delete from letters")  # requests are nobody's
+    _connections[-1].execute("delete from letters")  # those of no account, which the cascade does not reach
     return _connections[-1]
 
 
@@ -105,11 +121,17 @@ def database(database_url: str, _connections: list["psycopg.Connection[Any]"]) -
 def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Settings:
     """The settings of the application under test; `in_mode` below, or a module's own fixture, changes them."""
     changed = getattr(request, "param", {})
-    data_dir = tmp_path_factory.getbasetemp() / f"data-{next(_folders)}"  # few tests write there, and that makes it
+    data_dir = tmp_path_factory.getbasetemp() / f"data-{next(_folders)}"  # made by the few tests that write there
     return Settings(database_url=database_url, signing_key=KEY, bcrypt_rounds=4, data_dir=data_dir, **changed)
 
 
-_folders = itertools.count(1)
+@pytest.fixture
+def shared_addresses(database_url: str, database: Connection) -> Iterator[None]:
+    """Let accounts share an address in the database during this test, as UNIQUE_EMAIL=false does."""
+    migrate.migrate(database_url, unique_email=False)
+    yield
+    database.execute("delete from users")
+    migrate.migrate(database_url)
 
 
 # The three modes in which the contract was measured: what a site switches on.
@@ -129,40 +151,40 @@ MODES: dict[str, dict[str, Any]] = {
 
 
 def in_mode(*names: str, **changed: Any) -> pytest.MarkDecorator:
-    """Run a test in each of these modes, with these settings changed beside it; with no name in all three."""
+    """Run a test in each of these modes, or in all three if none is named, with the settings `changed` on top."""
     modes = [MODES[name] | changed for name in names or MODES]
     return pytest.mark.parametrize("settings", modes, indirect=True, ids=names or tuple(MODES))
 
 
 @pytest.fixture(scope="session")
-def school() -> Roles:
-    """The roles of a school: teachers and students register themselves, principals do not."""
+def school_roles() -> Roles:
+    """The roles of tests/school.toml: teachers and students may register themselves, principals may not."""
     return roles.read(str(Path(__file__).parent / "school.toml"))
 
 
-class HouseServer(TestServer):
-    """aiohttp's test server with the service's own runner, so that malformed HTTP is answered as in service."""
+class FrontdeskServer(TestServer):
+    """aiohttp's test server with the runner of the service, so that malformed HTTP gets the answer of the service."""
 
     async def _make_runner(self, **kwargs: Any) -> Any:
-        return runner(self.app)
+        return make_runner(self.app)
 
 
 @pytest.fixture(autouse=True)
-def _still_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The service's own worker looks once, and leaves the letters to the fixture `letters`."""
+def _idle_letter_sender(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the letter sender of the service look once only: the fixture `letters` sends what is queued."""
     monkeypatch.setattr(sender, "LOOK_SECONDS", 3600.0)
 
 
 @pytest.fixture
-async def client(settings: Settings, database: Any) -> AsyncIterator[Client]:
-    """Somebody who is not signed in."""
-    async with TestClient(HouseServer(create_app(settings))) as visitor:
-        yield visitor
+async def client(settings: Settings, database: Connection) -> AsyncIterator[Client]:
+    """A client that is not signed in."""
+    async with TestClient(FrontdeskServer(create_app(settings))) as anonymous:
+        yield anonymous
 
 
 @dataclass
 class Person:
-    """An account that is signed in. Its verbs give (status, json)."""
+    """An account that is signed in. Its methods return (status, json)."""
 
     client: Client
     username: str
@@ -173,28 +195,28 @@ class Person:
     def header(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.tokens['access']}"}
 
-    async def ask(self, method: str, path: str, **says: Any) -> tuple[int, Any]:
-        headers = self.header | says.pop("headers", {})
-        async with self.client.request(method, path, headers=headers, **says) as response:
+    async def ask(self, method: str, path: str, **options: Any) -> tuple[int, Any]:
+        headers = self.header | options.pop("headers", {})
+        async with self.client.request(method, path, headers=headers, **options) as response:
             return response.status, await response.json() if await response.read() else None
 
-    async def get(self, path: str, **says: Any) -> tuple[int, Any]:
-        return await self.ask("GET", path, **says)
+    async def get(self, path: str, **options: Any) -> tuple[int, Any]:
+        return await self.ask("GET", path, **options)
 
-    async def post(self, path: str, json: Any = None, **says: Any) -> tuple[int, Any]:
-        return await self.ask("POST", path, json=json, **says)
+    async def post(self, path: str, json: Any = None, **options: Any) -> tuple[int, Any]:
+        return await self.ask("POST", path, json=json, **options)
 
-    async def put(self, path: str, json: Any = None, **says: Any) -> tuple[int, Any]:
-        return await self.ask("PUT", path, json=json, **says)
+    async def put(self, path: str, json: Any = None, **options: Any) -> tuple[int, Any]:
+        return await self.ask("PUT", path, json=json, **options)
 
-    async def patch(self, path: str, json: Any = None, **says: Any) -> tuple[int, Any]:
-        return await self.ask("PATCH", path, json=json, **says)
+    async def patch(self, path: str, json: Any = None, **options: Any) -> tuple[int, Any]:
+        return await self.ask("PATCH", path, json=json, **options)
 
-    async def delete(self, path: str, json: Any = None, **says: Any) -> tuple[int, Any]:
-        return await self.ask("DELETE", path, json=json, **says)
+    async def delete(self, path: str, json: Any = None, **options: Any) -> tuple[int, Any]:
+        return await self.ask("DELETE", path, json=json, **options)
 
     async def sign_in(self) -> "Person":
-        """Sign in once more: the same account in a session of its own."""
+        """Sign in again: the same account with another session."""
         status, tokens = await post(self.client, "/auth/jwt/create/", username=self.username, password=PASSWORD)
         assert status == 200, tokens
         return Person(self.client, self.username, self.id, tokens)
@@ -202,7 +224,12 @@ class Person:
     async def profile(self) -> dict[str, Any]:
         """The account's own profile."""
         _, profiles = await self.get("/api/accounts/all-profiles?limit=1000")
-        return next(profile for profile in profiles if profile["user"] == self.username)
+        own: dict[str, Any] = next(profile for profile in profiles if profile["user"] == self.username)
+        return own
+
+
+MakePerson: TypeAlias = Callable[..., Awaitable[Person]]
+"""Registers an account and signs it in."""
 
 
 async def post(client: Client, path: str, **fields: Any) -> tuple[int, Any]:
@@ -212,8 +239,8 @@ async def post(client: Client, path: str, **fields: Any) -> tuple[int, Any]:
 
 
 @pytest.fixture
-def make_person(client: Client, database: "psycopg.Connection[Any]") -> Callable[..., Any]:
-    """Registers somebody, with `more` fields, and signs them in; `staff=True` makes them staff."""
+def make_person(client: Client, database: Connection) -> MakePerson:
+    """A function that registers an account, with `more` fields, and signs it in; `staff=True` makes it staff."""
 
     async def make(username: str, *, email: str = "", staff: bool = False, **more: Any) -> Person:
         status, user = await post(client, "/auth/users/", username=username, password=PASSWORD, email=email, **more)
@@ -226,29 +253,28 @@ def make_person(client: Client, database: "psycopg.Connection[Any]") -> Callable
 
 
 @pytest.fixture
-async def anna(make_person: Callable[..., Any]) -> Person:
-    """Somebody who is signed in."""
+async def anna(make_person: MakePerson) -> Person:
+    """A signed-in account."""
     return await make_person("anna", email="anna@example.com")
 
 
 @pytest.fixture
-async def boris(make_person: Callable[..., Any]) -> Person:
-    """Somebody else who is signed in."""
+async def boris(make_person: MakePerson) -> Person:
+    """Another signed-in account."""
     return await make_person("boris", email="boris@example.com")
 
 
 @pytest.fixture
-async def staff(make_person: Callable[..., Any]) -> Person:
-    """A member of staff who is signed in."""
+async def staff(make_person: MakePerson) -> Person:
+    """A signed-in staff account, named sofia."""
     return await make_person("sofia", staff=True)
 
 
 @pytest.fixture
-def letters(client: Client, settings: Settings) -> Callable[[], Any]:
-    """Sends what is queued, and gives the letters that left since it was last asked, the oldest first."""
-    from tests.mail.reading import collect
+def letters(client: Client, settings: Settings) -> Letters:
+    """A function that sends the queued letters; it returns those sent since its last call, the oldest first."""
 
-    async def read() -> list[Any]:
+    async def read() -> list[Read]:
         await client.app[LETTER_SENDER].drain(client.app[DB])
         return collect(settings.letters_dir)
 
@@ -256,13 +282,13 @@ def letters(client: Client, settings: Settings) -> Callable[[], Any]:
 
 
 @pytest.fixture
-def start(database_url: str, database: Any) -> Iterator[Callable[..., Any]]:
-    """Starts a service in a process of its own on this worker's database; all are stopped at the end."""
-    from tests.processes import Started
+def start(database_url: str, database: Connection) -> Iterator[StartService]:
+    """A function that starts the service in a process of its own on the test database; all are stopped at the end."""
+    from tests.processes import Started  # imports this module
 
-    running: list[Any] = []
+    running: list[Started] = []
 
-    def begin(*moment: str, **environment: str) -> Any:
+    def begin(*moment: str, **environment: str) -> Started:
         running.append(Started(*moment, **{"DATABASE_URL": database_url, "SIGNING_KEY": KEY, **environment}))
         return running[-1]
 

@@ -1,8 +1,8 @@
-"""Letters with links: how each kind is asked for, what its link carries, and the endpoint that takes it."""
+"""Letters with links: how a client asks for each kind, what the link holds, and which endpoint takes it."""
 
 from typing import Any
 
-from tests.conftest import PASSWORD, Client, Person, post
+from tests.conftest import PASSWORD, Client, Letters, Person, post
 
 NEW_PASSWORD = "staple gun theory"
 NEW_NAME = "anna.new"
@@ -36,35 +36,35 @@ STALE = (403, {"detail": "Stale token for given user."})
 DONE = (204, None)
 
 
-async def link(letters: Any, to: str) -> dict[str, str]:
-    """What the one letter with a link carries that went to `to` since the last look."""
+async def link(letters: Letters, to: str) -> dict[str, str]:
+    """The uid and token of the only letter with a link that was sent to `to` since the last call of `letters`."""
     (letter,) = [each for each in await letters() if each.link and each.to == to]
     return letter.uid_and_token
 
 
 async def confirm(client: Client, kind: str, given: dict[str, Any], **more: Any) -> tuple[int, Any]:
-    """Post what a link carries where links of its kind are taken."""
+    """Post the uid and token of a link to the endpoint for its kind."""
     return await post(client, TAKEN_AT[kind], **BESIDE.get(kind, {}) | given | more)
 
 
 async def register(client: Client, username: str = "anna", **given: Any) -> Any:
-    """A new account, not signed in: the user object."""
+    """Register an account without signing in: the user object."""
     fields = {"username": username, "password": PASSWORD, "email": f"{username}@example.com"} | given
     status, user = await post(client, "/auth/users/", **fields)
     assert status == 201, user
     return user
 
 
-async def activated(client: Client, letters: Any, username: str = "anna", **given: Any) -> Person:
-    """Somebody whose account needed its letter's link, and who is signed in."""
+async def activated(client: Client, letters: Letters, username: str = "anna", **given: Any) -> Person:
+    """Register an account, activate it by the link in its letter, and sign in."""
     user = await register(client, username, **given)
     assert await confirm(client, ACTIVATION, await link(letters, user["email"])) == DONE
     await letters()
     return await Person(client, username, user["id"]).sign_in()
 
 
-async def asked(client: Client, letters: Any, kind: str) -> dict[str, str]:
-    """What anna's link of `kind` carries, in a service where accounts are activated; her account is made for it."""
+async def asked(client: Client, letters: Letters, kind: str) -> dict[str, str]:
+    """Register anna in activation mode and ask for a link of `kind`: its uid and token."""
     if kind == ACTIVATION:
         await register(client)
         return await link(letters, "anna@example.com")
@@ -72,8 +72,8 @@ async def asked(client: Client, letters: Any, kind: str) -> dict[str, str]:
     return await asked_by(anna, letters, kind)
 
 
-async def asked_by(anna: Person, letters: Any, kind: str) -> dict[str, str]:
-    """What the next link of `kind` carries, of an account that is there."""
+async def asked_by(anna: Person, letters: Letters, kind: str) -> dict[str, str]:
+    """Ask for a link of `kind` for anna's existing account: its uid and token."""
     if kind == EMAIL_CHANGE:
         assert (await anna.patch("/auth/users/me/", {"email": "new@example.com"}))[0] == 200
         return await link(letters, "new@example.com")

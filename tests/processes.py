@@ -1,12 +1,15 @@
-"""The service in a process of its own, as people start it."""
+"""The service in a process of its own, as an operator starts it."""
 
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import TypeVar
 
 import requests
 
@@ -15,23 +18,32 @@ from tests.conftest import PASSWORD
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 30
+T = TypeVar("T")
 
-
-# Makes a process count for coverage, which then takes twice as long to start: one of each kind does.
+# Make a process count for coverage. Its start takes twice as long then, so only one process of each kind has them.
 COUNTED = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_PROCESS_")}
 
 
 def surroundings(**environment: str) -> dict[str, str]:
-    """The environment of this process, but for the settings of the service, which are `environment` alone."""
+    """Return the environment of this process with no settings of the service but those of `environment`."""
     left_out = {*COUNTED, *(each.name.upper() for each in fields(Settings))}
     return {name: value for name, value in os.environ.items() if name not in left_out} | environment
+
+
+def eventually(probe: Callable[[], T], limit: float = START_SECONDS) -> T:
+    """Call `probe` until what it returns is true, and return that; fail after `limit` seconds."""
+    deadline = time.monotonic() + limit
+    while not (result := probe()):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return result
 
 
 class Started:
     """A service in a process of its own."""
 
     def __init__(self, moment: str = r"listens on (\S+)/", **environment: str) -> None:
-        """Return when the service has said something with the pattern `moment` in it."""
+        """Start it, and return when it has written a line that matches `moment`."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "server"],
             cwd=ROOT,
@@ -53,7 +65,15 @@ class Started:
         self.stop(signal.SIGKILL)
         raise AssertionError("".join(self.said))
 
+    def metrics_url(self) -> str:
+        """Return the URL of METRICS that the service announces."""
+        assert self.process.stdout is not None
+        while not self.said[-1].startswith("  Metrics"):
+            self.said.append(self.process.stdout.readline())
+        return self.said[-1].split()[1]
+
     def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal, if it still runs, and return its status when it has ended."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         self.process.communicate(timeout=START_SECONDS)
@@ -63,11 +83,13 @@ class Started:
 
 
 def header(tokens: dict[str, str]) -> dict[str, str]:
+    """The Authorization header with the access token."""
     return {"Authorization": f"Bearer {tokens['access']}"}
 
 
 def register(url: str, username: str, password: str = PASSWORD) -> dict[str, str]:
-    """Register and sign in: the tokens."""
+    """Register an account and sign it in; return its tokens."""
     account = {"username": username, "password": password}
     assert requests.post(f"{url}/auth/users/", json=account, timeout=10).status_code == 201
-    return requests.post(f"{url}/auth/jwt/create/", data=account, timeout=10).json()
+    tokens: dict[str, str] = requests.post(f"{url}/auth/jwt/create/", data=account, timeout=10).json()
+    return tokens

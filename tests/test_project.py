@@ -1,4 +1,4 @@
-"""The house keeps its rules: SQL is valid, used, of its promised shape; settings are documented; doors are known."""
+"""Rules for the whole project: SQL is valid and used, settings are documented, routes and their access are listed."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from marshmallow import Schema
 
-from server.api.users import CONSTRAINTS
+from server.accounts.uniqueness import EMAIL_CONSTRAINT, USERNAME_CONSTRAINT
 from server.app import create_app
 from server.resources import statements
 from server.settings.settings import Settings
@@ -26,12 +26,14 @@ NAMED = {name for file in PYTHON for name in re.findall(r'"([a-z_]+/[a-z_]+)"', 
 
 
 def head_of(text: str) -> str:
+    """The comments of a statement file."""
     return "\n".join(line for line in text.splitlines() if line.startswith("--"))
 
 
 def endpoints_of(app: web.Application) -> Iterable[Endpoint]:
-    found = {(each.handler.endpoint.path, each.handler.endpoint.method): each for each in app.router.routes()}
-    return [route.handler.endpoint for route in found.values()]
+    """Every endpoint once: each has a route with a final slash and one without."""
+    handlers: list[Any] = [route.handler for route in app.router.routes()]
+    return {(each.endpoint.path, each.endpoint.method): each.endpoint for each in handlers}.values()
 
 
 @pytest.mark.parametrize("name", sorted(SQL))
@@ -44,7 +46,7 @@ async def test_a_statement_is_valid(database_url: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SQL))
-def test_a_statement_says_what_comes_back_and_what_goes_in(name: str) -> None:
+def test_a_statement_header_names_every_parameter(name: str) -> None:
     head, body = head_of(SQL[name]), SQL[name].replace(head_of(SQL[name]), "")
     assert head
     assert set(re.findall(r"\$\d+", body)) == set(re.findall(r"\$\d+", head))
@@ -54,25 +56,25 @@ def test_every_statement_is_used() -> None:
     assert set(SQL) - NAMED == set()
 
 
-async def shape(connection: asyncpg.Connection, text: str) -> list[tuple[str, str]]:
+async def columns(connection: asyncpg.Connection, text: str) -> list[tuple[str, str]]:
     prepared = await connection.prepare(text)
     return [(column.name, column.type.name) for column in prepared.get_attributes()]
 
 
-async def test_statements_of_one_shape_return_the_same_columns(database_url: str) -> None:
+async def test_statements_with_the_same_shape_comment_return_the_same_columns(database_url: str) -> None:
     promised = {name: found[1] for name, text in SQL.items() if (found := re.search("-- shape: (.*)", text))}
     assert promised
     connection = await asyncpg.connect(database_url)
     try:
         for name, model in promised.items():
-            assert await shape(connection, SQL[name]) == await shape(connection, SQL[model]), name
+            assert await columns(connection, SQL[name]) == await columns(connection, SQL[model]), name
     finally:
         await connection.close()
 
 
-# What stands in Python all the same, and why.
+# The SQL that is in Python nevertheless: how many statements a module has, and why.
 IN_PYTHON = {
-    "server.py": 4,  # asked before there is a database, in a protocol that has no parameters
+    "server.py": 4,  # run before the database exists, in a protocol without parameters
     "migrate.py": 2,  # psycopg's parameters are %s, so that no file of sql/ could be prepared by a test
 }
 SQL_WORDS = re.compile(
@@ -80,23 +82,23 @@ SQL_WORDS = re.compile(
 )
 
 
-def test_python_writes_no_sql() -> None:
+def test_sql_is_not_written_in_python() -> None:
     found = {}
     for file in PYTHON:
         tree = ast.parse(file.read_text())
-        prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
-        texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in prose]
+        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in docstrings]
         written = [node.value for node in texts if isinstance(node.value, str) and SQL_WORDS.match(node.value)]
         found[file.name] = len(written)
     assert {name: count for name, count in found.items() if count} == IN_PYTHON
 
 
-def test_every_constraint_that_callers_may_meet_exists(database: Any) -> None:
-    for name in CONSTRAINTS:
+def test_every_constraint_that_becomes_an_error_text_exists(database: Any) -> None:
+    for name in (USERNAME_CONSTRAINT, EMAIL_CONSTRAINT):
         assert database.execute("select from pg_class where relname = %s", [name]).fetchone() is not None
 
 
-def test_every_constraint_and_index_has_a_name_of_ours(database: Any) -> None:
+def test_migrations_name_every_constraint_and_index(database: Any) -> None:
     written = "".join(file.read_text() for file in (ROOT / "migrations").glob("*.sql"))
     rows = database.execute(
         "select conname as name from pg_constraint where connamespace = 'public'::regnamespace and contype <> 'n'"
@@ -115,16 +117,18 @@ def test_readme_documents_every_setting_with_its_default() -> None:
     assert {name: text for name, _, text in table} == says
 
 
-def test_the_routes_and_who_may_enter_are_as_agreed(settings: Settings) -> None:
+def test_the_routes_and_their_access_are_those_of_routes_txt(settings: Settings) -> None:
     app = create_app(settings)
     lines = sorted(f"{each.path} {each.method} {each.access.name}" for each in endpoints_of(app))
     found = "\n".join(lines) + "\n"
     renewed = ROOT / ".cache" / "routes.txt"
     renewed.write_text(found)
-    assert found == ROUTES.read_text(), f"if the change is meant: mv {renewed.relative_to(ROOT)} tests/routes.txt"
+    assert found == ROUTES.read_text(), f"if this is intended: mv {renewed.relative_to(ROOT)} tests/routes.txt"
 
 
-async def test_what_an_endpoint_sends_is_what_its_schema_says(anna: Person, staff: Person, settings: Settings) -> None:
+async def test_a_response_has_the_fields_of_the_schema_of_its_endpoint(
+    anna: Person, staff: Person, settings: Settings
+) -> None:
     profile = (await anna.profile())["id"]
     given: dict[tuple[str, str], dict[str, Any]] = {
         ("/auth/users/", "POST"): {"username": "clara", "password": PASSWORD},
@@ -155,10 +159,14 @@ async def test_what_an_endpoint_sends_is_what_its_schema_says(anna: Person, staf
 
 
 def keys(schema: type[Schema]) -> set[str]:
+    """The names of the fields of a schema."""
     return set(schema().fields)
 
 
-def test_rooms_are_small_and_named_by_what_is_in_them() -> None:
-    for file in PYTHON:
-        assert len(file.read_text().splitlines()) <= 300, file
-        assert not re.search("util|helper|service_|repositor|manager", file.name), file
+def test_a_module_has_at_most_300_lines() -> None:
+    assert [file for file in PYTHON if len(file.read_text().splitlines()) > 300] == []
+
+
+def test_a_module_is_named_after_what_it_holds() -> None:
+    names = [part for file in PYTHON for part in file.relative_to(ROOT).with_suffix("").parts]
+    assert [name for name in names if re.search("util|helper|services$|service_|repositor|manager", name)] == []

@@ -1,4 +1,4 @@
-"""The service does what its document says, whatever is sent: status, media type, headers and body; never a 5xx."""
+"""Schemathesis: for any request, status, headers and body are as the OpenAPI document says, and never a 5xx."""
 
 import subprocess
 import sys
@@ -19,12 +19,12 @@ CHECKS = [
     "response_headers_conformance",
     "response_schema_conformance",
 ]
-EXAMPLES = 6
-SECONDS = 300
+MAX_EXAMPLES = 6
+RUN_SECONDS = 300
 
 
-# Every switch that changes a body or an answer.
-SWITCHED = dict.fromkeys(
+# Every setting that changes a body or a response.
+CHANGED_SETTINGS = dict.fromkeys(
     (
         "SEND_ACTIVATION_EMAIL",
         "USER_CREATE_PASSWORD_RETYPE",
@@ -39,10 +39,12 @@ SWITCHED = dict.fromkeys(
 
 
 def begin(start: Callable[..., Started], **environment: str) -> Started:
+    """Start the service with access tokens that outlive the test."""
     return start(ACCESS_LIFETIME="3600", **environment)
 
 
 def explore(service: Started, folder: Path, phases: str, *more: str) -> None:
+    """Run Schemathesis against the service."""
     command = [
         str(Path(sys.executable).parent / "schemathesis"),
         "run",
@@ -50,7 +52,7 @@ def explore(service: Started, folder: Path, phases: str, *more: str) -> None:
         "--checks",
         ",".join(CHECKS),
         "--max-examples",
-        str(EXAMPLES),
+        str(MAX_EXAMPLES),
         "--seed",
         "1",
         "--generation-database",
@@ -59,21 +61,23 @@ def explore(service: Started, folder: Path, phases: str, *more: str) -> None:
         phases,
         *more,
     ]
-    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=SECONDS)
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=RUN_SECONDS)
     assert ran.returncode == 0, ran.stdout[-8000:] + ran.stderr[-2000:]
 
 
-@pytest.mark.parametrize("signed_in", [True, False], ids=["signed in", "a stranger"])
-def test_every_answer_is_as_the_document_says(start: Callable[..., Started], signed_in: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("signed_in", [True, False], ids=["signed in", "anonymous"])
+def test_every_response_is_as_the_document_says(start: Callable[..., Started], signed_in: bool, tmp_path: Path) -> None:
     service = begin(start)
-    # Not the password of the document's examples: they would delete the account.
-    tokens = register(service.url, "explorer", "one that nobody guesses")
+    # Not the password of the document's examples, which would delete the account.
+    tokens = register(service.url, "explorer", "a password outside of the document")
     credentials = ["-H", f"Authorization: {header(tokens)['Authorization']}"] if signed_in else []
-    # A stranger is told 401 nearly everywhere, whatever is sent; odd bodies come to public doors with credentials, too.
+    # Anonymous requests get 401 nearly everywhere; the signed-in run also sends fuzzed bodies to public endpoints.
     explore(service, tmp_path, "examples,coverage,fuzzing" if signed_in else "examples", *credentials)
     me = requests.get(f"{service.url}/auth/users/me/", headers=header(tokens), timeout=10)
-    assert me.status_code == 200, "the explorer lost its account on the way"
+    assert me.status_code == 200, "the run deleted its own account"
 
 
-def test_what_switches_change_is_in_the_document(start: Callable[..., Started], tmp_path: Path) -> None:
-    explore(begin(start, **SWITCHED), tmp_path, "examples,coverage", "--include-path-regex", r"/auth/users/(\w+/)?$")
+def test_the_document_follows_the_settings(start: Callable[..., Started], tmp_path: Path) -> None:
+    explore(
+        begin(start, **CHANGED_SETTINGS), tmp_path, "examples,coverage", "--include-path-regex", r"/auth/users/(\w+/)?$"
+    )

@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 import pytest
 
-from server.mail.letters import KINDS, LINKED
+from server.mail.letters import LETTER_KINDS, LINK_LETTER_KINDS
 from server.mail.writer import LetterWriter
 from server.settings.settings import Settings
 from server.templates import ACCEPT_LANGUAGE_MAX_LENGTH, TEXTS, Templates
@@ -23,13 +23,13 @@ def written(kind: str, language: str = "en", folder: Path | None = None, **given
     account = {"id": 7, "username": "anna", "email": "anna@example.com", "language": language} | given
     letter = {"id": 1, "kind": kind, "queued_at": datetime(2026, 1, 2, tzinfo=UTC)}
     message = LetterWriter(Settings(**site), Templates(folder)).write(
-        letter, account, "anna@example.com", TOKEN if kind in LINKED else ""
+        letter, account, "anna@example.com", TOKEN if kind in LINK_LETTER_KINDS else ""
     )
     return read(message.as_bytes())
 
 
 @pytest.mark.parametrize("language", Templates().languages)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LETTER_KINDS)
 def test_the_text_and_the_html_of_a_letter_say_the_same(kind: str, language: str) -> None:
     letter = written(kind, language, site_name="Cinema & Co")
     assert "Cinema & Co" in letter.subject
@@ -38,7 +38,7 @@ def test_the_text_and_the_html_of_a_letter_say_the_same(kind: str, language: str
     assert f'<html lang="{language}">' in letter.html
     for said in (letter.text, letter.html):
         assert "http://127.0.0.1:8080" in said
-        assert (TOKEN in said) == (kind in LINKED)
+        assert (TOKEN in said) == (kind in LINK_LETTER_KINDS)
         assert not re.search(r"[{}]{2}|[{]%", said)
     if kind in ("password_reset", "username_reset"):
         assert "anna" in letter.text
@@ -50,12 +50,12 @@ def test_every_language_has_every_letter() -> None:
     found = {
         language: sorted(file.name for file in (TEXTS / language / "letters").iterdir()) for language in ("en", "de")
     }
-    wanted = sorted(f"{kind}.{form}" for kind in KINDS for form in ("txt", "html"))
+    wanted = sorted(f"{kind}.{form}" for kind in LETTER_KINDS for form in ("txt", "html"))
     assert found == {"en": wanted, "de": wanted}
 
 
 def test_the_subjects_are_those_of_the_contract() -> None:
-    subjects = [written(kind, site_name="SITE").subject for kind in KINDS if not kind.startswith("email_")]
+    subjects = [written(kind, site_name="SITE").subject for kind in LETTER_KINDS if not kind.startswith("email_")]
     assert subjects == [
         "Account activation on SITE",
         "Password reset on SITE",
@@ -66,7 +66,7 @@ def test_the_subjects_are_those_of_the_contract() -> None:
     ]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LETTER_KINDS)
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_a_name_that_looks_like_markup_stays_text(kind: str, language: str) -> None:
     letter = written(kind, language, username=HOSTILE, email=HOSTILE)

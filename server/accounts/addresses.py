@@ -1,39 +1,50 @@
-"""An account's address changes at once, or waits until its link is followed; the old one is told (trust 28)."""
+"""Change of an address: at once, or when the link in a letter is followed; the old address is told (security 28)."""
 
+from server.accounts.uniqueness import report_taken
+from server.database.database import Database
 from server.database.transaction import Transaction
 from server.mail.letters import ACTIVATION, EMAIL_CHANGE, EMAIL_CHANGED, EMAIL_PENDING, Letters
+from server.settings.settings import Settings
 
 USER_OBJECT = ("email", "id", "username", "role")
 
 
 async def change(
-    transaction: Transaction, letters: Letters, user_id: int, address: str, *, confirmed: bool
+    transaction: Transaction, user_id: int, address: str, *, letters: Letters, settings: Settings, field: str = "email"
 ) -> dict[str, object] | None:
-    """Change an account's address in the caller's transaction: the user object, or None when the account is gone.
+    """Change the address of an account: the user object, or None when the account does not exist.
 
-    `confirmed` says that a new address must be confirmed by its link first (contract 11.13); giving it up needs no
-    link, and an account that waits for its activation gets another letter for that (contract 6).
-    Raises UniqueViolationError when the address is another's.
+    With SEND_ACTIVATION_EMAIL a new address must be confirmed by its link first (contract 11.13). Removing an address
+    needs no link. An account that waits for its activation gets another activation letter (contract 6).
+    Raises FieldErrors on `field` when the address belongs to another account.
     """
-    if confirmed and address:
-        return await _propose(transaction, letters, user_id, address)
-    row = await transaction.row("addresses/change", user_id, address)
+    with report_taken(email=field):
+        if settings.send_activation_email and address:
+            return await _propose(transaction, letters, user_id, address)
+        row = await transaction.row("addresses/change", user_id, address)
     if row is None:
         return None
-    await _tell(transaction, letters, EMAIL_CHANGED, user_id, row["old_email"], address)
+    await _notify_old_address(transaction, letters, EMAIL_CHANGED, user_id, old=row["old_email"], new=address)
     return {name: row[name] for name in USER_OBJECT}
 
 
-async def confirm(transaction: Transaction, letters: Letters, user_id: int) -> bool:
-    """Put the address that waits in force, in the caller's transaction; whether there was one.
+async def confirm(transaction: Transaction, user_id: int, *, letters: Letters) -> bool:
+    """Put the pending address of an account in force: False when there is none.
 
-    Raises UniqueViolationError when somebody else has the address by now.
+    Raises FieldErrors when the address belongs to another account by now.
     """
-    row = await transaction.row("addresses/confirm", user_id)
+    with report_taken():
+        row = await transaction.row("addresses/confirm", user_id)
     if row is None:
         return False
-    await _tell(transaction, letters, EMAIL_CHANGED, user_id, row["old_email"], "")
+    await _notify_old_address(transaction, letters, EMAIL_CHANGED, user_id, old=row["old_email"], new="")
     return True
+
+
+async def is_taken(db: Database | Transaction, address: str, *, except_user_id: int | None = None) -> bool:
+    """Whether an address belongs to an account, other than `except_user_id`. The constraint decides."""
+    row = await db.row("addresses/taken", except_user_id, address)
+    return bool(row and row["is_taken"])
 
 
 async def _propose(transaction: Transaction, letters: Letters, user_id: int, address: str) -> dict[str, object] | None:
@@ -44,10 +55,12 @@ async def _propose(transaction: Transaction, letters: Letters, user_id: int, add
         await letters.queue_link(transaction, ACTIVATION, user_id)
     elif row["pending_email"] is not None:
         await letters.queue_link(transaction, EMAIL_CHANGE, user_id)
-        await _tell(transaction, letters, EMAIL_PENDING, user_id, row["email"], address)
+        await _notify_old_address(transaction, letters, EMAIL_PENDING, user_id, old=row["email"], new=address)
     return {name: row[name] for name in USER_OBJECT}
 
 
-async def _tell(transaction: Transaction, letters: Letters, kind: str, user_id: int, old: str, new: str) -> None:
+async def _notify_old_address(
+    transaction: Transaction, letters: Letters, kind: str, user_id: int, *, old: str, new: str
+) -> None:
     if old and old != new:
         await letters.queue(transaction, kind, user_id, address=old)

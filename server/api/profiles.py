@@ -1,4 +1,4 @@
-"""Profiles. Everybody signed in reads them; each is its owner's to change, and not even staff's."""
+"""Profiles. Every signed-in caller reads them; only the owner changes one, staff does not (contract 2)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,12 +8,12 @@ import orjson
 from aiohttp import hdrs, web
 
 from server.database.transaction import Transaction
-from server.errors import Conflict, FieldErrors, Forbidden, NotFound, UserNotFound
+from server.errors import Conflict, FieldFaults, Forbidden, NotFound, UserNotFound
 from server.web.app_keys import DB, SETTINGS
 from server.web.bodies import read_body
 from server.web.endpoints import Endpoints
 from server.web.guards import me, only_owner, path_id
-from server.web.paging import Written, page_response, read_page, write_page
+from server.web.paging import PageQuery, Written, page_response, read_page, write_page
 from server.web.schemas import by_roles
 from server.web.schemas.role_fields import change
 
@@ -26,7 +26,7 @@ class NoProfile(NotFound):
     text = "No userProfile matches the given query."
 
 
-@endpoints.get("/api/accounts/all-profiles", response=by_roles.profile, many=True)
+@endpoints.get("/api/accounts/all-profiles", query=PageQuery, response=by_roles.profile, many=True)
 async def list_profiles(request: web.Request) -> Any:
     """List all profiles, a page at a time; those of deactivated accounts only for staff."""
     page = read_page(request)
@@ -51,7 +51,7 @@ async def create_profile(request: web.Request) -> Any:
             row = await transaction.row("profiles/create", me(request).id, *fields)
             if row is not None and "fields" in given:
                 row = await _write_fields(request, transaction, row, given)
-    except asyncpg.ForeignKeyViolationError:  # the account was deleted while this was under way
+    except asyncpg.ForeignKeyViolationError:  # the account was deleted meanwhile
         raise UserNotFound from None
     if row is None:
         raise Conflict("You have a profile already.")
@@ -107,24 +107,21 @@ async def _find(request: web.Request) -> Any:
 
 
 async def _read_edit(request: web.Request, profile: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that came, with all their faults at once, those of the role's fields as `profile` is now."""
-    faults: dict[str, Any] = {}
-    try:
+    """The fields of an edit. All faults report together, those of the role's fields against `profile` as it is now."""
+    faults = FieldFaults()
+    given: dict[str, Any] = {}
+    with faults.collect():
         given = await read_body(request)
-    except FieldErrors as failure:
-        faults, given = failure.fields, failure.valid
-    try:
-        if "fields" in given:
-            _changed(request, profile, given)
-    except FieldErrors as failure:
-        faults |= failure.fields
-    if faults:
-        raise FieldErrors(faults)
+    given = given or faults.valid
+    if "fields" in given:
+        with faults.collect():
+            _role_fields_after(request, profile, given)
+    faults.check()
     return given
 
 
 async def _edit_with_fields(request: web.Request, profile_id: int, given: dict[str, Any]) -> Any:
-    """Edit a profile, nobody else editing it meanwhile: what is judged is what is stored, and no key is lost."""
+    """Edit a profile under a lock on its row: what is validated is what is stored, and no key is lost."""
     async with request.app[DB].transaction() as transaction:
         if await transaction.row("profiles/lock", profile_id) is None:
             return None
@@ -133,21 +130,22 @@ async def _edit_with_fields(request: web.Request, profile_id: int, given: dict[s
 
 
 async def _write_fields(request: web.Request, transaction: Transaction, profile: Any, given: Mapping[str, Any]) -> Any:
-    """Write what is given into a profile that this transaction holds: the row. Raises FieldErrors."""
-    fields = _changed(request, profile, given)
+    """Write what is given into a profile that this transaction has locked: the row. Raises FieldErrors."""
+    fields = _role_fields_after(request, profile, given)
     if profile["role"] is not None:
         await transaction.row("role_fields/write", profile["user_id"], profile["role"], orjson.dumps(fields).decode())
     rest = orjson.dumps({name: value for name, value in given.items() if name != "fields"}).decode()
     return await transaction.row("profiles/edit", [profile["id"]], [rest])
 
 
-def _changed(request: web.Request, profile: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def _role_fields_after(request: web.Request, profile: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The role's fields after the edit: PATCH merges, PUT and POST replace. Raises FieldErrors."""
     merge = request.method == hdrs.METH_PATCH
     return change(request.app[SETTINGS].roles, profile, given["fields"], merge=merge)
 
 
 def _shown(request: web.Request, row: Any) -> dict[str, Any]:
-    """The profile object of the contract: the owner shows by name, the owner's id is for guards."""
+    """The profile object of the contract: it shows the owner's name; the owner's id is for guards alone."""
     return _with_fields(row) if request.app[SETTINGS].roles else _plain(row)
 
 

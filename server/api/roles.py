@@ -11,7 +11,7 @@ from server.web.schemas.by_roles import Role
 endpoints = Endpoints("roles")
 
 
-@endpoints.get("/api/roles/", access=Access.PUBLIC, response=Role, many=True, is_paged=False)
+@endpoints.get("/api/roles/", access=Access.PUBLIC, response=Role, many=True)
 async def list_roles(request: web.Request) -> Any:
     """List the roles that accounts can have, with the fields of each; none on a site without roles."""
     return list(request.app[SETTINGS].roles)

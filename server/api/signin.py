@@ -1,4 +1,4 @@
-"""Signing in opens a session, refreshing needs it, signing out ends it. No header is looked at here (contract 1.6)."""
+"""Sign-in opens a session, refresh needs it, sign-out ends it. The Authorization header is ignored (contract 1.6)."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from aiohttp import web
 
 from server.auth import sessions
 from server.auth.tokens import ACCESS, REFRESH
-from server.errors import NoActiveAccount, Problem, TokenNotValid
+from server.errors import NoActiveAccount, TokenNotValid
 from server.web.app_keys import DB, PASSWORDS, SETTINGS, TOKENS
 from server.web.bodies import read_body
 from server.web.endpoints import Access, Endpoints
@@ -27,14 +27,14 @@ async def sign_in(request: web.Request) -> Any:
     """Sign in: exchange a username and password for an access and a refresh token."""
     settings, db = request.app[SETTINGS], request.app[DB]
     given = await read_body(request)
-    password, role = given.pop("password"), given.pop("role", None)
-    (login,) = given.values()
-    credentials = await sessions.check_credentials(db, request.app[PASSWORDS], login, password, settings.login_field)
-    opened = await sessions.sign_in(db, credentials, settings.refresh_lifetime, role)
-    tokens, shows = request.app[TOKENS], _shows(request, opened.role)
+    credentials = await sessions.check_credentials(
+        db, request.app[PASSWORDS], given[by_settings.login(settings)], given["password"], settings.login_field
+    )
+    opened = await sessions.sign_in(db, credentials, settings.refresh_lifetime, given.get("role"))
+    tokens, display = request.app[TOKENS], _display_claims(request, opened.role)
     return {
-        "refresh": tokens.issue(REFRESH, credentials.user_id, opened.session_id, shows),
-        "access": tokens.issue(ACCESS, credentials.user_id, opened.session_id, shows),
+        "refresh": tokens.issue(REFRESH, credentials.user_id, opened.session_id, display),
+        "access": tokens.issue(ACCESS, credentials.user_id, opened.session_id, display),
     }
 
 
@@ -45,16 +45,17 @@ async def refresh(request: web.Request) -> Any:
     """Get a new access token, as long as the session lives."""
     given = await read_body(request)
     claims = request.app[TOKENS].read(given["refresh"], REFRESH)
-    identity = await _identify(request, claims)
-    shows = _shows(request, identity.role)
-    return {"access": request.app[TOKENS].issue(ACCESS, identity.id, claims.session_id, shows)}
+    identity = await sessions.require_live_session(request.app[DB], claims)
+    display = _display_claims(request, identity.role)
+    return {"access": request.app[TOKENS].issue(ACCESS, identity.id, claims.session_id, display)}
 
 
 @endpoints.post("/auth/jwt/verify/", access=Access.ANONYMOUS, body=Verify, response=Nothing, errors=(TokenNotValid,))
 async def verify(request: web.Request) -> Any:
     """Tell whether a token would be accepted: an access token by a protected route, a refresh token by refresh."""
     given = await read_body(request)
-    await _identify(request, request.app[TOKENS].read(given["token"], ACCESS, REFRESH))
+    claims = request.app[TOKENS].read(given["token"], ACCESS, REFRESH)
+    await sessions.require_live_session(request.app[DB], claims)
     return {}
 
 
@@ -68,17 +69,6 @@ async def sign_out(request: web.Request) -> Any:
     return {}
 
 
-def _shows(request: web.Request, role: str | None) -> dict[str, str | None]:
+def _display_claims(request: web.Request, role: str | None) -> dict[str, str | None]:
+    """Claims that front ends may show; no request is authorised by them (contract 12)."""
     return {"role": role} if request.app[SETTINGS].roles else {}
-
-
-async def _identify(request: web.Request, claims: Any) -> sessions.Identity:
-    try:
-        return await sessions.identify(request.app[DB], claims)
-    except TokenNotValid:
-        raise
-    except Problem as failure:
-        if failure.status != 401:
-            raise
-        # Gone, inactive, ended: here they are one answer (contract 12).
-        raise TokenNotValid(sessions.ENDED) from None

@@ -17,7 +17,7 @@ endpoints = Endpoints("API token")
 
 
 class InvalidCredentials(FieldErrors):
-    """Login failed: 400, not 401, and which part of it was wrong is nobody's business (contract 2)."""
+    """Login failed: 400, not 401; the response does not tell which part was wrong (contract 2)."""
 
     def __init__(self) -> None:
         super().__init__({"non_field_errors": ["Unable to log in with provided credentials."]})
@@ -32,12 +32,11 @@ class InvalidCredentials(FieldErrors):
 )
 async def log_in(request: web.Request) -> Any:
     """Get your API token; it is the same each time, until you log out."""
-    db, field = request.app[DB], request.app[SETTINGS].login_field
+    db, settings = request.app[DB], request.app[SETTINGS]
     given = await read_body(request)
-    password = given.pop("password", "")
-    login = next(iter(given.values()), "")
+    login, password = given.get(by_settings.login(settings), ""), given.get("password", "")
     try:
-        credentials = await check_credentials(db, request.app[PASSWORDS], login, password, field)
+        credentials = await check_credentials(db, request.app[PASSWORDS], login, password, settings.login_field)
         return {"auth_token": await request.app[API_TOKENS].log_in(db, credentials)}
     except NoActiveAccount:
         raise InvalidCredentials from None

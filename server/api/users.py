@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-import asyncpg
-import orjson
 from aiohttp import hdrs, web
 
-from server.accounts import addresses
+from server.accounts import activation, addresses, deletion, passwords, registration, roles
+from server.accounts.registration import NewAccount
+from server.accounts.uniqueness import TAKEN_EMAIL
 from server.database.transaction import Transaction
-from server.errors import FieldErrors, Forbidden, NotFound
-from server.mail.letters import ACTIVATION, CONFIRMATION
+from server.errors import FieldErrors, FieldFaults, Forbidden, NotFound
 from server.web.app_keys import DB, LETTERS, PASSWORDS, SETTINGS, TEMPLATES
 from server.web.bodies import read_body
 from server.web.endpoints import Access, Endpoints
@@ -20,45 +19,30 @@ from server.web.guards import (
     me,
     only_same_twice,
     only_self_or_staff,
-    only_unchanged_password,
     path_id,
 )
-from server.web.paging import page_response, read_page, write_page
+from server.web.paging import PageQuery, page_response, read_page, write_page
 from server.web.schemas import by_roles, by_settings
-from server.web.schemas.fields import PASSWORD_MISMATCH, TAKEN_EMAIL, TAKEN_USERNAME
+from server.web.schemas.fields import PASSWORD_MISMATCH
 from server.web.schemas.objects import CurrentPassword
 from server.web.schemas.role_fields import known
 
 endpoints = Endpoints("users")
 
-# The constraints that callers can run into, and what they say (contract 8).
-CONSTRAINTS = {
-    "users_username_key": {"username": [TAKEN_USERNAME]},
-    "users_email_key": {"email": [TAKEN_EMAIL]},
-}
-
 
 @endpoints.post("/auth/users/", access=Access.PUBLIC, body=by_settings.registration, response=by_roles.user, status=201)
 async def register(request: web.Request) -> Any:
     """Register: make an account, and with it a profile, all of it or nothing."""
+    app = request.app
     given = await _read_registration(request)
     only_same_twice(given, "password", PASSWORD_MISMATCH)
-    password = await request.app[PASSWORDS].hash(given["password"])
-    waits = request.app[SETTINGS].send_activation_email
-    language = request.app[TEMPLATES].choose(request.headers.get(hdrs.ACCEPT_LANGUAGE, ""))
-    account = (given["username"], given["email"], password, False, given.get("role"), waits, language)
-    try:
-        async with request.app[DB].transaction() as transaction:
-            row = await transaction.row("users/register", *account)
-            assert row is not None
-            await _fill_profile(request, transaction, row, given.get("profile", {}))
-            await _welcome(request, transaction, row["id"])
-    except asyncpg.UniqueViolationError as failure:
-        raise _taken(failure) from None
-    return _shown(request, row)
+    account = _new_account(request, given, await app[PASSWORDS].hash(given["password"]))
+    async with app[DB].transaction() as transaction:
+        user = await registration.register(transaction, account, letters=app[LETTERS], settings=app[SETTINGS])
+    return _shown(request, user)
 
 
-@endpoints.get("/auth/users/", response=by_roles.user, many=True)
+@endpoints.get("/auth/users/", query=PageQuery, response=by_roles.user, many=True)
 async def list_users(request: web.Request) -> Any:
     """List the accounts that you may see: staff all, everybody else their own."""
     page = read_page(request)
@@ -134,35 +118,39 @@ async def _find(request: web.Request, user_id: int) -> dict[str, Any]:
 
 
 async def _edit(request: web.Request, user: dict[str, Any]) -> Any:
-    # From anybody but staff, is_active is a field like any other that nobody asked for.
-    may_switch = me(request).is_staff and request.method == hdrs.METH_PATCH
-    shape = by_settings.user_edit_by_staff if may_switch else by_settings.user_edit
-    given = await read_body(request, shape(request.app[SETTINGS]))
-    try:
-        async with request.app[DB].transaction() as transaction:
-            if "email" in given:
-                user = _there(request, user, await _change_address(request, transaction, user, given["email"]))
-            if "is_active" in given:
-                user = _there(request, user, await transaction.row("users/edit", user["id"], given["is_active"]))
-            if "role" in given:
-                user = _there(request, user, await transaction.row("users/set_role", user["id"], given["role"]))
-    except asyncpg.UniqueViolationError as failure:
-        raise _taken(failure) from None
+    app = request.app
+    # From a caller who is not staff, is_active and role are ignored like any unknown field.
+    by_staff = me(request).is_staff and request.method == hdrs.METH_PATCH
+    schema = by_settings.user_edit_by_staff if by_staff else by_settings.user_edit
+    given = await read_body(request, schema(app[SETTINGS]))
+    async with app[DB].transaction() as transaction:
+        if "email" in given:
+            await _check_address(request, transaction, user["id"], given["email"])
+            changed = await addresses.change(
+                transaction, user["id"], given["email"], letters=app[LETTERS], settings=app[SETTINGS]
+            )
+            user = _changed(request, user, changed)
+        if "is_active" in given:
+            switched = await activation.set_active(transaction, user["id"], active=given["is_active"])
+            user = _changed(request, user, switched)
+        if "role" in given:
+            user = _changed(request, user, await roles.set_role(transaction, user["id"], given["role"]))
     return user
 
 
-async def _change_address(request: web.Request, transaction: Transaction, user: Any, address: str) -> Any:
+async def _check_address(request: web.Request, transaction: Transaction, user_id: int, address: str) -> None:
+    """Report an address that is taken before a letter goes out to confirm it. Raises FieldErrors."""
     settings = request.app[SETTINGS]
-    if settings.send_activation_email and settings.unique_email:
-        row = await transaction.row("addresses/taken", user["id"], address)
-        if row and row["is_taken"]:
-            raise FieldErrors({"email": [TAKEN_EMAIL]})
-    confirmed = settings.send_activation_email
-    return await addresses.change(transaction, request.app[LETTERS], user["id"], address, confirmed=confirmed)
+    if (
+        settings.send_activation_email
+        and settings.unique_email
+        and await addresses.is_taken(transaction, address, except_user_id=user_id)
+    ):
+        raise FieldErrors({"email": [TAKEN_EMAIL]})
 
 
-def _there(request: web.Request, user: Any, row: Any) -> dict[str, Any]:
-    """The user object after a change of `user`. Raises NotFound or a 401 when the account went away meanwhile."""
+def _changed(request: web.Request, user: Any, row: Any) -> dict[str, Any]:
+    """The user object after a change of `user`. Raises NotFound or a 401 when the account was deleted meanwhile."""
     if row is None:
         raise gone(request, user["id"])
     return _shown(request, row)
@@ -170,58 +158,38 @@ def _there(request: web.Request, user: Any, row: Any) -> dict[str, Any]:
 
 async def _delete(request: web.Request, user_id: int) -> None:
     given = await read_body(request)
-    stored = await confirm_password(request, given["current_password"])
+    checked_hash = await confirm_password(request, given["current_password"])
     async with request.app[DB].transaction() as transaction:
-        await only_unchanged_password(request, transaction, stored)
-        if await transaction.row("users/delete", user_id) is None:
+        await passwords.hold(transaction, me(request).id, checked_hash=checked_hash)
+        if not await deletion.delete(transaction, user_id):
             raise gone(request, user_id)
 
 
-async def _welcome(request: web.Request, transaction: Transaction, user_id: int) -> None:
-    """Queue the letter that a new account gets."""
-    if request.app[SETTINGS].send_activation_email:
-        await request.app[LETTERS].queue_link(transaction, ACTIVATION, user_id)
-    elif request.app[SETTINGS].send_confirmation_email:
-        await request.app[LETTERS].queue(transaction, CONFIRMATION, user_id)
-
-
-async def _fill_profile(request: web.Request, transaction: Transaction, user: Any, given: dict[str, Any]) -> None:
-    """Write what a new account says of itself into the rows that its trigger has made (house 3: a statement later)."""
-    written = [given.get(name) for name in ("description", "location", "is_creator")]
-    if any(value is not None for value in written):
-        await transaction.row("profiles/fill", user["id"], *written)
-    role = request.app[SETTINGS].roles.get(user["role"])
-    if role and "fields" in given:
-        fields = orjson.dumps(known(role, given["fields"])).decode()
-        await transaction.row("role_fields/write", user["id"], role.name, fields)
-
-
 async def _read_registration(request: web.Request) -> dict[str, Any]:
-    """The fields of a registration, with all their faults at once: what is taken counts as one (contract 12)."""
-    faults: dict[str, Any] = {}
-    try:
+    """The fields of a registration. All faults report together, taken names and addresses included (contract 12)."""
+    faults = FieldFaults()
+    given: dict[str, Any] = {}
+    with faults.collect():
         given = await read_body(request)
-    except FieldErrors as failure:
-        faults, given = failure.fields, failure.valid
-    faults |= await _taken_already(request, given)
-    if faults:
-        raise FieldErrors(faults)
+    given = given or faults.valid
+    email = given.get("email", "") if request.app[SETTINGS].unique_email else ""
+    username = given.get("username", "")
+    faults.add(await registration.taken_fields(request.app[DB], username=username, email=email))
+    faults.check()
     return given
 
 
-async def _taken_already(request: web.Request, given: dict[str, Any]) -> dict[str, Any]:
-    username = given.get("username", "")
-    email = given.get("email", "") if request.app[SETTINGS].unique_email else ""
-    if not username and not email:
-        return {}
-    taken = await request.app[DB].row("users/taken", username, email)
-    assert taken is not None
-    return {
-        **({"username": [TAKEN_USERNAME]} if taken["username"] else {}),
-        **({"email": [TAKEN_EMAIL]} if taken["email"] else {}),
-    }
-
-
-def _taken(failure: asyncpg.UniqueViolationError) -> Exception:
-    fields = CONSTRAINTS.get(failure.constraint_name or "")
-    return FieldErrors(fields) if fields else failure
+def _new_account(request: web.Request, given: Mapping[str, Any], password_hash: str) -> NewAccount:
+    profile = given.get("profile", {})
+    role = request.app[SETTINGS].roles.get(given.get("role"))
+    return NewAccount(
+        username=given["username"],
+        email=given["email"],
+        password_hash=password_hash,
+        language=request.app[TEMPLATES].choose(request.headers.get(hdrs.ACCEPT_LANGUAGE, "")),
+        role=given.get("role"),
+        role_fields=known(role, profile["fields"]) if role and "fields" in profile else None,
+        description=profile.get("description"),
+        location=profile.get("location"),
+        is_creator=profile.get("is_creator"),
+    )

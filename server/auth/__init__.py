@@ -1,1 +1,1 @@
-"""Proofs of identity. No HTTP in here."""
+"""Proofs of identity: tokens, passwords, sessions. No HTTP."""

@@ -1,7 +1,7 @@
-"""Argon2 in the calling thread alone, where the optional library is installed (`pip install frontdesk[argon2]`).
+"""Argon2 in the calling thread, if the optional library is installed (`pip install frontdesk[argon2]`).
 
-The library's own functions start a thread for each lane of a hash: those would count neither among the bounded threads
-of `passwords.py` nor in the time that a check is seen to take.
+The library's own functions start a thread for each lane of a hash. Those threads are outside the bound of
+`passwords.py`, and their time is missing from the time that it measures for a check.
 """
 
 from typing import Any
@@ -11,12 +11,15 @@ try:
 except ImportError:
     argon2 = None  # type: ignore[assignment]
 
-IS_THERE = argon2 is not None
-VERSION = 0x13  # "v=19"
+IS_INSTALLED = argon2 is not None
+VERSION = 0x13  # written "v=19" in a hash
 
 
 def hashed(kind: str, password: bytes, salt: bytes, *, memory: int, passes: int, lanes: int, length: int) -> bytes:
-    """Argon2 (`kind`: "i", "d" or "id") of a password; `memory` in KiB, `length` in bytes. Raises MemoryError."""
+    """The Argon2 hash of a password.
+
+    `kind` is "i", "d" or "id", `memory` is in KiB, `length` in bytes. Raises MemoryError when Argon2 fails.
+    """
     ffi = argon2.ffi
     out, given, salted = (ffi.new("uint8_t[]", each) for each in (length, password, salt))
     context: Any = ffi.new(
@@ -29,5 +32,5 @@ def hashed(kind: str, password: bytes, salt: bytes, *, memory: int, passes: int,
         },
     )
     if argon2.core(context, argon2.Type[kind.upper()].value) != 0:
-        raise MemoryError("Argon2 was not run")
+        raise MemoryError("Argon2 failed")
     return bytes(ffi.buffer(out, length))

@@ -1,6 +1,7 @@
-"""Hashes that accounts bring along from the stack that this contract comes from: read, never written (contract 5.1).
+"""Password hashes in the formats of imported accounts: they are checked, but never written (contract 5.1).
 
-A row may be anybody's work: what would take a thread for seconds or much memory is not read, and fits nobody.
+An imported row is not trusted. A hash whose parameters would cost seconds or much memory is not run, and no password
+fits it.
 """
 
 import base64
@@ -16,16 +17,16 @@ import bcrypt
 from server.auth import argon2_hashes
 
 Fits: TypeAlias = Callable[[bytes], bool]
-"""Whether a password, as UTF-8, is the one of a hash. Blocks for as long as the hash costs."""
+"""Whether a password, as UTF-8, fits one hash. Blocks until the hash is computed."""
 
-MAX_ITERATIONS = 3_000_000  # of PBKDF2, some second; 1,000,000 is the stack's own number
-MAX_SCRYPT_MEMORY = 64 * 1024 * 1024  # bytes; 16 MiB is the stack's own
-MAX_SCRYPT_WORK = 2**21  # N times r times p: a second; 655,360 is the stack's own
-MAX_ARGON2_MEMORY = 128 * 1024  # KiB; 102,400 is the stack's own
-MAX_ARGON2_WORK = 2**19  # KiB times passes: a second; 204,800 is the stack's own
+MAX_PBKDF2_ITERATIONS = 3_000_000  # of PBKDF2: about a second; the reference uses 1,000,000
+MAX_SCRYPT_MEMORY = 64 * 1024 * 1024  # bytes; the reference uses 16 MiB
+MAX_SCRYPT_WORK = 2**21  # N * r * p: about a second; the reference uses 655,360
+MAX_ARGON2_MEMORY = 128 * 1024  # KiB; the reference uses 102,400
+MAX_ARGON2_WORK = 2**19  # KiB * passes: about a second; the reference uses 204,800
 MAX_ARGON2_LANES = 16
-MAX_BCRYPT_ROUNDS = 16  # some five seconds
-MAX_BCRYPT_BYTES = 72  # what bcrypt reads of a password
+MAX_BCRYPT_ROUNDS = 16  # about five seconds
+MAX_BCRYPT_BYTES = 72  # bcrypt ignores the rest of a password
 
 _PBKDF2 = re.compile(r"pbkdf2_(sha256|sha1)\$([0-9]{1,7})\$([^$]{1,64})\$([A-Za-z0-9+/]+=*)", re.ASCII)
 _SCRYPT = re.compile(r"scrypt\$([0-9]{1,7})\$([^$]{1,64})\$([0-9]{1,4})\$([0-9]{1,4})\$([A-Za-z0-9+/]+=*)", re.ASCII)
@@ -37,14 +38,17 @@ _LENGTHS = {"sha256": 32, "sha1": 20, "scrypt": 64, "argon2": 32}
 
 
 def read(stored: str) -> Fits | None:
-    """What checks a password against a foreign hash; None when it is none, is damaged, or asks for too much."""
+    """A function that checks a password against the hash `stored`.
+
+    None for an unknown format, a damaged hash and one that costs too much.
+    """
     if found := _PBKDF2.fullmatch(stored):
         return _pbkdf2(*found.groups())
     if found := _SCRYPT.fullmatch(stored):
         return _scrypt(*found.groups())
     if found := _BCRYPT.fullmatch(stored):
         return _bcrypt(*found.groups())
-    if argon2_hashes.IS_THERE and (found := _ARGON2.fullmatch(stored)):
+    if argon2_hashes.IS_INSTALLED and (found := _ARGON2.fullmatch(stored)):
         kind, memory, passes, lanes, salt, written = found.groups()
         return _argon2(kind, int(memory), int(passes), int(lanes), salt, written)
     return None
@@ -52,7 +56,7 @@ def read(stored: str) -> Fits | None:
 
 def _pbkdf2(digest: str, iterations: str, salt: str, written: str) -> Fits | None:
     wanted = _decode(written, _LENGTHS[digest])
-    if wanted is None or not 1 <= int(iterations) <= MAX_ITERATIONS:
+    if wanted is None or not 1 <= int(iterations) <= MAX_PBKDF2_ITERATIONS:
         return None
     return lambda password: hmac.compare_digest(
         hashlib.pbkdf2_hmac(digest, password, salt.encode(), int(iterations)), wanted
@@ -92,7 +96,7 @@ def _padded(written: str) -> str:
 def _bcrypt(written: str, rounds: str) -> Fits | None:
     if not 4 <= int(rounds) <= MAX_BCRYPT_ROUNDS:
         return None
-    # What lies beyond the 72 bytes was never hashed: nobody can tell whether it is right.
+    # Bytes beyond the 72nd were never hashed, so a longer password cannot be checked. It does not fit.
     return lambda password: len(password) <= MAX_BCRYPT_BYTES and bcrypt.checkpw(password, written.encode())
 
 

@@ -1,4 +1,7 @@
-"""What a password must not be: like its owner's name, short, common, a number (contract 5). No rules of composition."""
+"""Rules for new passwords: not similar to the account, not short, common or numeric (contract 5).
+
+There are no composition rules (security 2).
+"""
 
 import gzip
 import re
@@ -6,20 +9,20 @@ from collections import Counter
 from functools import cache
 from importlib.resources import files
 
-MAX_BYTES = 4096
-TOO_LONG = f"Ensure this field has no more than {MAX_BYTES} bytes."
-MIN_LENGTH = 8
-MAX_SIMILARITY = 0.7
+PASSWORD_MAX_BYTES = 4096
+PASSWORD_TOO_LONG = f"Ensure this field has no more than {PASSWORD_MAX_BYTES} bytes."
+PASSWORD_MIN_LENGTH = 8  # characters
+SIMILARITY_LIMIT = 0.7  # of 1; at this similarity a password is refused
 
 
 def password_faults(password: str, *, username: str = "", email: str = "") -> list[str]:
-    """The text of every rule that the password breaks, in the contract's order; none when it is good enough."""
+    """The texts of all rules that the password breaks, in the contract's order; empty for an accepted password."""
     faults = []
-    like = _resembled(password, {"username": username, "email address": email})
-    if like:
-        faults.append(f"The password is too similar to the {like}.")
-    if len(password) < MIN_LENGTH:
-        faults.append(f"This password is too short. It must contain at least {MIN_LENGTH} characters.")
+    similar = _first_similar(password, {"username": username, "email address": email})
+    if similar:
+        faults.append(f"The password is too similar to the {similar}.")
+    if len(password) < PASSWORD_MIN_LENGTH:
+        faults.append(f"This password is too short. It must contain at least {PASSWORD_MIN_LENGTH} characters.")
     if password.lower().strip() in common_passwords():
         faults.append("This password is too common.")
     if password.isdigit():
@@ -29,27 +32,31 @@ def password_faults(password: str, *, username: str = "", email: str = "") -> li
 
 @cache
 def common_passwords() -> frozenset[str]:
-    """Some 20,000 passwords that everybody tries first; where they are from says common_passwords.LICENSE."""
+    """About 20,000 common passwords, in lower case; their source is named in common_passwords.LICENSE."""
     packed = (files("server.auth") / "common_passwords.txt.gz").read_bytes()
     return frozenset(gzip.decompress(packed).decode().splitlines())
 
 
-def _resembled(password: str, attributes: dict[str, str]) -> str | None:
-    """The name of the first attribute that the password is like, whole or in one of its pieces."""
+def _first_similar(password: str, attributes: dict[str, str]) -> str | None:
+    """The name of the first attribute that is similar to the password, as a whole or in one of its pieces."""
     lowered = password.lower()
     letters = Counter(lowered)
     for name, value in attributes.items():
         for piece in [*re.split(r"\W+", value.lower()), value.lower()]:
-            if piece and not _is_out_of_scale(lowered, piece) and _similarity(letters, piece) >= MAX_SIMILARITY:
+            if (
+                piece
+                and not _is_too_short_to_compare(lowered, piece)
+                and _similarity(letters, piece) >= SIMILARITY_LIMIT
+            ):
                 return name
     return None
 
 
-def _is_out_of_scale(password: str, piece: str) -> bool:
-    return len(password) >= 10 * len(piece) and len(piece) < MAX_SIMILARITY / 2 * len(password)
+def _is_too_short_to_compare(password: str, piece: str) -> bool:
+    return len(password) >= 10 * len(piece) and len(piece) < SIMILARITY_LIMIT / 2 * len(password)
 
 
 def _similarity(letters: Counter[str], piece: str) -> float:
-    """Twice the characters in common, whatever their order, over all characters."""
+    """Twice the number of common characters, in any order, divided by the number of all characters."""
     shared = (letters & Counter(piece)).total()
     return 2 * shared / (letters.total() + len(piece))

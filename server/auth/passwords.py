@@ -1,8 +1,8 @@
-"""Passwords are hashed off the event loop, in a bounded number of threads with a bounded queue before them.
+"""Hashes passwords in a bounded number of threads, with a bounded queue before them (security 10).
 
-bcrypt reads 72 bytes; so that every character counts it is given the SHA-256 of the password (`bcrypt_sha256`,
-contract 5.1). Whoever has no password that could fit costs a hash, too, and one that does not fit costs as much as a
-hash of today's strength, whatever is stored: time tells nothing (trust 8).
+bcrypt reads only 72 bytes. It is given the SHA-256 of the password, so that every character counts (`bcrypt_sha256`,
+contract 5.1). A check that fails costs as much as one hash of the configured strength, whatever is stored and even if
+nothing is stored: the response time reveals nothing (security 8).
 """
 
 import asyncio
@@ -28,33 +28,38 @@ from server.telemetry.metrics import Metrics
 Result = TypeVar("Result")
 
 
-class Caller(Protocol):
-    """Whoever waits for an answer: `transport` is None once they have left, and then `waiting` is cancelled."""
+class ClientConnection(Protocol):
+    """The connection of the client that waits for a response.
+
+    `transport` is None after the client has disconnected. `waiting` is the task to cancel at that moment.
+    """
 
     transport: Any
     waiting: "asyncio.Task[Any] | None"
 
 
-caller: contextvars.ContextVar[Caller | None] = contextvars.ContextVar("caller", default=None)
+client_connection: contextvars.ContextVar[ClientConnection | None] = contextvars.ContextVar(
+    "client_connection", default=None
+)
 
-MIN_ROUNDS = 4  # bcrypt takes no fewer
-WAITING = 64  # callers before the threads; at 12 rounds the last of them waits twenty seconds before one thread
-NICENESS = 5  # of the threads: with every core busy the event loop goes first; at rest it costs nothing
+MIN_ROUNDS = 4  # the minimum of bcrypt
+HASH_QUEUE_LENGTH = 64  # callers; at 12 rounds and with one thread the last one waits twenty seconds
+THREAD_NICENESS = 5  # when every core is busy, the event loop runs first; otherwise it makes no difference
 _PREFIX = "bcrypt_sha256$"
 _OURS = re.compile(r"bcrypt_sha256\$\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
 
 
 class Passwords:
-    """Hashes and checks passwords."""
+    """Hashes and checks passwords with bcrypt of `rounds`."""
 
     def __init__(
-        self, rounds: int, *, threads: int = 1, waiting: int = WAITING, metrics: Metrics | None = None
+        self, rounds: int, *, threads: int = 1, queue_length: int = HASH_QUEUE_LENGTH, metrics: Metrics | None = None
     ) -> None:
         self._rounds = rounds
-        self._limit = waiting
+        self._queue_length = queue_length
         self._waiting = 0
-        self._lanes = asyncio.Semaphore(threads)
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="hash", initializer=_step_back)
+        self._slots = asyncio.Semaphore(threads)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="hash", initializer=_lower_priority)
         self._metrics = metrics or Metrics.alone()
         self._metrics.add("hash_threads", threads)
 
@@ -63,54 +68,60 @@ class Passwords:
         return await self._run(self._hash, password)
 
     async def check(self, password: str, stored: str | None) -> bool:
-        """Whether `password` fits `stored`; what can fit nothing costs one hash and is False. Raises Busy."""
+        """Whether `password` fits `stored`. Raises Busy when the queue is full.
+
+        False, at the cost of one hash, if no password can fit `stored`.
+        """
         return await self._run(self._check, password, stored)
 
     def is_outdated(self, stored: str) -> bool:
-        """Whether a hash is weaker than today's or foreign, and is to be written anew at the next sign-in."""
+        """Whether a hash has fewer rounds than configured or a foreign format, so that the next sign-in replaces it."""
         ours = _OURS.fullmatch(stored)
         return ours is None or int(ours[1]) < self._rounds
 
     def close(self) -> None:
-        """Run what is under way to its end, and no more."""
+        """Finish the hashes that are running; drop those that have not begun."""
         self._threads.shutdown(cancel_futures=True)
 
     async def _run(self, work: Callable[..., Result], *arguments: object) -> Result:
-        await self._turn()
+        await self._wait_for_slot()
         self._metrics.add("hash_running")
         running = asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
-        running.add_done_callback(lambda _: self._free())  # when the thread is done, not when the caller has left
+        # The slot is released when the thread is done. A caller that is cancelled does not stop its thread.
+        running.add_done_callback(lambda _: self._release_slot())
         return await asyncio.shield(running)
 
-    def _free(self) -> None:
+    def _release_slot(self) -> None:
         self._metrics.add("hash_running", -1)
-        self._lanes.release()
+        self._slots.release()
 
-    async def _turn(self) -> None:
-        """Wait for a thread. Raises Busy, and ConnectionResetError when nobody waits for the answer any more."""
-        if self._waiting >= self._limit:
+    async def _wait_for_slot(self) -> None:
+        """Wait for a free thread. Raises Busy when the queue is full, ConnectionResetError if the client is gone."""
+        if self._waiting >= self._queue_length:
             self._metrics.add("hash_refused_total")
             raise Busy
-        whose, began = caller.get(), time.perf_counter()
-        if whose is not None and whose.transport is None:
+        connection, began = client_connection.get(), time.perf_counter()
+        if connection is not None and connection.transport is None:
             self._metrics.add("hash_left_total")
             raise ConnectionResetError
         try:
-            self._queue(1, whose, asyncio.current_task())
-            await self._lanes.acquire()  # who is cancelled here leaves the queue, and no hash is run
+            self._count_waiting(1, connection, asyncio.current_task())
+            await self._slots.acquire()  # a caller that is cancelled here leaves the queue; no hash is run for it
         except asyncio.CancelledError:
             self._metrics.add("hash_left_total")
             raise
         finally:
-            self._queue(-1, whose, None)
+            self._count_waiting(-1, connection, None)
         self._metrics.add("hash_waits_total")
         self._metrics.add("hash_wait_seconds_total", time.perf_counter() - began)
 
-    def _queue(self, one: int, whose: Caller | None, waiting: "asyncio.Task[Any] | None") -> None:
-        self._waiting += one
-        self._metrics.add("hash_waiting", one)
-        if whose is not None:
-            whose.waiting = waiting
+    def _count_waiting(
+        self, change: int, connection: ClientConnection | None, waiting: "asyncio.Task[Any] | None"
+    ) -> None:
+        self._waiting += change
+        self._metrics.add("hash_waiting", change)
+        if connection is not None:
+            connection.waiting = waiting
 
     def _hash(self, password: str) -> str:
         return _PREFIX + bcrypt.hashpw(_digest(password), bcrypt.gensalt(self._rounds)).decode()
@@ -120,15 +131,15 @@ class Passwords:
             rounds = int(ours[1])
             if MIN_ROUNDS <= rounds <= max(self._rounds, foreign_hashes.MAX_BCRYPT_ROUNDS):
                 fits = bcrypt.checkpw(_digest(password), ours[0].removeprefix(_PREFIX).encode())
-                return fits or self._spend(1 - 2.0 ** (rounds - self._rounds))
+                return fits or self._spend_time(1 - 2.0 ** (rounds - self._rounds))
         elif foreign := foreign_hashes.read(stored or ""):
             began = time.thread_time()
             fits = foreign(_bytes(password))
-            return fits or self._spend(1 - (time.thread_time() - began) / self._seconds)
-        return self._spend(1)
+            return fits or self._spend_time(1 - (time.thread_time() - began) / self._hash_seconds)
+        return self._spend_time(1)
 
-    def _spend(self, share: float) -> bool:
-        """Spend this share of what a hash costs, as near as a sum of smaller hashes comes to it; always False."""
+    def _spend_time(self, share: float) -> bool:
+        """Run smaller hashes that together cost about this share of one hash. Always False."""
         for rounds in range(self._rounds, MIN_ROUNDS - 1, -1):
             cost = 2.0 ** (rounds - self._rounds)
             if cost <= share:
@@ -137,8 +148,8 @@ class Passwords:
         return False
 
     @functools.cached_property
-    def _seconds(self) -> float:
-        """The time that a hash takes its thread, measured once, at a sixteenth of its cost."""
+    def _hash_seconds(self) -> float:
+        """The thread time of one hash, measured once with a hash of a sixteenth of its cost."""
         rounds = max(self._rounds - 4, MIN_ROUNDS)
         began = time.thread_time()
         bcrypt.hashpw(_digest(""), bcrypt.gensalt(rounds))
@@ -146,14 +157,14 @@ class Passwords:
 
 
 def _bytes(password: str) -> bytes:
-    # Fields refuse lone surrogates; should one come here all the same, it must not raise with the password in its text.
+    # Fields refuse lone surrogates. An encoding error here would contain the password in its text.
     return password.encode("utf-8", "surrogatepass")
 
 
-def _step_back() -> None:
-    if sys.platform == "linux":  # elsewhere a thread has no priority of its own
+def _lower_priority() -> None:
+    if sys.platform == "linux":  # other systems have no priority for a single thread
         with contextlib.suppress(OSError):  # a sandbox may forbid it
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), THREAD_NICENESS)
 
 
 def _digest(password: str) -> bytes:

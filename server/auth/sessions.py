@@ -1,4 +1,7 @@
-"""Who is asking is asked of the database at every request, so that the end of a session or account bites at once."""
+"""Sessions: how one begins and ends, and which account a token speaks for.
+
+The database is asked at every request, so that the end of a session or an account takes effect at once.
+"""
 
 from typing import NamedTuple
 from uuid import UUID
@@ -8,11 +11,11 @@ from server.auth.tokens import Claims
 from server.database.database import Database
 from server.errors import NoActiveAccount, Problem, TokenNotValid, UserInactive, UserNotFound
 
-ENDED = "Token is blacklisted"  # simplejwt's words for a token that was good once
+SESSION_ENDED = "Token is blacklisted"  # simplejwt's text
 
 
 class Identity(NamedTuple):
-    """Who asks: the account as it is now, and the session it asks in; none for an API token."""
+    """Who asks: the account as it is now, and its session. `session_id` is None for an API token."""
 
     session_id: UUID | None
     id: int
@@ -23,25 +26,43 @@ class Identity(NamedTuple):
 
 
 async def identify(db: Database, claims: Claims) -> Identity:
-    """The identity behind the claims of a sound token, asked together with everybody who asks now.
+    """The identity behind the claims of a verified access token, read in one batch with other callers.
 
     Raises UserNotFound, UserInactive, or TokenNotValid when the session has ended (contract 12).
     """
+    identity = await _find_identity(db, claims)
+    if identity is None:
+        raise await _explain_refusal(db, claims.user_id)
+    return identity
+
+
+async def require_live_session(db: Database, claims: Claims) -> Identity:
+    """The identity behind the claims of a verified token, for refresh and verify.
+
+    Raises TokenNotValid, with one text for an ended session, an inactive account and a deleted one (contract 12).
+    """
+    identity = await _find_identity(db, claims)
+    if identity is None:
+        raise TokenNotValid(SESSION_ENDED)
+    return identity
+
+
+async def _find_identity(db: Database, claims: Claims) -> Identity | None:
     row = await db.find("sessions/identify", claims.session_id)
     if row is None or row[1] != claims.user_id:
-        raise await _why_nobody(db, claims.user_id)
+        return None
     return Identity(*row)
 
 
-async def _why_nobody(db: Database, user_id: int) -> Problem:
+async def _explain_refusal(db: Database, user_id: int) -> Problem:
     account = await db.find("sessions/explain", user_id)
     if account is None:
         return UserNotFound()
-    return TokenNotValid(ENDED) if account["is_active"] else UserInactive()
+    return TokenNotValid(SESSION_ENDED) if account["is_active"] else UserInactive()
 
 
 class Credentials(NamedTuple):
-    """A password that was found to be right: whose it is, and the hash that it fits."""
+    """The account of a correct password, and the stored hash that the password fits."""
 
     user_id: int
     stored: str
@@ -50,13 +71,13 @@ class Credentials(NamedTuple):
 async def check_credentials(
     db: Database, passwords: Passwords, login: str, password: str, login_field: str
 ) -> Credentials:
-    """The account that `login` names and `password` opens; `login_field` is the setting LOGIN_FIELD.
+    """The account that `login` names, if `password` is its password; `login_field` is the setting LOGIN_FIELD.
 
-    Raises NoActiveAccount, whatever the reason, at the price of one hash (trust 8). Whether the account is active is
-    for the statement to say that opens something for it.
+    Raises NoActiveAccount for every reason alike, after the cost of one hash (security 8).
+    An inactive account passes: the statement that signs it in refuses it.
     """
     account = None
-    if login_field != "username":  # an address before a name that looks like one (contract 12)
+    if login_field != "username":  # with "either", an e-mail address goes before a username that looks like one
         account = await db.row("users/credentials_by_email", login)
     if account is None and login_field != "email":
         account = await db.row("users/credentials", login)
@@ -67,15 +88,15 @@ async def check_credentials(
 
 
 class SignedIn(NamedTuple):
-    """A session that was opened, and the role of its account."""
+    """A new session, and the role of its account."""
 
     session_id: UUID
     role: str | None
 
 
 async def sign_in(db: Database, credentials: Credentials, lifetime: int, role: str | None = None) -> SignedIn:
-    """Open a session of `lifetime` seconds for an account, of `role` if that is given. Raises NoActiveAccount."""
-    # The account may have changed since it was read: the statement opens nothing for one that did.
+    """Open a session of `lifetime` seconds. With `role`, only for an account of that role. Raises NoActiveAccount."""
+    # The account may have changed since its password was checked. The statement opens no session in that case.
     session = await db.row("sessions/open", *credentials, lifetime, role)
     if session is None:
         raise NoActiveAccount
@@ -83,14 +104,14 @@ async def sign_in(db: Database, credentials: Credentials, lifetime: int, role: s
 
 
 async def renew_hash(db: Database, passwords: Passwords, user_id: int, password: str, stored: str) -> str:
-    """Replace a hash that is weaker than today's, now that the password is known: the hash in force (trust 7)."""
+    """Replace an outdated hash, now that the password is known, and return the hash in force (security 7)."""
     if not passwords.is_outdated(stored):
         return stored
     fresh = await passwords.hash(password)
     renewed = await db.row("users/rehash", user_id, stored, fresh)
     if renewed:
         return fresh
-    # Somebody was quicker: another sign-in with the same password, or a change of it.
+    # The hash was replaced meanwhile: by another sign-in with this password, or by a change of password.
     row = await db.row("users/password", user_id)
     if row is None or not await passwords.check(password, row["password"]):
         return stored
@@ -98,6 +119,6 @@ async def renew_hash(db: Database, passwords: Passwords, user_id: int, password:
 
 
 async def sign_out(db: Database, claims: Claims) -> None:
-    """End the session of a refresh token. Raises TokenNotValid when it had ended before."""
+    """End the session of a refresh token. Raises TokenNotValid when it has ended already."""
     if await db.row("sessions/end", claims.session_id, claims.user_id) is None:
-        raise TokenNotValid(ENDED)
+        raise TokenNotValid(SESSION_ENDED)

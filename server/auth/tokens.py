@@ -1,7 +1,7 @@
-"""Every token belongs to a session and says so (claim `sid`); a token alone proves nothing, the session must live.
+"""Issues and reads JSON Web Tokens (contract 4.1), and stores the signing key of the bundled database.
 
-JSON Web Tokens as contract 4.1 has them, read under the rules of RFC 8725: one algorithm, one key, nothing from the
-header but `alg`.
+Each token names its session (claim `sid`). A valid token alone proves nothing: its session must not have ended.
+Tokens are read under the rules of RFC 8725: one algorithm, one key, and no header parameter but `alg` is used.
 """
 
 import base64
@@ -27,10 +27,10 @@ from server.settings.values import MIN_KEY_BYTES
 ACCESS = "access"
 REFRESH = "refresh"
 ALGORITHM = "HS256"
-MAX_LENGTH = 4096  # characters; ours have some 300
-CACHE = 16_384  # verified tokens kept, some 600 bytes each: a signature is checked once, the expiry at every use
+JWT_MAX_LENGTH = 4096  # characters; those we issue have about 300
+VERIFIED_CACHE_TOKENS = 16_384  # about 600 bytes each; a signature is checked once, the expiry at every use
 
-# Times are looked at by hand, at each use. Audience, issuer and subject say nothing here (contract 4.1).
+# `exp` is checked in `read`, at each use of a cached token. Audience, issuer and subject are ignored (contract 4.1).
 _OPTIONS: Any = {f"verify_{claim}": False for claim in ("exp", "aud", "iss", "sub", "jti")}
 
 
@@ -42,7 +42,7 @@ _HEADER = _base64url(orjson.dumps({"alg": ALGORITHM, "typ": "JWT"}))
 
 
 class Claims(NamedTuple):
-    """What a sound token says: its kind, whose it is, which session it belongs to, when it expires (epoch seconds)."""
+    """What a verified token says: its kind, its account, its session and when it expires (epoch seconds)."""
 
     kind: str
     user_id: int
@@ -56,14 +56,14 @@ class Tokens:
     def __init__(self, key: str, *, access_lifetime: int, refresh_lifetime: int) -> None:
         self._key = key.encode()
         self._lifetimes = {ACCESS: access_lifetime, REFRESH: refresh_lifetime}
-        self._verified = lru_cache(CACHE)(self._verify)
+        self._verified = lru_cache(VERIFIED_CACHE_TOKENS)(self._verify)
 
     def issue(
-        self, kind: str, user_id: int, session_id: uuid.UUID, shows: Mapping[str, str | None] | None = None
+        self, kind: str, user_id: int, session_id: uuid.UUID, display: Mapping[str, str | None] | None = None
     ) -> str:
         """A token of `kind` (ACCESS or REFRESH) for a session, as a compact JWS.
 
-        What it `shows` is for display: nobody here reads it back (contract 12).
+        `display` are more claims, for clients to show. The service never reads them back (contract 12).
         """
         now = int(time.time())
         claims = {
@@ -73,15 +73,18 @@ class Tokens:
             "jti": uuid.uuid4().hex,
             "user_id": str(user_id),
             "sid": str(session_id),
-            **(shows or {}),
+            **(display or {}),
         }
-        # RFC 7515 §3.1 by hand: PyJWT looks at each signature for keys in four file formats first, 24 µs against 3.
+        # RFC 7515 §3.1. Not PyJWT: for each signature it tests the key for four file formats, 24 µs instead of 3.
         signed = _HEADER + b"." + _base64url(orjson.dumps(claims))
         return (signed + b"." + _base64url(hmac.digest(self._key, signed, "sha256"))).decode()
 
     def read(self, token: str, *kinds: str) -> Claims:
-        """The claims of a token that is sound, not expired and of one of `kinds`. Raises TokenNotValid, saying why."""
-        if len(token) > MAX_LENGTH:
+        """The claims of a token of one of `kinds`.
+
+        Raises TokenNotValid with the reason: an invalid signature, an expired token, another kind.
+        """
+        if len(token) > JWT_MAX_LENGTH:
             raise TokenNotValid
         claims = self._verified(token)
         if claims.expires <= time.time():
@@ -94,13 +97,13 @@ class Tokens:
         try:
             claims = jwt.decode(token, self._key, [ALGORITHM], options=_OPTIONS)
         except (jwt.InvalidTokenError, RecursionError, ValueError, OverflowError, TypeError):
-            # Beside PyJWT's own errors: what json says of hostile depth and numbers.
+            # Besides PyJWT's own errors: those that json raises for hostile depth and numbers.
             raise TokenNotValid from None
         return _claims(claims)
 
 
 def _claims(claims: dict[str, Any]) -> Claims:
-    """The claims in their types. Raises TokenNotValid, in simplejwt's order and words."""
+    """The claims in their types. Raises TokenNotValid, with simplejwt's texts in simplejwt's order."""
     expires = claims.get("exp")
     if expires is None:
         raise TokenNotValid("Token has no 'exp' claim")
@@ -132,9 +135,9 @@ def _session_id(claim: Any) -> uuid.UUID:
 
 
 def stored_signing_key(folder: Path) -> str:
-    """The signing key kept in `folder`, made there (mode 0600) by the first who asks; simultaneous starts get the same.
+    """The signing key stored in `folder`. The first call creates it (mode 0600); simultaneous calls return one key.
 
-    Raises StartError when the folder cannot be written or what is kept there is too short.
+    Raises StartError when the folder cannot be written or the stored key is too short.
     """
     path = folder / "signing_key"
     try:
@@ -155,8 +158,10 @@ def _make_key(path: Path) -> None:
         with fresh.open("w") as file:
             file.write(os.urandom(MIN_KEY_BYTES).hex())
             file.flush()
-            os.fsync(file.fileno())  # a power cut must not leave tokens in people's hands, and an empty file here
-        with contextlib.suppress(FileExistsError):  # somebody was quicker; and half a key is never shown
+            # Before the first use: after a power cut the file must not be empty while signed tokens exist.
+            os.fsync(file.fileno())
+        # A hard link never replaces the key of a process that was first, and never shows a partial file.
+        with contextlib.suppress(FileExistsError):
             path.hardlink_to(fresh)
     finally:
         fresh.unlink()

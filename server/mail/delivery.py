@@ -1,4 +1,4 @@
-"""How letters leave: over SMTP, or into a folder as files where there is no mail server."""
+"""Delivers letters: over SMTP, or as files in a folder when no mail server is set."""
 
 import asyncio
 import contextlib
@@ -9,50 +9,52 @@ import secrets
 import socket
 import ssl
 import time
+from collections.abc import Coroutine
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
 from server.settings.settings import Settings
 
-TRY_SECONDS = 30.0  # for handing one letter over
-ANSWER_SECONDS = 15.0  # for each answer of the server
+TRY_SECONDS = 30.0  # for one delivery
+ANSWER_SECONDS = 15.0  # for each reply of the mail server
 QUIT_SECONDS = 2.0
-MAX_REASON = 300  # characters
-PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+CANCEL_AGAIN_SECONDS = 0.05  # between two cancellations of a try
+REASON_MAX_LENGTH = 300  # characters
+DEFAULT_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 
 
 class DeliveryFailed(Exception):
-    """The letter could not be handed over now; the text says why, without address, link or token."""
+    """The letter was not delivered now. The text says why, without address, link or token."""
 
 
 class DeliveryRefused(DeliveryFailed):
-    """The letter will not be taken however often it is tried."""
+    """The mail server refuses the letter for good."""
 
 
 class Delivery(Protocol):
-    """Takes letters away."""
+    """Delivers letters."""
 
     async def deliver(self, message: EmailMessage, kind: str) -> None:
-        """Hand `message` over. Raises DeliveryFailed, DeliveryRefused."""
+        """Deliver `message`. Raises DeliveryFailed, DeliveryRefused."""
 
 
 def delivery_for(settings: Settings) -> Delivery:
-    """The way that letters leave by these settings."""
+    """The delivery that `settings` describe."""
     return SmtpDelivery(settings.smtp_url) if settings.smtp_url else FolderDelivery(settings.letters_dir)
 
 
 class FolderDelivery:
-    """One file a letter, for its owner's eyes only; the names sort by time."""
+    """Writes one file for each letter. Only the owner can read it; names sort by time."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     async def deliver(self, message: EmailMessage, kind: str) -> None:
-        """Write `message`; who looks into the folder never sees half of it. Raises DeliveryFailed."""
+        """Write `message`. A partial file is never visible as a letter. Raises DeliveryFailed."""
         try:
             async with asyncio.timeout(TRY_SECONDS):
                 await asyncio.to_thread(self._write, message.as_bytes(), kind)
@@ -65,43 +67,42 @@ class FolderDelivery:
         if not self._folder.is_dir():
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = f"{time.time_ns():019d}-{kind}-{secrets.token_hex(4)}"
-        beside = self._folder / f".{name}"
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123  a mode
+        partial = self._folder / f".{name}"
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123  Path.open takes no mode bits
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        beside.rename(self._folder / f"{name}.eml")
+        partial.rename(self._folder / f"{name}.eml")
 
 
 class SmtpDelivery:
-    """A mail server; a connection for each letter."""
+    """Sends to a mail server, with one connection for each letter."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._host = parts.hostname or ""
-        self._port = parts.port or PORTS[parts.scheme]
+        self._port = parts.port or DEFAULT_PORTS[parts.scheme]
         self._username = unquote(parts.username) if parts.username else None
         self._password = unquote(parts.password or "") if parts.username else None
-        here = _is_here(self._host)
-        self._tls_at_once = parts.scheme == "smtps"
-        # None: whenever the server offers it. A password goes over no open line but the machine's own.
-        needs_tls = parts.scheme == "smtp+starttls" or (self._username is not None and not here)
-        self._start_tls = False if self._tls_at_once else True if needs_tls else None
+        is_local = _is_loopback(self._host)
+        self._uses_implicit_tls = parts.scheme == "smtps"
+        # None: when the server offers it. Only on loopback may a password be sent without TLS.
+        needs_tls = parts.scheme == "smtp+starttls" or (self._username is not None and not is_local)
+        self._start_tls = False if self._uses_implicit_tls else True if needs_tls else None
 
         self._context = ssl.create_default_context()
-        if here and self._start_tls is None:
-            # The mail server of this machine has a certificate for no name that could be asked for.
+        if is_local and self._start_tls is None:
+            # No certificate names a local mail server in a way that could be verified.
             self._context.check_hostname = False
             self._context.verify_mode = ssl.CERT_NONE
-        self._name = ""
+        self._local_hostname = ""
 
     async def deliver(self, message: EmailMessage, kind: str) -> None:
-        """Hand `message` to the server within TRY_SECONDS. Raises DeliveryFailed, DeliveryRefused."""
+        """Send `message` within TRY_SECONDS. Raises DeliveryFailed, DeliveryRefused."""
         client = await self._client()
         try:
-            async with asyncio.timeout(TRY_SECONDS):
-                await self._hand_over(client, message)
-            # From here on the server has it: whatever goes wrong with the farewell is no failure.
+            await _limit(self._transfer(client, message), TRY_SECONDS)
+            # The server has accepted the letter: an error at QUIT is no failure.
             with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
                 await client.quit(timeout=QUIT_SECONDS)
         except TimeoutError:
@@ -109,7 +110,7 @@ class SmtpDelivery:
         finally:
             client.close()
 
-    async def _hand_over(self, client: aiosmtplib.SMTP, message: EmailMessage) -> None:
+    async def _transfer(self, client: aiosmtplib.SMTP, message: EmailMessage) -> None:
         try:
             await client.connect()
         except (aiosmtplib.SMTPException, OSError, ValueError) as failure:
@@ -127,22 +128,42 @@ class SmtpDelivery:
             raise DeliveryFailed(_reason(failure)) from None
 
     async def _client(self) -> aiosmtplib.SMTP:
-        # Named beforehand: the library would look the name up, and everybody else would wait for it.
-        self._name = self._name or await asyncio.to_thread(socket.getfqdn)
+        # Looked up in a thread: the library would look it up in the event loop and block it.
+        self._local_hostname = self._local_hostname or await asyncio.to_thread(socket.getfqdn)
         return aiosmtplib.SMTP(
             hostname=self._host,
             port=self._port,
             username=self._username,
             password=self._password,
-            local_hostname=self._name,
+            local_hostname=self._local_hostname,
             timeout=ANSWER_SECONDS,
-            use_tls=self._tls_at_once,
+            use_tls=self._uses_implicit_tls,
             start_tls=self._start_tls,
             tls_context=self._context,
         )
 
 
-def _is_here(host: str) -> bool:
+async def _limit(work: Coroutine[Any, Any, None], seconds: float) -> None:
+    """Run `work`, and end it after `seconds`. Raises TimeoutError.
+
+    Not asyncio.timeout, which cancels once: before Python 3.12 asyncio.wait_for, which aiosmtplib uses, loses a
+    cancellation that comes together with a result. The try would go on for ANSWER_SECONDS and more.
+    """
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+    finally:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=CANCEL_AGAIN_SECONDS)
+        failure = None if task.cancelled() else task.exception()
+    if task.cancelled():
+        raise TimeoutError
+    if failure:
+        raise failure
+
+
+def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -150,7 +171,7 @@ def _is_here(host: str) -> bool:
 
 
 def _reason(failure: Exception) -> str:
-    """What a mail server or the network said, fit for logs: servers echo addresses and links (trust 34)."""
+    """The reply or error without addresses and links, which mail servers echo: it goes into logs (security 34)."""
     if isinstance(failure, aiosmtplib.SMTPResponseException):
         text = f"{failure.code} {failure.message}"
     elif isinstance(failure, ssl.SSLError):
@@ -160,4 +181,4 @@ def _reason(failure: Exception) -> str:
     text = re.sub(r"[^\s<>]+@", "…@", " ".join(text.split()))
     text = re.sub(r"\S+://\S+", "…", text)
     text = re.sub(r"[\w/+=-]{30,}", "…", text)
-    return "".join(letter for letter in text if letter.isprintable())[:MAX_REASON]
+    return "".join(character for character in text if character.isprintable())[:REASON_MAX_LENGTH]

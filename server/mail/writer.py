@@ -1,7 +1,7 @@
-"""What a letter says: text and HTML from the templates, in the account's language, with links made of settings only.
+"""Writes letters: text and HTML from templates, in the account's language, with links from settings only.
 
-Names and addresses come from strangers. They are data to a template, never template; HTML escapes them; a line break
-in one ends no line of a text and no header.
+Names and addresses are untrusted. They are data for a template and never part of it. HTML escapes them, and their line
+breaks are removed, so that they cannot add a line to a text or a header (security 27).
 """
 
 import hashlib
@@ -21,11 +21,11 @@ from server.mail.letters import ACTIVATION, EMAIL_CHANGE, PASSWORD_RESET, USERNA
 from server.settings.settings import Settings
 from server.templates import Templates
 
-SUBJECT = "Subject: "  # begins the first line of a text template; an empty line follows
+SUBJECT_PREFIX = "Subject: "  # of the first line of a text template; an empty line follows
 
 
 class CannotWriteLetter(Exception):
-    """The letter cannot be written; the text says why, without the address."""
+    """The letter cannot be written. The text says why, without the address."""
 
 
 class LetterWriter:
@@ -42,9 +42,9 @@ class LetterWriter:
         }
 
     def write(self, letter: Mapping[str, Any], account: Mapping[str, Any], address: str, token: str) -> EmailMessage:
-        """The message of a row of `letters/take` to `account`, sent to `address`; `token` is empty without a link.
+        """The message for a row of `letters/take`. `token` is empty for a letter without a link.
 
-        Raises CannotWriteLetter for an address that is none, jinja2.TemplateError for a template that cannot be used.
+        Raises CannotWriteLetter for an invalid address, jinja2.TemplateError for a template that cannot be used.
         """
         facts = self._facts(account)
         if token:
@@ -52,15 +52,15 @@ class LetterWriter:
             facts |= {"uid": uid, "token": token, "url": self.link(letter["kind"], uid, token)}
         language, name = account["language"], f"letters/{letter['kind']}"
         first, _, text = self._templates.render(language, f"{name}.txt", **facts).partition("\n")
-        subject = _line(first.removeprefix(SUBJECT))
+        subject = _line(first.removeprefix(SUBJECT_PREFIX))
         message = EmailMessage(policy=SMTP)
         message["From"] = self._settings.mail_from
         message["To"] = _mailbox(address)
         message["Subject"] = subject
         message["Date"] = letter["queued_at"]
-        # The same at each try, so that a letter that came twice shows as one.
+        # The same at each try, so that a mailbox can show a letter that was sent twice only once.
         message["Message-ID"] = f"<{_digest(letter)}@{parseaddr(self._settings.mail_from)[1].rpartition('@')[2]}>"
-        message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: no out-of-office answers, please
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: no out-of-office replies
         message.set_content(text.lstrip("\n"), cte=_encoding(text))
         if self._templates.belong_together(language, f"{name}.html", f"{name}.txt"):
             html = self._templates.render(language, f"{name}.html", subject=subject, **facts)
@@ -68,7 +68,7 @@ class LetterWriter:
         return message
 
     def link(self, kind: str, uid: str, token: str) -> str:
-        """Where a letter of `kind` leads; no request has a say in it (contract 11.15)."""
+        """The link in a letter of `kind`. It depends on settings only, never on a request (contract 11.15)."""
         url = self._urls[kind].replace("{uid}", uid).replace("{token}", token)
         return url if "://" in url else f"{self._settings.site_url}/{url.lstrip('/')}"
 
@@ -83,12 +83,12 @@ class LetterWriter:
 
 
 def _line(text: str) -> str:
-    """`text` on one line: what cannot be printed counts as a space."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    """`text` on one line. Characters that cannot be printed become spaces."""
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
 def _encoding(text: str) -> str:
-    """ASCII goes as it is, so that a folder of letters can be read and its links copied; else RFC 2045 §6.7."""
+    """ASCII unencoded, so that links in a folder of letters can be read and copied; else RFC 2045 §6.7."""
     plain = text.isascii() and max(map(len, text.splitlines()), default=0) <= 900
     return "7bit" if plain else "quoted-printable"
 
@@ -98,13 +98,12 @@ def _digest(letter: Mapping[str, Any]) -> str:
 
 
 def _mailbox(address: str) -> Address:
-    """`address` for a header, its domain in ASCII. Raises CannotWriteLetter.
+    """`address` for a header, with its domain in ASCII. Raises CannotWriteLetter.
 
-    IDNA 2008, as the network has it: the codec that Python brings along takes faß.example for fass.example, which is
-    somebody else's.
+    IDNA 2008, and not Python's own codec: that turns faß.example into fass.example, which is another domain.
     """
     local, _, domain = address.rpartition("@")
     try:
         return Address(addr_spec=f"{local}@{domain if domain.isascii() else idna.encode(domain, uts46=True).decode()}")
     except (ValueError, IndexError, MessageError):
-        raise CannotWriteLetter("the address is none that a letter can go to") from None
+        raise CannotWriteLetter("the address is invalid") from None

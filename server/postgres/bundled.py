@@ -1,7 +1,11 @@
-"""The bundled PostgreSQL: each user holds a share, which the kernel drops with the process; the last to leave stops it.
+"""The bundled PostgreSQL. Each process that uses it holds a share, and the last one to give it back stops the server.
 
-Two locks in the data folder. `postgres.lock`: whoever holds it starts or stops the server, and nobody else does.
-`postgres.users`: a shared lock for each user. Both close on exec, or the postmaster would keep them for ever.
+Two locks in the data folder:
+
+- `postgres.lock`: a process that starts or stops the server holds it; all others wait.
+- `postgres.users`: each process that uses the server holds a shared lock. The kernel releases it with the process.
+
+Both files close on exec. Otherwise the postmaster would inherit the locks and keep them.
 """
 
 import contextlib
@@ -9,15 +13,17 @@ import errno
 import fcntl
 import logging
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from server.postgres.binaries import BundledPostgresError
+from server.postgres.errors import BundledPostgresError
 from server.postgres.file_locks import Record, open_own, take, take_within
-from server.postgres.server import NAME, START, STOP, PostgresServer
+from server.postgres.server import FAST_STOP_SECONDS, NAME, START_SECONDS, PostgresServer
+from server.postgres.unix_socket import PORT
 
 __all__ = ["BundledPostgres", "BundledPostgresError", "attach"]
 
@@ -32,42 +38,48 @@ ADVICE = {
     errno.ENOTDIR: "choose a data folder that is not below a file",
     errno.EEXIST: "choose a data folder that is not a file",
 }
-
-
-MOMENT = 0.2  # seconds
+LAST_USER_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class BundledPostgres:
-    """A running cluster that this process holds a share of."""
+    """A running server that this process holds a share of."""
 
     data_dir: Path
     socket_dir: Path
     _share: "_Share" = field(repr=False, compare=False)
 
     def url(self, database: str = NAME, *, user: str = NAME) -> str:
-        """The address of a database, for asyncpg and libpq alike."""
+        """Return the URL of a database, for asyncpg and for libpq."""
         user, database, host = (quote(part, safe="") for part in (user, database, str(self.socket_dir)))
-        return f"postgresql://{user}@/{database}?host={host}&port=5432"  # without the port, PGPORT would be taken
+        return f"postgresql://{user}@/{database}?host={host}&port={PORT}"  # without a port, PGPORT would be used
 
     def revive(self) -> bool:
-        """Start the server again if it died, at the same URL; True if it had. Blocks. Raises BundledPostgresError."""
-        with _told(self.data_dir):
+        """Start the server again at the same URL if it died; return whether it had. Blocks.
+
+        Raises BundledPostgresError.
+        """
+        with _os_errors_explained(self.data_dir):
             return self._share.revive()
 
     def release(self) -> None:
-        """Give the share back, once; the last to leave stops the server. What goes wrong is said, not raised."""
+        """Give the share back; the last one stops the server. A failure is said, not raised. A second call is safe."""
         self._share.leave()
 
 
 def attach(data_dir: Path, *, durable: bool = True, say: Callable[[str], None] = logger.info) -> BundledPostgres:
-    """Start the cluster of `data_dir/postgres`, or join it if it runs; it has role and database `frontdesk`.
+    """Start the server on `data_dir/postgres`, or join it if it runs. It has the role and database `frontdesk`.
 
-    `say` is told in a sentence what happens. `durable=False` is for tests: nothing waits for the disk. A SIGTERM before
-    this returns ends the process as a `kill -9` would, unless the handler raises. Raises BundledPostgresError.
+    `say` is called with a sentence for each step. `durable=False` is for tests: nothing waits for the disk. A SIGTERM
+    before this returns ends the process like SIGKILL, unless the signal handler raises.
+    Removes libpq's variables (PGOPTIONS, PGSERVICE, PGTZ and so on) from this process's environment: they would change
+    each connection to the server, and a connection parameter cannot override all of them.
+    Raises BundledPostgresError.
     """
+    for name in [each for each in os.environ if re.match("PG[A-Z]", each)]:
+        del os.environ[name]
     folder = Path(data_dir).absolute()
-    with _told(folder):
+    with _os_errors_explained(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = folder.resolve()
         share = _Share(folder, PostgresServer(folder, durable=durable, say=say), say)
@@ -75,7 +87,7 @@ def attach(data_dir: Path, *, durable: bool = True, say: Callable[[str], None] =
 
 
 @contextlib.contextmanager
-def _told(folder: Path) -> Iterator[None]:
+def _os_errors_explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -87,78 +99,78 @@ def _told(folder: Path) -> Iterator[None]:
 
 
 class _Share:
-    """One user's part in the cluster: locks, and the way in and out."""
+    """This process's share of the server: its locks, and how it joins and leaves."""
 
-    def __init__(self, folder: Path, cluster: PostgresServer, say: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, server: PostgresServer, say: Callable[[str], None]) -> None:
         self._folder = folder
-        self._cluster = cluster
+        self._server = server
         self._say = say
-        self._held: list[int] = []
-        self._turn = threading.RLock()  # a signal handler that releases during a release comes from the same thread
+        self._locked: list[int] = []  # postgres.users, and then the runtime folder
+        self._turn = threading.RLock()  # reentrant: a signal handler may release during a release, in the same thread
         self._left = False
-        self._process = os.getpid()
+        self._pid = os.getpid()
 
     def join(self) -> Path:
-        """Hold a share of a running server; the folder of its socket."""
+        """Take a share of the server, which then runs; return the folder of its socket."""
         with self._start_lock() as record:
-            self._held.append(open_own(self._folder / "postgres.users"))
+            self._locked.append(open_own(self._folder / "postgres.users"))
             try:
-                fcntl.flock(self._held[0], fcntl.LOCK_SH)
-                self._cluster.bring_up(record)
-                self._keep(record)
+                fcntl.flock(self._locked[0], fcntl.LOCK_SH)
+                self._server.bring_up(record)
+                self._lock_runtime(record)
             except BaseException:
-                self._depart(record)
+                self._stop_if_last(record)
                 raise
             return record.socket_dir
 
     def revive(self) -> bool:
-        """Bring the server up again."""
+        """Start the server if it does not run; return whether it was started."""
         with self._turn, self._start_lock() as record:
             if self._left:
                 raise BundledPostgresError(f"The share of the database in {self._folder} was given back.")
-            started = self._cluster.bring_up(record)
-            self._keep(record)
+            started = self._server.bring_up(record)
+            self._lock_runtime(record)
             return started
 
     def leave(self) -> None:
-        """Give the share back; stop the server if nobody is left."""
+        """Give the share back, and stop the server if no other process holds one."""
         with self._turn:
-            if self._left or self._process != os.getpid():  # a forked child has our share, not one of its own
+            if self._left or self._pid != os.getpid():  # a forked child has its parent's share, not one of its own
                 return
             self._left = True
             try:
                 with self._start_lock() as record:
-                    self._depart(record)
+                    self._stop_if_last(record)
             except (BundledPostgresError, OSError) as error:
                 self._say(str(error))
             finally:
-                self._drop()
+                self._unlock()
 
-    def _depart(self, record: Record) -> None:
+    def _stop_if_last(self, record: Record) -> None:
         try:
-            # Who was killed is known to be dead a moment before the kernel has closed all of its files.
-            if take_within(self._held[0], MOMENT):
-                self._cluster.stop(record)
+            # A killed process ends a moment before the kernel has closed all of its files.
+            if take_within(self._locked[0], LAST_USER_SECONDS):
+                self._server.stop(record)
         finally:
-            self._drop()
+            self._unlock()
 
-    def _keep(self, record: Record) -> None:
-        # systemd-tmpfiles removes what lies in the temp folder for ten days, except below a folder with a lock.
+    def _lock_runtime(self, record: Record) -> None:
+        # systemd-tmpfiles removes files in the temp folder after ten days, except below a folder with a lock.
         assert record.runtime is not None
-        for stale in self._held[1:]:
+        for stale in self._locked[1:]:
             os.close(stale)
-        self._held[1:] = [os.open(record.runtime, os.O_RDONLY | os.O_CLOEXEC)]
-        take(self._held[1], fcntl.LOCK_SH)
+        self._locked[1:] = [os.open(record.runtime, os.O_RDONLY | os.O_CLOEXEC)]
+        take(self._locked[1], fcntl.LOCK_SH)
 
-    def _drop(self) -> None:
-        while self._held:
-            os.close(self._held.pop())
+    def _unlock(self) -> None:
+        while self._locked:
+            os.close(self._locked.pop())
 
     @contextlib.contextmanager
     def _start_lock(self) -> Iterator[Record]:
         fd = open_own(self._folder / "postgres.lock")
         try:
-            if not take_within(fd, START + STOP):
+            if not take_within(fd, START_SECONDS + FAST_STOP_SECONDS):
                 raise BundledPostgresError(
                     f"Another process starts or stops the database in {self._folder} for too long: end it."
                 )

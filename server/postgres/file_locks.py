@@ -1,13 +1,16 @@
-"""The locks in the data folder are the kernel's: whatever kills a process, what it held is free at that moment."""
+"""Locks on files of the data folder. The kernel releases them when their process ends, however it ends."""
 
 import fcntl
 import os
 import time
 from pathlib import Path
 
+POLL_SECONDS = 0.005
+RECORD_MAX_BYTES = 4096
+
 
 def take(fd: int, kind: int = fcntl.LOCK_EX) -> bool:
-    """Take a flock if nobody is in the way; whether it was taken."""
+    """Take a flock without waiting; return whether it was free."""
     try:
         fcntl.flock(fd, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -16,30 +19,33 @@ def take(fd: int, kind: int = fcntl.LOCK_EX) -> bool:
 
 
 def take_within(fd: int, limit: float) -> bool:
-    """Wait at most `limit` seconds for an exclusive flock; whether it was taken."""
+    """Wait at most `limit` seconds for an exclusive flock; return whether it was taken."""
     deadline = time.monotonic() + limit
     while not take(fd):
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.005)
+        time.sleep(POLL_SECONDS)
     return True
 
 
 def open_own(path: Path) -> int:
-    """A file of the data folder, made where it is missing, to read and append; closes on exec. Raises OSError."""
+    """Open a file of the data folder to read and append, and make it if it is missing. Raises OSError.
+
+    The file closes on exec: the postmaster must not inherit its lock.
+    """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    if os.geteuid() == 0:  # or the folder's owner could not start it after root has once
+    if os.geteuid() == 0:  # after a start by root, the owner of the folder must be able to start it too
         owner = path.parent.stat()
         os.fchown(fd, owner.st_uid, owner.st_gid)
     return fd
 
 
 class Record:
-    """The text of the start lock's file: the runtime folder, and whether the server on it was being stopped."""
+    """The text of the start lock's file: the runtime folder, and whether a process was stopping the server."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        lines = os.pread(fd, 4096, 0).decode(errors="replace").splitlines()
+        lines = os.pread(fd, RECORD_MAX_BYTES, 0).decode(errors="replace").splitlines()
         self.runtime = Path(lines[0]) if lines and lines[0].startswith("/") else None
         self.stopping = "stopping" in lines[1:]
 
@@ -52,5 +58,5 @@ class Record:
 
     @property
     def socket_dir(self) -> Path:
-        """Where the server listens."""
+        """The folder of the server's socket."""
         return (self.runtime or Path("/nonexistent")) / "socket"

@@ -1,1 +1,1 @@
-"""The processes that serve: one, or several under a supervisor."""
+"""The processes that serve: one, or several workers under a supervisor."""

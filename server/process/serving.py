@@ -1,4 +1,4 @@
-"""One process serves: alone, or as a worker, one of several that `supervisor.py` started on one port."""
+"""One process serves: alone, or as one of the workers that `supervisor.py` starts on one port."""
 
 import asyncio
 import contextlib
@@ -13,24 +13,35 @@ from typing import Self, TypeAlias
 import uvloop
 from aiohttp import web
 
-from server import __version__, app
-from server.process import signals, sockets
+from server import __version__
+from server.app import create_app
+from server.process import http_server, signals, sockets
+from server.process.http_server import CannotListen
 from server.settings.settings import Settings
 from server.telemetry.metrics import Metrics
+from server.web.metrics_app import create_metrics_app
 from server.web.protocol import Runner
 
 Revive: TypeAlias = Callable[[], bool]
-"""Starts the bundled database again if it died; blocks."""
+"""Starts the bundled PostgreSQL again if it died; blocks."""
 
 
 def say(text: str) -> None:
-    """Tell whoever started the service, on standard output."""
+    """Write a line for the operator to standard output."""
     print(text, flush=True)
 
 
 @dataclasses.dataclass(frozen=True)
+class DatabaseSource:
+    """Where the database of the settings comes from: a name for the operator, and `revive` for the bundled one."""
+
+    name: str
+    revive: Revive | None
+
+
+@dataclasses.dataclass(frozen=True)
 class Inherited:
-    """What a worker has from who started it: numbers of open files, and its row in the table of the metrics."""
+    """What a worker inherits from the supervisor: numbers of open files, and its row in the table of metrics."""
 
     listen: list[int]
     metrics: list[int]
@@ -42,129 +53,133 @@ class Inherited:
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """The worker's own, from its command line."""
+        """Parse the text that the supervisor wrote on the worker's command line."""
         return cls(**json.loads(text))
 
     @property
     def files(self) -> list[int]:
-        """All that is open."""
+        """All inherited files."""
         return [*self.listen, *self.metrics, self.table]
 
 
-def serve_alone(settings: Settings, which: str, revive: Revive | None) -> None:
-    """Serve until a signal asks to stop; `which` names the database. Raises CannotListen, Unavailable."""
+def serve_alone(settings: Settings, database: DatabaseSource) -> None:
+    """Serve until SIGINT or SIGTERM. Raises CannotListen, Unavailable."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-        loop.run(_serve_alone(settings, which, revive))
+        loop.run(_serve_alone(settings, database))
 
 
-def send_letters(settings: Settings, which: str, revive: Revive | None) -> None:
-    """Do what is done beside serving, and listen nowhere, until SIGINT or SIGTERM. Raises Unavailable."""
+def send_letters(settings: Settings, database: DatabaseSource) -> None:
+    """Send letters and do the other periodic work until SIGINT or SIGTERM; open no port. Raises Unavailable."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-        loop.run(_send_letters(settings, which, revive))
+        loop.run(_send_letters(settings, database))
 
 
 def serve_as_worker(settings: Settings, inherited: Inherited, channel: int, revive: Revive | None) -> None:
-    """Serve until SIGINT, SIGTERM, or the end of who holds the other end of `channel`."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal sends it to everybody; it is not ours to answer
+    """Serve until SIGINT, SIGTERM, or until the supervisor, which holds the other end of `channel`, has ended."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closing terminal sends it to all processes; the supervisor acts
     for fd in (*inherited.files, channel):
-        os.set_inheritable(fd, False)  # a database that we start anew is not to hold them
+        os.set_inheritable(fd, False)  # a PostgreSQL that this worker starts must not keep them open
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
         loop.run(_serve_as_worker(settings, inherited, channel, revive))
 
 
-async def _serve_alone(settings: Settings, which: str, revive: Revive | None) -> None:
-    asked = asked_to_stop()
-    async with _service(settings, revive, Metrics.alone(), asked) as (running, beside):
-        address = await app.listen(running)
-        watched = bind_metrics(settings)
-        await _listen(beside, watched)
-        announce(address, which, watched)
-        await asked.stop.wait()
-        say("Frontdesk stops: it finishes what is under way.")
+async def _serve_alone(settings: Settings, database: DatabaseSource) -> None:
+    requested = stop_requests()
+    async with _service(settings, database.revive, Metrics.alone(), requested) as (service, metrics_service):
+        address = await http_server.listen(service)
+        metrics_sockets = bind_metrics(settings)
+        await _listen(metrics_service, metrics_sockets)
+        announce(address, database, metrics_sockets)
+        await requested.stop.wait()
+        say("Frontdesk stops: it finishes the requests under way.")
 
 
-async def _send_letters(settings: Settings, which: str, revive: Revive | None) -> None:
-    asked = asked_to_stop()
-    async with _service(settings, revive, Metrics.alone(), asked):
+async def _send_letters(settings: Settings, database: DatabaseSource) -> None:
+    requested = stop_requests()
+    async with _service(settings, database.revive, Metrics.alone(), requested):
         say(f"Frontdesk {__version__} sends letters.")
-        say(f"  Database    {which}")
-        await asked.stop.wait()
-        say("Frontdesk stops: it finishes what is under way.")
+        say(f"  Database    {database.name}")
+        await requested.stop.wait()
+        say("Frontdesk stops: it finishes the letters under way.")
 
 
 async def _serve_as_worker(settings: Settings, inherited: Inherited, channel: int, revive: Revive | None) -> None:
-    asked = asked_to_stop()
+    requested = stop_requests()
     metrics = Metrics.shared(inherited.table, inherited.row)
-    async with _service(settings, revive, metrics, asked) as (running, beside):
-        await _listen(running, [socket.socket(fileno=fd) for fd in inherited.listen])
-        await _listen(beside, [socket.socket(fileno=fd) for fd in inherited.metrics])
-        asyncio.get_running_loop().add_reader(channel, asked.stop.set)  # nobody writes there: it can only have ended
+    async with _service(settings, revive, metrics, requested) as (service, metrics_service):
+        await _listen(service, [socket.socket(fileno=fd) for fd in inherited.listen])
+        await _listen(metrics_service, [socket.socket(fileno=fd) for fd in inherited.metrics])
+        # The supervisor writes nothing to the channel: it becomes readable when the supervisor has ended.
+        asyncio.get_running_loop().add_reader(channel, requested.stop.set)
         with contextlib.suppress(BrokenPipeError):
-            os.write(channel, b"!")
-        await asked.stop.wait()
+            os.write(channel, b"!")  # ready
+        await requested.stop.wait()
         asyncio.get_running_loop().remove_reader(channel)
 
 
 @contextlib.asynccontextmanager
 async def _service(
-    settings: Settings, revive: Revive | None, metrics: Metrics, asked: "Asked"
+    settings: Settings, revive: Revive | None, metrics: Metrics, requested: "StopRequests"
 ) -> AsyncIterator[tuple[Runner, Runner]]:
-    """The service, and beside it what shows its metrics; at the end both stop, and no request is cut."""
-    running = app.runner(app.create_app(settings, revive, metrics))
-    beside = app.runner(app.create_metrics_app(metrics))
+    """Set up the service and the server of its metrics. At the end both stop, and no request is cut."""
+    service = http_server.make_runner(create_app(settings, revive, metrics))
+    metrics_service = http_server.make_runner(create_metrics_app(metrics))
     try:
-        await running.setup()
-        await beside.setup()
-        app.settle()
-        yield running, beside
+        await service.setup()
+        await metrics_service.setup()
+        http_server.tune_garbage_collection()
+        yield service, metrics_service
     finally:
-        await app.stop(running, asked.at_once)
-        await beside.cleanup()
+        await http_server.stop(service, requested.at_once)
+        await metrics_service.cleanup()
 
 
-async def _listen(running: Runner, opened: Iterable[socket.socket]) -> None:
+async def _listen(runner: Runner, opened: Iterable[socket.socket]) -> None:
     for each in opened:
-        await web.SockSite(running, each, backlog=app.BACKLOG).start()
+        await web.SockSite(runner, each, backlog=http_server.BACKLOG).start()
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
-    """What signals ask: to stop, and once more, to stop without waiting for anybody."""
+class StopRequests:
+    """What signals request: `stop` when requests under way are finished, or `at_once`."""
 
     stop: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     at_once: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
 
-    def ask(self) -> None:
-        """The first, or the second."""
+    def add(self) -> None:
+        """Count a signal: the first requests a stop, the second a stop at once."""
         (self.at_once if self.stop.is_set() else self.stop).set()
 
 
-def asked_to_stop() -> Asked:
-    """Asked by SIGINT and SIGTERM. A terminal that closes asks too, often twice without meaning anything by it."""
-    asked = Asked()
+def stop_requests() -> StopRequests:
+    """Handle the signals of this process from now on; return what they request.
+
+    SIGHUP and SIGQUIT never request a stop at once: a terminal that closes often sends SIGHUP twice.
+    """
+    requested = StopRequests()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, asked.ask)
+        loop.add_signal_handler(number, requested.add)
     for number in {signal.SIGHUP, signal.SIGQUIT} & {*signals.heard()}:
-        loop.add_signal_handler(number, asked.stop.set)
-    return asked
+        loop.add_signal_handler(number, requested.stop.set)
+    return requested
 
 
 def bind_metrics(settings: Settings) -> list[socket.socket]:
-    """The sockets of METRICS, if it is set. Raises CannotListen."""
+    """Return the bound sockets of METRICS, none if it is not set. Raises CannotListen."""
     if not settings.metrics:
         return []
     host, _, port = settings.metrics.rpartition(":")
     try:
         return sockets.bind(host.strip("[]"), int(port), 1)[0]
     except OSError as failure:
-        raise app.CannotListen(f"METRICS {settings.metrics}: {failure.strerror}") from None
+        raise CannotListen(f"METRICS {settings.metrics}: {failure.strerror}") from None
 
 
-def announce(address: str, which: str, watched: list[socket.socket]) -> None:
-    """Say where everything is."""
+def announce(address: str, database: DatabaseSource, metrics_sockets: list[socket.socket]) -> None:
+    """Tell the operator the addresses of the service."""
     say(f"Frontdesk {__version__} listens on {address}")
     say(f"  Swagger UI  {address}docs")
-    say(f"  Database    {which}")
-    for each in watched[:1]:
-        say(f"  Metrics     {app.url_of(each.getsockname())}metrics")
+    say(f"  Database    {database.name}")
+    for each in metrics_sockets[:1]:
+        say(f"  Metrics     {http_server.url_of(each.getsockname())}metrics")

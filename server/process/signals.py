@@ -1,7 +1,7 @@
-"""A signal that would end the process raises instead, so that what was opened is closed.
+"""Signals that would end the process raise an exception instead, so that everything that was opened is closed.
 
-The bundled database runs in a session of its own and would outlive us. While the event loop runs, it takes the signals
-over (`serving.asked_to_stop`); this is for the time before and after.
+The bundled PostgreSQL runs in a session of its own and would stay behind. This module is for the time before and after
+the event loop runs; while it runs, `serving.stop_requests` handles the signals.
 """
 
 import contextlib
@@ -14,20 +14,20 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 def heard() -> list[signal.Signals]:
-    """Those of ENDING that were not ignored when the process began, as nohup does with SIGHUP."""
+    """Return those of ENDING that were not ignored when the process began. nohup ignores SIGHUP."""
     return [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 @contextlib.contextmanager
 def raised() -> Iterator[None]:
-    """The first signal raises SystemExit with the status that a shell would tell; later ones do not disturb."""
-    with _handled(_leave):
+    """In the block, the first signal raises SystemExit with the status that a shell reports; others are ignored."""
+    with _handled(_exit):
         yield
 
 
 @contextlib.contextmanager
 def ignored() -> Iterator[None]:
-    """No signal disturbs what is tidied up here."""
+    """In the block, signals are ignored: a cleanup runs to its end."""
     with _handled(signal.SIG_IGN):
         yield
 
@@ -42,7 +42,7 @@ def _handled(handler: Any) -> Iterator[None]:
             signal.signal(number, handled)
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
+def _exit(number: int, frame: FrameType | None) -> None:
     for each in heard():
         signal.signal(each, signal.SIG_IGN)
     raise SystemExit(128 + number)

@@ -1,31 +1,32 @@
-"""Sockets for processes that serve one port together: one for each, all open in the process that starts them.
+"""Sockets for workers that serve one port: one set for each worker, all opened by the supervisor.
 
-The kernel spreads new connections evenly over sockets that share a port (SO_REUSEPORT); one socket that all accept from
-gave one of two workers 63 of 64 connections. What waits in a socket is lost when its last holder closes it, so the
-holder that stays is the one that starts the others.
+The kernel spreads new connections evenly over sockets that share a port (SO_REUSEPORT). With one socket for all, one of
+two workers accepted 63 of 64 connections. When the last process closes a socket, the connections that wait in it are
+lost. So the supervisor keeps all sockets open while workers are replaced.
 """
 
 import socket
 import sys
 from collections.abc import Iterable, Sequence
 
-BALANCED = sys.platform == "linux"  # elsewhere the last socket would get every connection
+BALANCED = sys.platform == "linux"  # on other systems the last socket would get every connection
 
 
 def bind(host: str, port: int, count: int) -> list[list[socket.socket]]:
-    """`count` times one socket for each address of `host`; they do not listen yet. Raises OSError."""
+    """Return `count` lists with one bound socket for each address of `host`. They do not listen yet. Raises OSError."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    sets: list[list[socket.socket]] = [[] for _ in range(count)]
+    lists: list[list[socket.socket]] = [[] for _ in range(count)]
     for family, address in dict.fromkeys((each[0], each[4]) for each in found):
-        # Sockets that share would let a second service in beside the first: one that does not asks whether it is free.
+        # Sockets with SO_REUSEPORT would also share the port with a second service. The first one is bound without it,
+        # which fails if the port is in use.
         with _bound(family, (address[0], port, *address[2:])) as first:
             port = first.getsockname()[1]
             shared = None if BALANCED else first.dup()
-        for each in sets:
+        for each in lists:
             each.append(shared.dup() if shared else _bound(family, (address[0], port, *address[2:]), shares=True))
         if shared:
             shared.close()
-    return sets
+    return lists
 
 
 def _bound(family: int, address: Sequence[object], *, shares: bool = False) -> socket.socket:

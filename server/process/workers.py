@@ -1,7 +1,7 @@
-"""Keeps several processes alive: replaces who dies, renews all one by one, stops all; what they do is theirs.
+"""Keeps several processes alive: replaces those that die, renews all one by one, stops all. It knows nothing of HTTP.
 
-Each process holds one end of a channel. It writes a byte when it is ready. When one side ends, however it ends, the
-kernel closes the channel and the other side knows.
+Each process has one end of a channel. It writes a byte when it is ready. The kernel closes the channel when one of the
+two processes ends, however it ends, and so the other one knows.
 """
 
 import asyncio
@@ -14,21 +14,25 @@ from collections.abc import Callable, Sequence
 
 log = logging.getLogger(__name__)
 
-READY_SECONDS = 60.0  # then it is ended as one that hangs
-PAUSE_SECONDS = 0.1  # before who died is replaced; doubled while its successors die, too
+READY_SECONDS = 60.0  # a worker that is not ready by then is killed
+EXIT_POLL_SECONDS = 0.002
+PAUSE_SECONDS = 0.1  # before a dead worker is replaced; doubled each time its successor dies too
 LONGEST_PAUSE_SECONDS = 5.0
-SETTLED_SECONDS = 10.0  # who has lived so long did not die of being started
+STABLE_SECONDS = 10.0  # a worker that lived longer did not die of its start
 
 
 class NotReadyError(Exception):
-    """A process ended before it was ready; it has said why."""
+    """A process ended before it was ready. It has reported the reason itself."""
 
 
 class Worker:
-    """One process and our end of its channel. `ready` becomes False when it ended first; `ended` is its status."""
+    """One process and our end of its channel.
+
+    `ready`: True when the process is ready, False if it ended before. `ended`: its status when it has ended.
+    """
 
     def __init__(self, command: Sequence[str], fds: Sequence[int]) -> None:
-        """Start `command`, with the number of its end of the channel as its last argument. Raises OSError."""
+        """Start `command`; its last argument is the number of its end of the channel. Raises OSError."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         try:
@@ -36,7 +40,7 @@ class Worker:
                 [*command, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[*fds, theirs.fileno()],
-                process_group=0,  # Ctrl-C in a terminal is for us alone: we ask each to stop, and only once
+                process_group=0,  # Ctrl-C in a terminal reaches the supervisor only, which stops each worker once
             )
         except BaseException:
             ours.close()
@@ -50,16 +54,16 @@ class Worker:
         self.ended = asyncio.create_task(self._watch())
 
     @property
-    def is_settled(self) -> bool:
-        """Whether it has lived for long enough not to be dying of its start."""
-        return time.monotonic() - self._began > SETTLED_SECONDS
+    def is_stable(self) -> bool:
+        """Whether it has lived for so long that its start cannot be the cause of its death."""
+        return time.monotonic() - self._began > STABLE_SECONDS
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal, if it still lives."""
+        """Send a signal, if the process is alive."""
         self._process.send_signal(number)
 
     async def stop(self, limit: float) -> None:
-        """Ask it to end, and end it after `limit` seconds."""
+        """Send SIGTERM, and SIGKILL after `limit` seconds; return when the process has ended."""
         self.send(signal.SIGTERM)
         done, _ = await asyncio.wait({self.ended}, timeout=limit)
         if not done:
@@ -69,26 +73,27 @@ class Worker:
 
     async def _watch(self) -> int:
         loop = asyncio.get_running_loop()
-        said = b""
+        received = b""
         try:
-            said = await asyncio.wait_for(loop.sock_recv(self._channel, 1), READY_SECONDS)
+            received = await asyncio.wait_for(loop.sock_recv(self._channel, 1), READY_SECONDS)
         except TimeoutError:
             log.error("worker %d was not ready after %.0f s and is killed", self.pid, READY_SECONDS)
             self.send(signal.SIGKILL)
-        self.ready.set_result(bool(said))
-        while said:
-            said = await loop.sock_recv(self._channel, 1)
+        self.ready.set_result(bool(received))
+        while received:
+            received = await loop.sock_recv(self._channel, 1)
         self._channel.close()
-        while (status := self._process.poll()) is None:  # noqa: ASYNC110  its channel ends a moment before it does
-            await asyncio.sleep(0.002)
+        # The channel closes a moment before the process has ended.
+        while (status := self._process.poll()) is None:  # noqa: ASYNC110
+            await asyncio.sleep(EXIT_POLL_SECONDS)
         return status
 
 
 class Workers:
-    """`count` processes, each in its place; `start` starts the one of a place."""
+    """`count` processes, numbered from 0; `start` starts the one with a number."""
 
     def __init__(self, count: int, start: Callable[[int], Worker], *, limit: float) -> None:
-        """`limit`: seconds that a process may take to end by itself."""
+        """`limit`: the seconds that a process has to end after SIGTERM."""
         self._count = count
         self._start = start
         self._limit = limit
@@ -99,52 +104,52 @@ class Workers:
     async def begin(self) -> None:
         """Start all of them, and return when they are ready. Raises NotReadyError."""
         try:
-            self._current = [self._begin(place) for place in range(self._count)]
+            self._current = [self._begin(number) for number in range(self._count)]
         except OSError as failure:
             raise NotReadyError(f"a worker cannot be started: {failure}") from None
         for worker in self._current:
-            await asyncio.wait({worker.ready})  # who stops waiting must not cancel what the worker itself waits for
+            await asyncio.wait({worker.ready})  # not `await worker.ready`: cancelling this would cancel the future
             if not worker.ready.result():
                 raise NotReadyError(f"worker {worker.pid} ended before it was ready")
 
     async def keep(self) -> None:
-        """Keep them alive, for ever."""
-        await asyncio.gather(self._renew(), *(self._keep(place) for place in range(self._count)))
+        """Replace each one that ends, and renew all when asked. Runs until it is cancelled."""
+        await asyncio.gather(self._renew(), *(self._keep(number) for number in range(self._count)))
 
     def renew(self) -> None:
-        """Have `keep` put a new process in every place, one after the other."""
+        """Have `keep` replace every process by a new one, one after the other."""
         self._renewal.set()
 
     async def stop(self) -> None:
-        """Stop all of them, at the same time."""
+        """Stop all of them at the same time."""
         await asyncio.gather(*(worker.stop(self._limit) for worker in list(self._alive)))
 
-    def _begin(self, place: int) -> Worker:
-        worker = self._start(place)
+    def _begin(self, number: int) -> Worker:
+        worker = self._start(number)
         self._alive.add(worker)
         worker.ended.add_done_callback(lambda _: self._alive.discard(worker))
         return worker
 
-    async def _keep(self, place: int) -> None:
+    async def _keep(self, number: int) -> None:
         failures = 0
         while True:
-            worker = self._current[place]
+            worker = self._current[number]
             await asyncio.wait({worker.ended})
-            failures = 0 if worker.is_settled else failures + 1
-            if self._current[place] is not worker:  # renewed
+            failures = 0 if worker.is_stable else failures + 1
+            if self._current[number] is not worker:  # a renewal replaced it
                 continue
-            log.error("worker %d ended (%s): another takes its place", worker.pid, _why(worker.ended.result()))
+            log.error("worker %d ended (%s) and is replaced", worker.pid, _reason(worker.ended.result()))
             await _pause(failures)
-            while self._current[place] is worker and not self._replace(place):
+            while self._current[number] is worker and not self._replace(number):
                 failures += 1
                 await _pause(failures)
 
-    def _replace(self, place: int) -> bool:
-        """Put a new process in a place; whether it could be started."""
+    def _replace(self, number: int) -> bool:
+        """Start a new process with this number; return whether it could be started."""
         try:
-            self._current[place] = self._begin(place)
+            self._current[number] = self._begin(number)
         except OSError as failure:
-            log.error("no worker can be started, which is tried again: %s", failure)
+            log.error("a worker cannot be started, the supervisor tries again: %s", failure)
             return False
         return True
 
@@ -152,25 +157,25 @@ class Workers:
         while True:
             await self._renewal.wait()
             self._renewal.clear()
-            for place in range(self._count):
-                if not await self._succeed(place):
-                    log.error("the renewal ends here, the others stay")
+            for number in range(self._count):
+                if not await self._renew_one(number):
+                    log.error("the renewal ends here, the other workers stay")
                     break
             else:
                 log.info("all workers are new")
 
-    async def _succeed(self, place: int) -> bool:
-        """Put a new process in the place of one that serves until the new one is ready; whether it came to that."""
+    async def _renew_one(self, number: int) -> bool:
+        """Start a new process, and stop the old one when the new one is ready; return whether it became ready."""
         try:
-            new = self._begin(place)
+            new = self._begin(number)
         except OSError as failure:
-            log.error("no worker can be started: %s", failure)
+            log.error("a worker cannot be started: %s", failure)
             return False
         await asyncio.wait({new.ready})
         if not new.ready.result():
             log.error("worker %d ended before it was ready", new.pid)
             return False
-        old, self._current[place] = self._current[place], new
+        old, self._current[number] = self._current[number], new
         await old.stop(self._limit)
         return True
 
@@ -179,5 +184,5 @@ async def _pause(failures: int) -> None:
     await asyncio.sleep(min(PAUSE_SECONDS * 2 ** min(failures, 10), LONGEST_PAUSE_SECONDS))
 
 
-def _why(status: int) -> str:
+def _reason(status: int) -> str:
     return f"status {status}" if status >= 0 else signal.Signals(-status).name

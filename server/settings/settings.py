@@ -38,7 +38,10 @@ class Settings:
         values.address, "", "address and port of `/metrics` for Prometheus, such as `127.0.0.1:9464`; empty: nowhere"
     )
     database_url: str = _setting(
-        values.database, "", "PostgreSQL 17 or newer, `postgresql://…`; empty: the bundled one", secret=True
+        values.database,
+        "",
+        f"PostgreSQL {values.MIN_POSTGRES} or newer, `postgresql://…`; empty: the bundled one",
+        secret=True,
     )
     data_dir: Path = _setting(Path, DATA_DIR, "folder of the bundled database and of the signing key made for it")
     signing_key: str = _setting(

@@ -1,1 +1,1 @@
-"""HTTP: how an endpoint is declared, what happens around it, how bodies are read."""
+"""HTTP: declarations of endpoints, authentication, bodies and queries, responses, paging, CORS."""

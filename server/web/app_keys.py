@@ -1,4 +1,4 @@
-"""What `create_app` puts into the application and handlers take out of it."""
+"""The keys of the objects that `create_app` puts into the application and that handlers read."""
 
 import asyncio
 
@@ -15,12 +15,12 @@ from server.settings.settings import Settings
 from server.templates import Templates
 
 API_TOKENS = web.AppKey("API_TOKENS", ApiTokens)
-STOPPING = web.AppKey("STOPPING", asyncio.Event)
 DB = web.AppKey("DB", Database)
 LETTERS = web.AppKey("LETTERS", Letters)
-ONE_TIME_TOKENS = web.AppKey("ONE_TIME", OneTimeTokens)
+LETTER_SENDER = web.AppKey("LETTER_SENDER", LetterSender)
+ONE_TIME_TOKENS = web.AppKey("ONE_TIME_TOKENS", OneTimeTokens)
 PASSWORDS = web.AppKey("PASSWORDS", Passwords)
 SETTINGS = web.AppKey("SETTINGS", Settings)
+STOPPING = web.AppKey("STOPPING", asyncio.Event)
 TEMPLATES = web.AppKey("TEMPLATES", Templates)
 TOKENS = web.AppKey("TOKENS", Tokens)
-LETTER_SENDER = web.AppKey("WORKER", LetterSender)

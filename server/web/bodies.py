@@ -1,4 +1,4 @@
-"""Bodies in three media types, bounded and typed before anybody looks at them (contract 1.2)."""
+"""Request bodies in three media types: bounded, parsed, and read by a schema (contract 1.2)."""
 
 import asyncio
 import contextlib
@@ -15,64 +15,64 @@ from marshmallow import Schema, ValidationError
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from server.errors import FieldErrors, ParseError, RequestTimeout, UnsupportedEncoding, UnsupportedMediaType
-from server.web.endpoints import MEDIA_TYPES, declared
-from server.web.middleware import identify_again
-from server.web.schemas.fields import Flag, Part, no_object
+from server.web.authentication import identify_again
+from server.web.endpoints import MEDIA_TYPES, endpoint_of
+from server.web.schemas.fields import Flag, NestedObject, not_an_object
 from server.web.schemas.role_fields import RoleFields
 
-MAX_BYTES = 1024 * 1024
-MAX_FIELDS = 1000
-MAX_DIGITS = 64  # of a number in JSON: no field of ours wants more
-READ_SECONDS = 30.0
-STALE_SECONDS = 1.0  # after waiting so long for a body, who asks is asked again
+BODY_MAX_BYTES = 1024 * 1024
+FORM_MAX_FIELDS = 1000
+NUMBER_MAX_DIGITS = 64  # of a number in JSON: no field needs more
+BODY_READ_SECONDS = 30.0
+STALE_IDENTITY_SECONDS = 1.0  # after a longer wait for the body the identity is read again
 
 JSON, URLENCODED, MULTIPART = MEDIA_TYPES
 
 
 async def read_body(request: web.Request, schema: type[Schema] | None = None) -> dict[str, Any]:
-    """The fields that came, in their types: those of `schema`, or of what the endpoint declares to read.
+    """Read the body: its fields, in the types of `schema`, or of the body schema that the endpoint declares.
 
-    Raises FieldErrors, ParseError, UnsupportedMediaType, UnsupportedEncoding, RequestTimeout; aiohttp's error for more
-    than 1 MiB; and a 401 when the body took its time, and nobody is signed in any more.
+    Raises FieldErrors, ParseError, UnsupportedMediaType, UnsupportedEncoding, RequestTimeout, and aiohttp's error for
+    more than BODY_MAX_BYTES. Raises a 401 when the body was slow and the session has ended meanwhile.
     """
-    wanted = _reader(schema or declared(request.match_info.handler).body)
+    reader = instance(schema or endpoint_of(request.match_info.handler).body)
     raw = await _read(request)
     media_type = _media_type(request) if raw else JSON
     data = _parse(request, media_type, raw) if raw else {}
     if data is None:
         raise FieldErrors({"non_field_errors": ["No data provided"]})
     if not isinstance(data, dict):
-        raise FieldErrors({"non_field_errors": [no_object(data)]})
+        raise FieldErrors({"non_field_errors": [not_an_object(data)]})
     if raw and media_type != JSON:
-        data = _from_form(wanted, data, whole=request.method in (hdrs.METH_PUT, hdrs.METH_POST))
-    fields = load(wanted, data)
+        data = _from_form(reader, data, whole=request.method in (hdrs.METH_PUT, hdrs.METH_POST))
+    fields = load(reader, data)
     if media_type == JSON:
         _refuse_surrogates(raw, data)
     return fields
 
 
 @functools.cache
-def _reader(schema: type[Schema]) -> Schema:
-    """One instance reads all bodies of its kind: making one copies every field, a fifth of a short request's time."""
+def instance(schema: type[Schema]) -> Schema:
+    """The one instance of a schema: to make one copies every field, a fifth of the time of a short request."""
     return schema()
 
 
 async def _read(request: web.Request) -> bytes:
-    if request.content.is_eof():  # it came with the head, as short ones do: nothing to wait for
+    if request.content.is_eof():  # short bodies arrive together with the head
         return await request.read()
     began = time.monotonic()
     try:
-        async with asyncio.timeout(READ_SECONDS):
+        async with asyncio.timeout(BODY_READ_SECONDS):
             raw = await request.read()
     except TimeoutError:
         raise RequestTimeout from None
-    if time.monotonic() - began >= STALE_SECONDS:
+    if time.monotonic() - began >= STALE_IDENTITY_SECONDS:
         await identify_again(request)
     return raw
 
 
 def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
-    """`data` in the types of `schema`. Raises FieldErrors, which also carries the fields that are sound."""
+    """Read `data` by `schema`. Raises FieldErrors, which also has the fields that have no fault."""
     try:
         fields: dict[str, Any] = schema.load(data)
     except ValidationError as failure:
@@ -115,15 +115,15 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return table
 
 
-def _whole(digits: str) -> int:
-    if len(digits) > MAX_DIGITS:
-        raise ValueError(f"Numbers have at most {MAX_DIGITS} digits")
+def _integer(digits: str) -> int:
+    if len(digits) > NUMBER_MAX_DIGITS:
+        raise ValueError(f"Numbers have at most {NUMBER_MAX_DIGITS} digits")
     return int(digits)
 
 
 def _fraction(digits: str) -> float:
-    if len(digits) > MAX_DIGITS:
-        raise ValueError(f"Numbers have at most {MAX_DIGITS} digits")
+    if len(digits) > NUMBER_MAX_DIGITS:
+        raise ValueError(f"Numbers have at most {NUMBER_MAX_DIGITS} digits")
     number = float(digits)
     if math.isinf(number):
         raise ValueError("Number out of range")
@@ -134,41 +134,49 @@ def _constant(word: str) -> Any:
     raise ValueError(f"Out of range float values are not JSON compliant: {word!r}")
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_pairs, parse_int=_whole, parse_float=_fraction, parse_constant=_constant)
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_pairs,
+    parse_int=_integer,
+    parse_float=_fraction,
+    parse_constant=_constant,
+)
 
 
 def _refuse_surrogates(raw: bytes, data: Any) -> None:
-    """A field of ours has said so itself, in its own words; this is for keys and fields that are not ours."""
+    """Raises ParseError for lone surrogates in keys and unknown fields; known fields have refused theirs."""
     if b"\\u" not in raw:
         return
     try:
         json.dumps(data, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise ParseError("JSON parse error - Surrogate characters are not allowed") from None
-    except RecursionError:  # writing goes less deep than reading
+    except RecursionError:  # json.dumps nests less deeply than the decoder
         raise ParseError("JSON parse error - Too deeply nested") from None
 
 
 def _form(raw: bytes) -> dict[str, Any]:
     try:
-        # The last of a repeated key counts (contract 1.2), as dict() has it.
-        return dict(parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS))
+        # dict() keeps the last of a repeated key (contract 1.2).
+        return dict(parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=FORM_MAX_FIELDS))
     except ValueError as failure:
         raise ParseError(f"Form parse error - {failure}") from None
 
 
-def _from_form(wanted: Schema, given: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:
-    """What a form can only hint at: an unticked box, an object within the object, the fields of a role."""
+def _from_form(schema: Schema, given: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:
+    """Add what a form cannot express: an unticked box is false, dotted names and JSON text are objects.
+
+    `whole`: an absent flag means false, as in PUT and POST (contract 3.3).
+    """
     data = dict(given)
-    for name, field in wanted.fields.items():
+    for name, field in schema.fields.items():
         if isinstance(field, Flag) and whole:
-            data.setdefault(name, "false")  # absent means false (contract 3.3)
-        elif isinstance(field, Part):
+            data.setdefault(name, "false")
+        elif isinstance(field, NestedObject):
             parts = {key.removeprefix(f"{name}."): value for key, value in given.items() if key.startswith(f"{name}.")}
             if parts:
                 data[name] = _from_form(field.schema, parts, whole=whole)
         elif isinstance(field, RoleFields) and isinstance(given.get(name), str):
-            with contextlib.suppress(ParseError):  # the field says what it wants
+            with contextlib.suppress(ParseError):  # the field itself refuses the text
                 data[name] = _json(given[name].encode(errors="surrogatepass"))
     return data
 
@@ -180,7 +188,7 @@ def _multipart(content_type: str, raw: bytes) -> dict[str, Any]:
         raise ParseError("Multipart form parse error - Invalid boundary")
     fields: dict[str, Any] = {}
     try:
-        with PushMultipartParser(boundary, max_segment_count=MAX_FIELDS, strict=True) as parser:
+        with PushMultipartParser(boundary, max_segment_count=FORM_MAX_FIELDS, strict=True) as parser:
             for event in parser.parse(raw):
                 if isinstance(event, MultipartSegment):
                     segment, chunks = event, bytearray()
@@ -189,13 +197,13 @@ def _multipart(content_type: str, raw: bytes) -> dict[str, Any]:
                 else:
                     chunks += event
     except (MultipartError, ValueError) as failure:
-        # The parser shows the exception as Python writes it, with the bytes that it is about.
-        no_text = any(isinstance(each, UnicodeError) for each in (failure, *failure.args))
-        fault = "Names and values are UTF-8" if no_text else failure
+        # A UnicodeError would quote the bytes of the body in the text of the fault.
+        is_binary = any(isinstance(each, UnicodeError) for each in (failure, *failure.args))
+        fault = "Names and values are UTF-8" if is_binary else failure
         raise ParseError(f"Multipart form parse error - {fault}") from None
     return fields
 
 
 def _value(segment: MultipartSegment, content: bytes) -> str | bytes:
-    # A file stays bytes, which no field takes for text.
+    # A file stays bytes, and every field refuses bytes.
     return content if segment.filename is not None else content.decode()

@@ -1,30 +1,30 @@
-"""Pages of the origins that the operator names may call, with a bearer token; cookies are never part of it."""
+"""CORS (Fetch standard): pages of the origins that the operator lists may call, with a token and never with cookies."""
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from server.web.responses import answer
+from server.web.responses import json_response
 
-METHODS = "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"
-HEADERS = "Accept, Authorization, Content-Type, X-Request-ID"
-EXPOSED = "Link, Retry-After, WWW-Authenticate, X-Request-ID"
+ALLOWED_METHODS = "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"
+ALLOWED_HEADERS = "Accept, Authorization, Content-Type, X-Request-ID"
+EXPOSED_HEADERS = "Link, Retry-After, WWW-Authenticate, X-Request-ID"
 PREFLIGHT_SECONDS = "3600"
 
 
 def cors(origins: tuple[str, ...]) -> Middleware:
-    """The middleware that names the allowed origin on every answer, errors included (Fetch standard, CORS)."""
+    """The middleware that names the allowed origin in every response, errors included."""
 
     @web.middleware
     async def add_cors(request: web.Request, handler: Handler) -> web.StreamResponse:
         origin = request.headers.get(hdrs.ORIGIN)
         is_allowed = origin is not None and ("*" in origins or origin in origins)
         response = await handler(request)
-        # Not only for allowed origins: a cache must not hand the answer of one to another.
+        # For other origins, too: a cache must not give the response for one origin to another.
         vary = response.headers.get(hdrs.VARY)
         response.headers[hdrs.VARY] = f"{vary}, Origin" if vary else "Origin"
         if is_allowed and origin:
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = "*" if "*" in origins else origin
-            response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = EXPOSED
+            response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = EXPOSED_HEADERS
         return response
 
     return add_cors
@@ -32,8 +32,8 @@ def cors(origins: tuple[str, ...]) -> Middleware:
 
 @web.middleware
 async def preflight(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer a browser that asks beforehand: it shows no credentials, so it must not get as far as access."""
-    return _allowed() if _is_preflight(request) else await handler(request)
+    """Answer a preflight request; it has no credentials, so it must not reach `access`."""
+    return _preflight_response() if _is_preflight(request) else await handler(request)
 
 
 def _is_preflight(request: web.Request) -> bool:
@@ -44,10 +44,10 @@ def _is_preflight(request: web.Request) -> bool:
     )
 
 
-def _allowed() -> web.Response:
+def _preflight_response() -> web.Response:
     headers: dict[str, str] = {
-        hdrs.ACCESS_CONTROL_ALLOW_METHODS: METHODS,
-        hdrs.ACCESS_CONTROL_ALLOW_HEADERS: HEADERS,
+        hdrs.ACCESS_CONTROL_ALLOW_METHODS: ALLOWED_METHODS,
+        hdrs.ACCESS_CONTROL_ALLOW_HEADERS: ALLOWED_HEADERS,
         hdrs.ACCESS_CONTROL_MAX_AGE: PREFLIGHT_SECONDS,
     }
-    return answer(None, 204, headers)
+    return json_response(None, 204, headers)

@@ -1,11 +1,12 @@
-"""How an endpoint is declared: one decorator says its path, who may enter, what it reads and what it answers.
+"""How an endpoint is declared: one decorator states its path, its access, what it reads and what it responds with.
 
-A door is closed unless it says other_methods: SIGNED_IN is what an endpoint gets that says nothing.
+Access is closed by default: an endpoint that states no access is SIGNED_IN.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -14,27 +15,28 @@ from marshmallow import Schema
 from server.errors import MethodNotAllowed, Problem
 from server.settings.settings import Settings
 from server.web.app_keys import SETTINGS
-from server.web.responses import answer
+from server.web.responses import json_response
 
 Handler = Callable[[web.Request], Awaitable[Any]]
 SchemaChoice = type[Schema] | Callable[[Settings], type[Schema]] | None
-"""A schema, or what gives it where a switch of the settings decides which."""
+"""A schema, or a function that chooses one by the settings."""
 ErrorRenderer = Callable[[web.Request, Problem], web.Response]
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+HTTP_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 MEDIA_TYPES = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
 
 
 class Access(Enum):
-    """Who may enter."""
+    """Which callers an endpoint admits."""
 
-    SIGNED_IN = "somebody signed in"
-    PUBLIC = "anybody, but whoever shows credentials shows good ones (contract 1.6)"
-    ANONYMOUS = "anybody, credentials are not looked at"
+    SIGNED_IN = "callers who are signed in"
+    STAFF = "callers who are signed in and staff; others get 403"
+    PUBLIC = "all callers, but credentials that are sent must be valid (contract 1.6)"
+    ANONYMOUS = "all callers; credentials are not read"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """All that is said of one method of one path; the middleware and the document read it from the handler."""
+    """One method of one path; the middleware and the OpenAPI document read it from the handler."""
 
     method: str
     path: str
@@ -42,125 +44,136 @@ class Endpoint:
     access: Access
     tag: str
     body: type[Schema] | None = None
+    query: type[Schema] | None = None
     response: type[Schema] | None = None
-    many: bool = False
-    is_paged: bool = True  # of many
+    many: bool = False  # the response is an array of `response`
     status: int = 200
     errors: tuple[type[Problem], ...] = ()
-    other_methods: Access | None = None  # of methods that the path does not know, where the table's is not its own
+    other_methods: Access | None = None  # of methods that the path does not have; None: as the table says
     is_json: bool = True
     in_document: bool = True
-    render_error: ErrorRenderer | None = None  # how a failure looks here; without it it is JSON
+    render_error: ErrorRenderer | None = None  # None: failures are JSON
 
 
 @dataclass
 class Path:
-    """One path: its endpoints by method, and what it says of all the others."""
+    """One path: its endpoints by method, and the access of all other methods."""
 
     access: Access
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
 
     @property
     def allow(self) -> str:
-        """The Allow header, in the contract's order."""
-        methods = [method for method in METHODS if method in self.endpoints]
+        """The Allow header, in the contract's order (contract 1.4)."""
+        methods = [method for method in HTTP_METHODS if method in self.endpoints]
         head = ["HEAD"] if "GET" in self.endpoints else []
         return ", ".join([*methods, *head, "OPTIONS"])
 
 
 class Endpoints:
-    """A table of endpoints under one tag. `other_methods` is the access of methods that a path does not know."""
+    """A table of endpoints under one tag. `other_methods` is the access of methods that a path does not have."""
 
     def __init__(self, tag: str, *, other_methods: Access = Access.SIGNED_IN) -> None:
         self.tag = tag
         self.other_methods = other_methods
+        self.get = partial(self.declare, "GET")  # HEAD, too
+        self.post = partial(self.declare, "POST")
+        self.put = partial(self.declare, "PUT")
+        self.patch = partial(self.declare, "PATCH")
+        self.delete = partial(self.declare, "DELETE")
         self._table: list[Callable[[Settings], Endpoint]] = []
 
-    def settled(self, settings: Settings) -> Iterator[Endpoint]:
-        """The endpoints, with the shapes that these settings give them."""
-        return (declaration(settings) for declaration in self._table)
+    def for_settings(self, settings: Settings) -> Iterator[Endpoint]:
+        """The endpoints, with the schemas that `settings` choose."""
+        return (make(settings) for make in self._table)
 
-    def _declare(
+    def declare(
         self,
         method: str,
         path: str,
         *,
         access: Access = Access.SIGNED_IN,
         body: SchemaChoice = None,
+        query: SchemaChoice = None,
         response: SchemaChoice = None,
-        **says: Any,
-    ) -> Callable[..., Any]:
-        def declared(function: Handler) -> Handler:
-            says.update(method=method, path=path, function=function, access=access, tag=self.tag)
-            self._table.append(
-                lambda settings: Endpoint(body=_settle(body, settings), response=_settle(response, settings), **says)
-            )
+        many: bool = False,
+        status: int = 200,
+        errors: tuple[type[Problem], ...] = (),
+        other_methods: Access | None = None,
+        is_json: bool = True,
+        in_document: bool = True,
+        render_error: ErrorRenderer | None = None,
+    ) -> Callable[[Handler], Handler]:
+        """Declare an endpoint: a decorator. The keywords are the fields of Endpoint."""
+
+        def decorate(function: Handler) -> Handler:
+            def make(settings: Settings) -> Endpoint:
+                return Endpoint(
+                    method=method,
+                    path=path,
+                    function=function,
+                    access=access,
+                    tag=self.tag,
+                    body=_chosen(body, settings),
+                    query=_chosen(query, settings),
+                    response=_chosen(response, settings),
+                    many=many,
+                    status=status,
+                    errors=errors,
+                    other_methods=other_methods,
+                    is_json=is_json,
+                    in_document=in_document,
+                    render_error=render_error,
+                )
+
+            self._table.append(make)
             return function
 
-        return declared
-
-    def get(self, path: str, **says: Any) -> Callable[[Handler], Handler]:
-        """Declare a GET (and HEAD); `says` are the fields of Endpoint."""
-        return self._declare("GET", path, **says)
-
-    def post(self, path: str, **says: Any) -> Callable[[Handler], Handler]:
-        """Declare a POST."""
-        return self._declare("POST", path, **says)
-
-    def put(self, path: str, **says: Any) -> Callable[[Handler], Handler]:
-        """Declare a PUT."""
-        return self._declare("PUT", path, **says)
-
-    def patch(self, path: str, **says: Any) -> Callable[[Handler], Handler]:
-        """Declare a PATCH."""
-        return self._declare("PATCH", path, **says)
-
-    def delete(self, path: str, **says: Any) -> Callable[[Handler], Handler]:
-        """Declare a DELETE."""
-        return self._declare("DELETE", path, **says)
+        return decorate
 
 
 def install(app: web.Application, tables: Iterable[Endpoints]) -> list[Endpoint]:
-    """Add every endpoint to the router, each path with and without its last slash (contract 11.1): all of them."""
+    """Add every endpoint to the router, each path with and without its last slash (contract 11.1): the endpoints."""
     paths: dict[str, Path] = {}
     for table in tables:
-        for endpoint in table.settled(app[SETTINGS]):
-            path = paths.setdefault(_with_digits(endpoint.path), Path(endpoint.other_methods or table.other_methods))
+        for endpoint in table.for_settings(app[SETTINGS]):
+            pattern = _with_digits(endpoint.path)
+            path = paths.setdefault(pattern, Path(endpoint.other_methods or table.other_methods))
             path.endpoints[endpoint.method] = endpoint
-    for pattern, known in paths.items():
-        handlers = {method: _handler(endpoint, known) for method, endpoint in known.endpoints.items()}
+    for pattern, path in paths.items():
+        handlers = {method: _handler(endpoint, path) for method, endpoint in path.endpoints.items()}
         if "GET" in handlers:
             handlers["HEAD"] = handlers["GET"]
-        handlers[hdrs.METH_ANY] = _other_methods(known)
+        handlers[hdrs.METH_ANY] = _other_methods(path)
         for spelling in {pattern, pattern.rstrip("/") or "/", pattern.rstrip("/") + "/"}:
             resource = app.router.add_resource(spelling)
             for method, handler in handlers.items():
                 resource.add_route(method, handler)
-    return [endpoint for known in paths.values() for endpoint in known.endpoints.values()]
+    return [endpoint for path in paths.values() for endpoint in path.endpoints.values()]
 
 
-def _settle(shape: SchemaChoice, settings: Settings) -> type[Schema] | None:
-    return shape if shape is None or isinstance(shape, type) else shape(settings)
-
-
-def _with_digits(path: str) -> str:
-    # Ids are digits, ASCII ones; a name that is none never falls through to them (contract 12).
-    return path.replace("{id}", "{id:[0-9]+}")
-
-
-def declared(handler: Any) -> Endpoint:
-    """The endpoint that a routed handler belongs to."""
+def endpoint_of(handler: Any) -> Endpoint:
+    """The endpoint that a handler of the router belongs to."""
     return handler.endpoint  # type: ignore[no-any-return]
 
 
-def _handler(endpoint: Endpoint, known: Path) -> Handler:
-    function, status, allow = endpoint.function, endpoint.status, known.allow
+def _chosen(schema: SchemaChoice, settings: Settings) -> type[Schema] | None:
+    return schema if schema is None or isinstance(schema, type) else schema(settings)
+
+
+def _with_digits(path: str) -> str:
+    # An id is ASCII digits: the name of an action never matches the path of an id (contract 12).
+    return path.replace("{id}", "{id:[0-9]+}")
+
+
+def _handler(endpoint: Endpoint, path: Path) -> Handler:
+    function, status, allow = endpoint.function, endpoint.status, path.allow
 
     async def handle(request: web.Request) -> web.StreamResponse:
         result = await function(request)
-        # A dict first: to find that one is no Response, an abstract class, takes ten times as long.
+        # Dicts first: to find that one is not a Response, an abstract class, takes ten times as long.
         is_data = isinstance(result, dict) or not isinstance(result, web.Response)
-        response = answer(result, status) if is_data else result
+        response = json_response(result, status) if is_data else result
         response.headers["Allow"] = allow
         return response
 
@@ -169,10 +182,12 @@ def _handler(endpoint: Endpoint, known: Path) -> Handler:
     return handle
 
 
-def _other_methods(known: Path) -> Handler:
-    """OPTIONS tells what the path is; whatever else comes is 405, and only for those who may know (contract 1.1)."""
+def _other_methods(path: Path) -> Handler:
+    """The handler of all other methods: OPTIONS describes the path, the rest is 405.
 
-    first = next(iter(known.endpoints.values()))
+    Both need the access of the path, so a client that is not signed in gets 401 first (contract 1.1).
+    """
+    first = next(iter(path.endpoints.values()))
 
     async def other(request: web.Request) -> Any:
         if request.method != hdrs.METH_OPTIONS:
@@ -185,14 +200,14 @@ def _other_methods(known: Path) -> Handler:
             "parses": list(MEDIA_TYPES),
         }
 
-    all_others = Endpoint(
+    endpoint = Endpoint(
         method="*",
         path=first.path,
         function=other,
-        access=known.access,
+        access=path.access,
         tag=first.tag,
         is_json=first.is_json,
         in_document=False,
         render_error=first.render_error,
     )
-    return _handler(all_others, known)
+    return _handler(endpoint, path)

@@ -1,4 +1,4 @@
-"""Files that browsers keep: asked for again each time, sent only when they changed."""
+"""Files that browsers cache: revalidated at each use, sent only when they have changed."""
 
 import functools
 import hashlib
@@ -11,27 +11,30 @@ from server.web.responses import SECURITY_HEADERS
 
 
 def send_file(request: web.Request, name: str, content: bytes, policy: str) -> web.Response:
-    """`content` as the file `name`, which says its type, under a Content-Security-Policy; 304 when it is there."""
+    """Respond with `content` as the file `name`, under the Content-Security-Policy `policy`.
+
+    The ending of `name` gives the content type. Responds 304 when the client has the same content.
+    """
     headers = {
         **SECURITY_HEADERS,
         "Content-Security-Policy": policy,
         "Cache-Control": "no-cache",
-        "ETag": _tag(content),
+        "ETag": _etag(content),
     }
-    if _is_known(request.headers.getall(hdrs.IF_NONE_MATCH, ()), headers["ETag"]):
+    if _is_cached(request.headers.getall(hdrs.IF_NONE_MATCH, ()), headers["ETag"]):
         return web.Response(status=304, headers=headers)
-    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    charset = "utf-8" if kind.startswith("text/") or kind.endswith("javascript") else None
-    return web.Response(body=content, content_type=kind, charset=charset, headers=headers)
+    content_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    charset = "utf-8" if content_type.startswith("text/") or content_type.endswith("javascript") else None
+    return web.Response(body=content, content_type=content_type, charset=charset, headers=headers)
 
 
-def _is_known(headers: Sequence[str], tag: str) -> bool:
-    """Whether If-None-Match names `tag`, weakly compared (RFC 9110 §13.1.2)."""
-    known = [each.strip().removeprefix("W/") for each in ",".join(headers).split(",")]
-    return tag in known or known == ["*"]
+def _is_cached(headers: Sequence[str], tag: str) -> bool:
+    """Whether If-None-Match has `tag`, by weak comparison (RFC 9110 §13.1.2)."""
+    tags = [each.strip().removeprefix("W/") for each in ",".join(headers).split(",")]
+    return tag in tags or tags == ["*"]
 
 
 @functools.lru_cache(16)
-def _tag(content: bytes) -> str:
-    # Bytes keep their hash once it was asked for, so that finding the tag again reads nothing.
+def _etag(content: bytes) -> str:
+    # Bytes objects keep their hash, so that a cache hit does not read the content again.
     return f'"{hashlib.sha256(content).hexdigest()[:32]}"'

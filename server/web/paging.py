@@ -1,4 +1,4 @@
-"""Lists are ordered by id and paged by it: a page costs the same however deep it lies (contract 11.16)."""
+"""Lists are ordered by id and paged by id: a late page costs as much as the first (contract 11.16)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -6,55 +6,56 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from server.database.ids import MAX_ID
-from server.errors import FieldErrors
+from server.web.queries import read_query
 from server.web.responses import json_bytes_response, to_json
+from server.web.schemas.fields import Query, WholeNumber
 
-LIMIT = 100
-MAX_LIMIT = 1000
+PAGE_ROWS = 100
+PAGE_MAX_ROWS = 1000
+
+
+class PageQuery(Query):
+    """Which page of a list a client asks for."""
+
+    limit = WholeNumber(1, PAGE_MAX_ROWS, load_default=PAGE_ROWS, metadata={"description": "Rows at most."})
+    after = WholeNumber(
+        0,
+        MAX_ID,
+        load_default=0,
+        metadata={"description": "The id after which the page begins.", "format": "int64"},
+    )
 
 
 class Page(NamedTuple):
-    """Which rows a caller wants: those with an id above `after`, `limit` at most."""
+    """The rows that a client asks for: those with an id above `after`, at most `limit`."""
 
     after: int
     limit: int
 
 
 def read_page(request: web.Request) -> Page:
-    """The page that the query string asks for. Raises FieldErrors for a bad `limit` or `after`."""
-    faults: dict[str, list[str]] = {}
-    after = _number(request, "after", 0, 0, MAX_ID, faults)
-    limit = _number(request, "limit", LIMIT, 1, MAX_LIMIT, faults)
-    if faults:
-        raise FieldErrors(faults)
-    return Page(after, limit)
+    """Read the page from the query string of an endpoint with `query=PageQuery`.
 
-
-def _number(request: web.Request, name: str, default: int, low: int, high: int, faults: dict[str, list[str]]) -> int:
-    text = request.query.get(name)
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 19 and low <= int(text) <= high):
-        faults[name] = [f"Must be a whole number from {low} to {high}."]
-        return default
-    return int(text)
+    Raises FieldErrors for a wrong `limit` or `after`.
+    """
+    return Page(**read_query(request))
 
 
 class Written(NamedTuple):
-    """A page as JSON, and the id after which the next one begins, or None."""
+    """A page as JSON, and the id after which the next page begins, or None on the last page."""
 
     body: bytes
     last: int | None
 
 
 def write_page(rows: Sequence[Mapping[str, Any]], limit: int) -> Written:
-    """The first `limit` of `rows` as an array; where more came there is a next page."""
+    """Write the first `limit` of `rows` as an array; a row more than that means that there is a next page."""
     shown = rows[:limit]
     return Written(to_json(shown), shown[-1]["id"] if len(rows) > limit else None)
 
 
 def page_response(request: web.Request, page: Page, written: Written) -> web.Response:
-    """A page, with a Link to the next one where there is one (RFC 8288)."""
+    """Respond with a page, and with a Link to the next page if there is one (RFC 8288)."""
     headers = {}
     if written.last is not None:
         limit = f"limit={page.limit}&" if "limit" in request.query else ""

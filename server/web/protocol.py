@@ -1,4 +1,4 @@
-"""Bytes that are no HTTP are answered, too: in JSON, echoing nothing, with one line in the log."""
+"""Malformed HTTP gets a JSON response that echoes nothing, and one line in the log (contract 12)."""
 
 import asyncio
 import logging
@@ -9,19 +9,19 @@ from aiohttp.web_protocol import RequestHandler
 
 from server.errors import BadRequest, ExpectationFailed, Problem
 from server.telemetry.logs import new_id, request_id
-from server.web.responses import refuse
+from server.web.responses import error_response
 
 log = logging.getLogger(__name__)
 
 
 class Protocol(RequestHandler):
-    """Answers bytes that are no HTTP: no handler ever sees them, so the middleware cannot."""
+    """One connection. It responds to malformed HTTP itself: that never reaches the middleware."""
 
     waiting: "asyncio.Task[Any] | None" = None
-    """Whom to cancel when the client leaves: what it waits for has not begun. What has begun is left to its end."""
+    """A task in a queue, cancelled when the client disconnects; work that has begun is not cancelled."""
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Nobody waits for the answer any more."""
+        """Cancel what still waits for this client."""
         super().connection_lost(exc)
         if self.waiting is not None:
             self.waiting.cancel()
@@ -34,63 +34,63 @@ class Protocol(RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """A JSON 400 that echoes nothing, one line in the log, and the connection closed."""
+        """Respond with a JSON 400 that echoes nothing, log one line, and close the connection."""
         _give_id()
         if isinstance(exc, UnicodeEncodeError) and hdrs.EXPECT in request.headers:
-            # aiohttp's own refusal quotes the header, and an answer cannot hold bytes that are no text.
-            log.info("refused before any handler from %s: an expectation of odd bytes", request.remote)
-            return _refuse(ExpectationFailed())
+            # aiohttp's own refusal quotes the header, and fails when its bytes are not text.
+            log.info("refused before any handler from %s: an Expect header that is not text", request.remote)
+            return _error_response(ExpectationFailed())
         if status >= 500:
             log.error("unhandled failure outside of a handler", exc_info=exc)
         else:
             log.info("malformed request from %s: %s", request.remote, type(exc).__name__)
         if request.writer.output_size > 0:
-            raise ConnectionError("the answer has begun already")
-        response = _refuse(BadRequest() if status < 500 else Problem())
+            raise ConnectionError("the response has begun already")
+        response = _error_response(BadRequest() if status < 500 else Problem())
         response.force_close()
         return response
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """What aiohttp itself refuses before any middleware (an Expect header it cannot meet) is JSON, too."""
+        """Replace aiohttp's refusal of an unknown Expect header by JSON: it comes before any middleware."""
         if resp.status == ExpectationFailed.status and isinstance(resp, web.HTTPExpectationFailed):
             _give_id()
             log.info("refused before any handler from %s: %s", request.remote, resp.reason)
-            resp = _refuse(ExpectationFailed())
+            resp = _error_response(ExpectationFailed())
         return await super().finish_response(request, resp, start_time)
 
 
 def _give_id() -> None:
-    """What never comes to the middleware gets its id here."""
+    """Give the request an id, unless the middleware has done so."""
     if not request_id.get():
         request_id.set(new_id())
 
 
-def _refuse(problem: Problem) -> web.Response:
-    response = refuse(problem)
+def _error_response(problem: Problem) -> web.Response:
+    response = error_response(problem)
     response.headers["X-Request-ID"] = request_id.get()
     return response
 
 
 class Server(web.Server):
-    """aiohttp's server with our protocol."""
+    """aiohttp's server with Protocol for its connections."""
 
     def __call__(self) -> RequestHandler:
-        """A protocol for one connection."""
+        """Make the protocol of one connection."""
         return Protocol(self, loop=self._loop, **self._kwargs)
 
 
 class Runner(web.AppRunner):
-    """aiohttp's runner with our server."""
+    """aiohttp's runner with Server as its server."""
 
     @property
     def connections(self) -> list[Protocol]:
-        """Who is connected."""
+        """The open connections."""
         return cast("list[Protocol]", self.server.connections) if self.server else []
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
-        # aiohttp offers no seam here; the class differs in __call__ alone.
+        # aiohttp has no way to choose the class; Server differs from web.Server only in __call__.
         server.__class__ = Server
         return server

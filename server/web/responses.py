@@ -1,4 +1,4 @@
-"""What leaves: JSON of the database's row, and the headers that every answer carries (contract 1.4)."""
+"""Responses in JSON, and the headers that every response has (contract 1.4)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,38 +16,38 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-_JSON = CIMultiDict(
+_JSON_HEADERS = CIMultiDict(
     {
         "Content-Type": "application/json",
         "Vary": "Accept",
-        "Cache-Control": "no-store",
+        "Cache-Control": "no-store",  # RFC 6749 §5.1
         **SECURITY_HEADERS,
-    }  # RFC 6749 §5.1
+    }
 )
-_BARE = CIMultiDict({name: value for name, value in _JSON.items() if name != "Content-Type"})
+_NO_BODY_HEADERS = CIMultiDict({name: value for name, value in _JSON_HEADERS.items() if name != "Content-Type"})
 
 
 def to_json(data: Any) -> bytes:
-    """Compact UTF-8; times in UTC with `Z` and, where there are any, six digits of fraction."""
+    """Write compact UTF-8 JSON; times are in UTC with `Z`, with six digits of fraction or none."""
     return orjson.dumps(data, option=orjson.OPT_UTC_Z)
 
 
-def answer(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """`data` as JSON; with status 204 there is no body, and no content type."""
+def json_response(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Respond with `data` as JSON; status 204 has no body and no content type."""
     return json_bytes_response(None if status == 204 else to_json(data), status, headers)
 
 
 def json_bytes_response(
     body: bytes | None, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """JSON that is ready to go, or no body."""
-    kept = _BARE.copy() if body is None else _JSON.copy()
+    """Respond with JSON that is written already, or with no body."""
+    merged = _NO_BODY_HEADERS.copy() if body is None else _JSON_HEADERS.copy()
     if headers:
-        kept.update(headers)
-    return web.Response(body=body, status=status, headers=kept)
+        merged.update(headers)
+    return web.Response(body=body, status=status, headers=merged)
 
 
-def refuse(problem: Problem) -> web.Response:
-    """A failure as its answer."""
+def error_response(problem: Problem) -> web.Response:
+    """Render a failure as JSON."""
     body = to_json(problem.body) if problem.has_body else None
     return json_bytes_response(body, problem.status, problem.headers)

@@ -1,1 +1,1 @@
-"""Endpoint by endpoint."""
+"""Tests of server/api/, one noun a file."""

@@ -1,12 +1,13 @@
-"""Activation: a new account waits until its letter's link is followed (contract 2, 6)."""
+"""Activation: a new account is inactive until its owner follows the link in a letter (contract 2, 6)."""
 
 from typing import Any
 
 import pytest
 
 from server.auth.one_time_tokens import write_uid
-from tests.conftest import PASSWORD, Client, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, Letters, Person, in_mode, post
 from tests.links import ACTIVATION, ASKED_AT, DONE, INVALID_TOKEN, INVALID_UID, STALE, TAKEN_AT, confirm, link, register
+from tests.rows import Connection, only_row
 
 RESEND = ASKED_AT[ACTIVATION]
 ANNA = "anna@example.com"
@@ -25,13 +26,14 @@ async def sign_in(client: Client) -> int:
     return (await post(client, "/auth/jwt/create/", username="anna", password=PASSWORD))[0]
 
 
-def is_active(database: Any) -> bool:
-    (row,) = database.execute("select is_active from users where username = 'anna'").fetchall()
-    return row["is_active"]
+def is_active(database: Connection) -> bool:
+    return only_row(database, "select is_active from users where username = 'anna'")["is_active"] is True
 
 
 @in_mode("activation")
-async def test_a_new_account_waits_for_its_letters_link(client: Client, database: Any, letters: Any) -> None:
+async def test_a_new_account_cannot_sign_in_before_its_activation(
+    client: Client, database: Connection, letters: Letters
+) -> None:
     user = await register(client)
     assert list(user) == ["email", "username", "id"]
     given = {"username": "anna", "password": PASSWORD}
@@ -44,7 +46,7 @@ async def test_a_new_account_waits_for_its_letters_link(client: Client, database
 
 
 @in_mode("activation")
-async def test_the_link_activates_and_a_letter_confirms_it(client: Client, letters: Any) -> None:
+async def test_the_link_activates_the_account_and_a_letter_confirms_it(client: Client, letters: Letters) -> None:
     await register(client)
     assert await confirm(client, ACTIVATION, await link(letters, ANNA)) == DONE
     assert [(letter.to, letter.subject, letter.link) for letter in await letters()] == [(ANNA, WELCOME, "")]
@@ -52,33 +54,37 @@ async def test_the_link_activates_and_a_letter_confirms_it(client: Client, lette
 
 
 @in_mode("activation", send_confirmation_email=False)
-async def test_without_the_switch_no_letter_confirms_it(client: Client, letters: Any) -> None:
+async def test_without_send_confirmation_email_no_letter_confirms_the_activation(
+    client: Client, letters: Letters
+) -> None:
     await register(client)
     assert await confirm(client, ACTIVATION, await link(letters, ANNA)) == DONE
     assert await letters() == []
 
 
 @in_mode("default", "retype")
-async def test_where_nothing_waits_a_new_account_is_active_and_gets_no_letter(client: Client, letters: Any) -> None:
+async def test_without_activation_a_new_account_is_active_and_gets_no_letter(client: Client, letters: Letters) -> None:
     await register(client, re_password=PASSWORD)
     assert await letters() == []
     assert await sign_in(client) == 200
 
 
 @in_mode("default", "retype", send_confirmation_email=True)
-async def test_where_nothing_waits_the_confirming_letter_goes_out_at_once(client: Client, letters: Any) -> None:
+async def test_without_activation_the_confirmation_letter_is_sent_at_registration(
+    client: Client, letters: Letters
+) -> None:
     await register(client, re_password=PASSWORD)
     assert [(letter.to, letter.subject) for letter in await letters()] == [(ANNA, WELCOME)]
 
 
 @in_mode("default", "activation", send_confirmation_email=True)
-async def test_without_an_address_nothing_is_sent_and_nothing_fails(client: Client, letters: Any) -> None:
+async def test_registration_without_an_address_succeeds_and_sends_no_letter(client: Client, letters: Letters) -> None:
     await register(client, email="")
     assert await letters() == []
 
 
 @in_mode("activation")
-async def test_a_second_click_is_stale(client: Client, letters: Any) -> None:
+async def test_the_second_use_of_a_link_is_stale(client: Client, letters: Letters) -> None:
     await register(client)
     given = await link(letters, ANNA)
     assert await confirm(client, ACTIVATION, given) == DONE
@@ -88,8 +94,8 @@ async def test_a_second_click_is_stale(client: Client, letters: Any) -> None:
 
 
 @in_mode("activation")
-async def test_a_link_of_an_account_that_staff_activated_meanwhile_is_stale(
-    client: Client, database: Any, letters: Any
+async def test_the_link_of_an_account_that_staff_have_activated_is_stale(
+    client: Client, database: Connection, letters: Letters
 ) -> None:
     await register(client)
     given = await link(letters, ANNA)
@@ -100,8 +106,8 @@ async def test_a_link_of_an_account_that_staff_activated_meanwhile_is_stale(
 
 @pytest.mark.parametrize("before", [True, False], ids=["once active", "never active"])
 @in_mode("activation")
-async def test_what_staff_deactivated_neither_an_old_link_nor_a_new_letter_activates(
-    client: Client, database: Any, letters: Any, before: bool
+async def test_no_letter_activates_an_account_that_staff_deactivated(
+    client: Client, database: Connection, letters: Letters, before: bool
 ) -> None:
     await register(client)
     given = await link(letters, ANNA)
@@ -114,8 +120,8 @@ async def test_what_staff_deactivated_neither_an_old_link_nor_a_new_letter_activ
 
 
 @in_mode("activation")
-async def test_what_staff_deactivated_after_its_activation_stays_so_whatever_is_clicked(
-    client: Client, database: Any, letters: Any
+async def test_no_letter_reactivates_an_account_that_staff_deactivated_after_its_activation(
+    client: Client, database: Connection, letters: Letters
 ) -> None:
     await register(client)
     given = await link(letters, ANNA)
@@ -129,8 +135,8 @@ async def test_what_staff_deactivated_after_its_activation_stays_so_whatever_is_
 
 @pytest.mark.parametrize("typed", [ANNA, "ANNA@Example.COM", f" {ANNA} "])
 @in_mode("activation")
-async def test_a_letter_sent_again_goes_to_the_stored_address_and_replaces_the_first(
-    client: Client, letters: Any, typed: str
+async def test_a_resent_letter_goes_to_the_stored_address_and_replaces_the_first(
+    client: Client, letters: Letters, typed: str
 ) -> None:
     await register(client)
     first = await link(letters, ANNA)
@@ -142,7 +148,9 @@ async def test_a_letter_sent_again_goes_to_the_stored_address_and_replaces_the_f
 
 
 @in_mode("activation")
-async def test_nobody_else_gets_an_activation_letter(client: Client, database: Any, letters: Any) -> None:
+async def test_only_an_account_that_waits_for_activation_gets_its_letter(
+    client: Client, database: Connection, letters: Letters
+) -> None:
     await register(client)
     await confirm(client, ACTIVATION, await link(letters, ANNA))
     await letters()
@@ -155,7 +163,7 @@ async def test_nobody_else_gets_an_activation_letter(client: Client, database: A
 
 
 @in_mode("default", "retype")
-async def test_where_nothing_waits_no_letter_is_sent_again(client: Client, letters: Any) -> None:
+async def test_without_activation_resending_is_an_empty_400(client: Client, letters: Letters) -> None:
     await register(client, re_password=PASSWORD)
     for address in (ANNA, "nobody@example.com"):
         response = await client.post(RESEND, json={"email": address})
@@ -164,7 +172,7 @@ async def test_where_nothing_waits_no_letter_is_sent_again(client: Client, lette
     assert await letters() == []
 
 
-NO_ADDRESSES: list[tuple[dict[str, Any], list[str]]] = [
+INVALID_ADDRESSES: list[tuple[dict[str, Any], list[str]]] = [
     ({}, REQUIRED),
     ({"email": ""}, BLANK),
     ({"email": " "}, BLANK),
@@ -181,12 +189,12 @@ NO_ADDRESSES: list[tuple[dict[str, Any], list[str]]] = [
 
 @pytest.mark.parametrize("path", ASKED_AT.values())
 @in_mode()
-async def test_an_address_that_is_none_is_a_field_error_in_every_mode(client: Client, path: str) -> None:
-    for given, faults in NO_ADDRESSES:
+async def test_an_invalid_address_is_a_field_error_in_every_mode(client: Client, path: str) -> None:
+    for given, faults in INVALID_ADDRESSES:
         assert await post(client, path, **given) == (400, {"email": faults})
 
 
-NO_LINKS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+INVALID_LINKS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"uid": REQUIRED, "token": REQUIRED}),
     ({"uid": "", "token": " "}, {"uid": BLANK, "token": BLANK}),
     ({"uid": None, "token": None}, {"uid": NULL, "token": NULL}),
@@ -197,19 +205,19 @@ NO_LINKS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 
 @in_mode()
-async def test_a_faulty_activation_names_its_faults(client: Client) -> None:
-    for given, faults in NO_LINKS:
+async def test_an_invalid_activation_request_reports_every_fault(client: Client) -> None:
+    for given, faults in INVALID_LINKS:
         assert await post(client, TAKEN_AT[ACTIVATION], **given) == (400, faults)
 
 
 @in_mode("default", "retype")
-async def test_where_nothing_waits_a_forged_link_is_invalid_all_the_same(client: Client, letters: Any) -> None:
+async def test_without_activation_a_forged_link_is_still_invalid(client: Client, letters: Letters) -> None:
     user = await register(client, re_password=PASSWORD)
     assert await confirm(client, ACTIVATION, {"uid": write_uid(user["id"]), "token": "x"}) == INVALID_TOKEN
 
 
 @in_mode("activation")
-async def test_the_form_of_a_letters_link_is_read_from_any_media_type(client: Client, letters: Any) -> None:
+async def test_activation_reads_a_form_too(client: Client, letters: Letters) -> None:
     await register(client)
     response = await client.post(TAKEN_AT[ACTIVATION], data=await link(letters, ANNA))
     assert (response.status, await response.read()) == (204, b"")
@@ -217,7 +225,9 @@ async def test_the_form_of_a_letters_link_is_read_from_any_media_type(client: Cl
 
 
 @in_mode("activation")
-async def test_staff_activate_an_account_that_waits(client: Client, database: Any, letters: Any) -> None:
+async def test_staff_can_activate_an_account_that_waits_for_activation(
+    client: Client, database: Connection, letters: Letters
+) -> None:
     user = await register(client)
     await register(client, "sofia")
     database.execute("update users set is_active = true, is_staff = true where username = 'sofia'")

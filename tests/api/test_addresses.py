@@ -1,11 +1,11 @@
-"""E-mail addresses: a new one waits for its link where accounts are activated; the old one is told (contract 11.13)."""
+"""E-mail addresses: in activation mode a new one waits to be confirmed; the old one is told (contract 11.13)."""
 
 import asyncio
 from typing import Any
 
 import pytest
 
-from tests.conftest import PASSWORD, Client, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, Letters, MakePerson, Person, in_mode, post
 from tests.links import (
     ACTIVATION,
     DONE,
@@ -18,6 +18,8 @@ from tests.links import (
     link,
     register,
 )
+from tests.locks import Race
+from tests.rows import Connection
 
 ME = "/auth/users/me/"
 OLD, NEW = "anna@example.com", "new@example.com"
@@ -27,8 +29,8 @@ in_activation = in_mode("activation")
 
 
 @pytest.fixture
-async def anna(client: Client, letters: Any) -> Person:
-    """Somebody whose account was activated, and who is signed in."""
+async def anna(client: Client, letters: Letters) -> Person:
+    """A signed-in account that was activated by its letter."""
     return await activated(client, letters)
 
 
@@ -36,7 +38,7 @@ def user(anna: Person, email: str) -> tuple[int, dict[str, Any]]:
     return 200, {"email": email, "id": anna.id, "username": "anna"}
 
 
-def stored(database: Any, username: str = "anna") -> tuple[str, str | None]:
+def stored(database: Connection, username: str = "anna") -> tuple[str, str | None]:
     query = "select email, pending_email from users where username = %s"
     (row,) = database.execute(query, [username]).fetchall()
     return row["email"], row["pending_email"]
@@ -45,8 +47,8 @@ def stored(database: Any, username: str = "anna") -> tuple[str, str | None]:
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 @pytest.mark.parametrize("path", [ME, "/auth/users/{id}/"])
 @in_activation
-async def test_a_new_address_waits_and_the_account_stays_usable(
-    anna: Person, database: Any, letters: Any, method: str, path: str
+async def test_a_new_address_is_pending_and_the_account_stays_usable(
+    anna: Person, database: Connection, letters: Letters, method: str, path: str
 ) -> None:
     assert await anna.ask(method, path.format(id=anna.id), json={"email": NEW}) == user(anna, OLD)
     assert stored(database) == (OLD, NEW)
@@ -60,8 +62,8 @@ async def test_a_new_address_waits_and_the_account_stays_usable(
 
 
 @in_activation
-async def test_the_link_puts_the_new_address_in_force_and_the_old_one_is_told(
-    anna: Person, database: Any, letters: Any
+async def test_the_link_puts_the_new_address_in_force_and_tells_the_old_one(
+    anna: Person, database: Connection, letters: Letters
 ) -> None:
     given = await asked_by(anna, letters, EMAIL_CHANGE)
     assert await confirm(anna.client, EMAIL_CHANGE, given) == DONE
@@ -72,7 +74,7 @@ async def test_the_link_puts_the_new_address_in_force_and_the_old_one_is_told(
 
 
 @in_activation
-async def test_until_then_letters_go_to_the_old_address_alone(anna: Person, letters: Any) -> None:
+async def test_while_the_new_address_is_pending_letters_go_to_the_old_one_only(anna: Person, letters: Letters) -> None:
     await asked_by(anna, letters, EMAIL_CHANGE)
     for address in (NEW, OLD):
         assert await post(anna.client, "/auth/users/reset_password/", email=address) == DONE
@@ -80,7 +82,7 @@ async def test_until_then_letters_go_to_the_old_address_alone(anna: Person, lett
 
 
 @in_activation
-async def test_a_new_address_replaces_the_one_that_waits(anna: Person, database: Any, letters: Any) -> None:
+async def test_a_new_address_replaces_the_pending_one(anna: Person, database: Connection, letters: Letters) -> None:
     first = await asked_by(anna, letters, EMAIL_CHANGE)
     assert await anna.patch(ME, {"email": "other@example.com"}) == user(anna, OLD)
     second = await link(letters, "other@example.com")
@@ -90,8 +92,8 @@ async def test_a_new_address_replaces_the_one_that_waits(anna: Person, database:
 
 
 @in_activation
-async def test_setting_the_address_in_force_again_calls_the_change_off(
-    anna: Person, database: Any, letters: Any
+async def test_setting_the_present_address_again_cancels_the_change(
+    anna: Person, database: Connection, letters: Letters
 ) -> None:
     given = await asked_by(anna, letters, EMAIL_CHANGE)
     assert await anna.patch(ME, {"email": OLD}) == user(anna, OLD)
@@ -102,29 +104,33 @@ async def test_setting_the_address_in_force_again_calls_the_change_off(
 
 
 @in_activation
-async def test_a_change_that_is_called_off_before_its_letter_went_out_sends_no_link(anna: Person, letters: Any) -> None:
+async def test_a_change_cancelled_before_its_letter_was_sent_sends_no_link(anna: Person, letters: Letters) -> None:
     assert await anna.patch(ME, {"email": NEW}) == user(anna, OLD)
     assert await anna.patch(ME, {"email": OLD}) == user(anna, OLD)
     assert [letter.to for letter in await letters() if letter.link] == []
 
 
 @in_activation
-async def test_the_same_address_changes_nothing_and_sends_nothing(anna: Person, database: Any, letters: Any) -> None:
+async def test_setting_the_same_address_changes_nothing_and_sends_no_letter(
+    anna: Person, database: Connection, letters: Letters
+) -> None:
     assert await anna.patch(ME, {"email": OLD}) == user(anna, OLD)
     assert await anna.patch(ME, {}) == user(anna, OLD)
     assert (stored(database), await letters()) == ((OLD, None), [])
 
 
 @in_activation
-async def test_ones_own_address_in_another_case_waits_like_any_other(anna: Person, database: Any, letters: Any) -> None:
+async def test_the_same_address_in_another_case_is_pending_too(
+    anna: Person, database: Connection, letters: Letters
+) -> None:
     assert await anna.patch(ME, {"email": "Anna@Example.COM"}) == user(anna, OLD)
     assert await confirm(anna.client, EMAIL_CHANGE, await link(letters, "Anna@Example.COM")) == DONE
     assert stored(database) == ("Anna@Example.COM", None)
 
 
 @in_activation
-async def test_giving_the_address_up_needs_no_link_and_the_old_one_is_told(
-    anna: Person, database: Any, letters: Any
+async def test_removing_the_address_needs_no_link_and_tells_the_old_one(
+    anna: Person, database: Connection, letters: Letters
 ) -> None:
     given = await asked_by(anna, letters, EMAIL_CHANGE)
     assert await anna.patch(ME, {"email": ""}) == user(anna, "")
@@ -135,15 +141,17 @@ async def test_giving_the_address_up_needs_no_link_and_the_old_one_is_told(
 
 
 @in_activation
-async def test_an_address_of_somebody_else_is_refused_at_once(anna: Person, database: Any, letters: Any) -> None:
+async def test_the_address_of_another_account_is_refused_at_once(
+    anna: Person, database: Connection, letters: Letters
+) -> None:
     await activated(anna.client, letters, "boris")
     assert await anna.patch(ME, {"email": "BORIS@example.com"}) == (400, TAKEN)
     assert (stored(database), await letters()) == ((OLD, None), [])
 
 
 @in_activation
-async def test_an_address_that_somebody_else_took_meanwhile_is_refused_and_the_old_one_stays(
-    anna: Person, database: Any, letters: Any
+async def test_a_pending_address_that_another_account_takes_is_refused_at_confirmation(
+    anna: Person, database: Connection, letters: Letters
 ) -> None:
     given = await asked_by(anna, letters, EMAIL_CHANGE)
     await register(anna.client, "boris", email="NEW@example.com")
@@ -156,8 +164,8 @@ async def test_an_address_that_somebody_else_took_meanwhile_is_refused_and_the_o
 
 
 @in_activation
-async def test_of_two_who_wait_for_one_address_the_first_to_confirm_has_it(
-    anna: Person, database: Any, letters: Any
+async def test_of_two_accounts_with_the_same_pending_address_one_confirms_it(
+    anna: Person, database: Connection, letters: Letters
 ) -> None:
     boris = await activated(anna.client, letters, "boris")
     given = []
@@ -170,7 +178,9 @@ async def test_of_two_who_wait_for_one_address_the_first_to_confirm_has_it(
 
 
 @in_activation
-async def test_an_address_that_staff_change_waits_as_well(anna: Person, database: Any, letters: Any) -> None:
+async def test_a_new_address_that_staff_set_is_pending_too(
+    anna: Person, database: Connection, letters: Letters
+) -> None:
     sofia = await activated(anna.client, letters, "sofia")
     database.execute("update users set is_staff = true where username = 'sofia'")
     assert await sofia.patch(f"/auth/users/{anna.id}/", {"email": NEW}) == user(anna, OLD)
@@ -182,8 +192,8 @@ async def test_an_address_that_staff_change_waits_as_well(anna: Person, database
 
 
 @in_activation
-async def test_an_address_that_staff_correct_before_the_activation_gets_the_activation_letter(
-    client: Client, database: Any, letters: Any
+async def test_an_address_that_staff_correct_before_activation_gets_the_activation_letter(
+    client: Client, database: Connection, letters: Letters
 ) -> None:
     sofia = await activated(client, letters, "sofia")
     database.execute("update users set is_staff = true where username = 'sofia'")
@@ -199,31 +209,46 @@ async def test_an_address_that_staff_correct_before_the_activation_gets_the_acti
 
 
 @in_activation
-async def test_a_first_address_waits_and_nobody_else_is_told(anna: Person, database: Any, letters: Any) -> None:
+async def test_a_first_address_is_pending_and_no_other_address_is_told(
+    anna: Person, database: Connection, letters: Letters
+) -> None:
     database.execute("update users set email = ''")
     assert await anna.patch(ME, {"email": NEW}) == user(anna, "")
     assert [letter.to for letter in await letters()] == [NEW]
 
 
 @in_activation
-async def test_a_new_address_ends_what_letters_to_the_old_one_carry(anna: Person, letters: Any) -> None:
+async def test_a_new_address_invalidates_links_sent_to_the_old_one(anna: Person, letters: Letters) -> None:
     reset = await asked_by(anna, letters, PASSWORD_RESET)
     assert await confirm(anna.client, EMAIL_CHANGE, await asked_by(anna, letters, EMAIL_CHANGE)) == DONE
     assert await confirm(anna.client, PASSWORD_RESET, reset) == INVALID_TOKEN
-    assert (await anna.get(ME))[0] == 200, "the session goes on"
+    assert (await anna.get(ME))[0] == 200, "the session stays"
 
 
-class TestWhereNothingWaits:
+@in_activation
+async def test_an_address_taken_before_its_confirmation_is_a_field_error_and_does_not_use_up_the_link(
+    anna: Person, database: Connection, letters: Letters, race: Race
+) -> None:
+    given = await asked_by(anna, letters, EMAIL_CHANGE)
+    confirming = confirm(anna.client, EMAIL_CHANGE, given)
+    assert await race(f"insert into users (username, email) values ('boris', '{NEW}')", confirming) == (400, TAKEN)
+    assert (stored(database), await letters()) == ((OLD, NEW), [])
+    database.execute("delete from users where username = 'boris'")
+    assert await confirm(anna.client, EMAIL_CHANGE, given) == DONE
+    assert stored(database) == (NEW, None)
+
+
+class TestWithoutActivation:
     """The default: a new address is in force at once."""
 
     @pytest.fixture
-    async def anna(self, make_person: Any, letters: Any) -> Person:
-        """Somebody who is signed in."""
+    async def anna(self, make_person: MakePerson, letters: Letters) -> Person:
+        """A signed-in account."""
         return await make_person("anna", email=OLD)
 
     @pytest.mark.parametrize("address", [NEW, ""])
-    async def test_a_new_address_is_in_force_at_once_and_the_old_one_is_told(
-        self, anna: Person, database: Any, letters: Any, address: str
+    async def test_a_new_address_is_in_force_at_once_and_tells_the_old_one(
+        self, anna: Person, database: Connection, letters: Letters, address: str
     ) -> None:
         reset = await asked_by(anna, letters, PASSWORD_RESET)
         assert await anna.patch(ME, {"email": address}) == user(anna, address)
@@ -231,12 +256,19 @@ class TestWhereNothingWaits:
         assert [(letter.to, letter.link) for letter in await letters()] == [(OLD, "")]
         assert await confirm(anna.client, PASSWORD_RESET, reset) == INVALID_TOKEN
 
-    async def test_staff_change_an_address_at_once_and_the_old_one_is_told(
-        self, anna: Person, staff: Person, letters: Any
+    async def test_a_new_address_that_staff_set_is_in_force_at_once_and_tells_the_old_one(
+        self, anna: Person, staff: Person, letters: Letters
     ) -> None:
         assert await staff.put(f"/auth/users/{anna.id}/", {"email": NEW}) == user(anna, NEW)
         assert [letter.to for letter in await letters()] == [OLD]
 
-    async def test_the_same_address_sends_nothing(self, anna: Person, letters: Any) -> None:
+    async def test_setting_the_same_address_sends_no_letter(self, anna: Person, letters: Letters) -> None:
         assert await anna.patch(ME, {"email": OLD}) == user(anna, OLD)
         assert await letters() == []
+
+    async def test_an_address_taken_at_the_last_moment_is_a_field_error(
+        self, anna: Person, database: Connection, letters: Letters, race: Race
+    ) -> None:
+        taking = f"insert into users (username, email) values ('boris', '{NEW}')"
+        assert await race(taking, anna.patch(ME, {"email": NEW})) == (400, TAKEN)
+        assert (stored(database), await letters()) == ((OLD, None), [])

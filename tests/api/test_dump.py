@@ -1,4 +1,4 @@
-"""Nothing in the database can be used to sign in, activate or reset, whoever reads all of it (trust 18)."""
+"""A copy of the whole database does not let anyone sign in, activate or reset an account (security 18)."""
 
 import base64
 import logging
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import PASSWORD, Client, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, Letters, Person, in_mode, post
 from tests.links import (
     ACTIVATION,
     ASKED_AT,
@@ -23,12 +23,13 @@ from tests.links import (
     link,
     register,
 )
+from tests.rows import Connection
 
 in_activation = in_mode("activation")
 
 
-def columns(database: Any) -> Iterator[tuple[str, Any]]:
-    """Every value of every table, with the place where it stands."""
+def columns(database: Connection) -> Iterator[tuple[str, Any]]:
+    """Every value of every table, with its table and column."""
     tables = database.execute("select tablename as name from pg_tables where schemaname = 'public'").fetchall()
     assert len(tables) > 5
     for table in tables:
@@ -37,7 +38,7 @@ def columns(database: Any) -> Iterator[tuple[str, Any]]:
 
 
 def written(value: Any) -> set[str]:
-    """The ways in which a stored value might be written as a token."""
+    """The texts that a token made from a stored value could have."""
     if not isinstance(value, bytes):
         return {str(value), *str(value).split("$")} - {""}
     hexadecimal = value.hex()
@@ -45,8 +46,8 @@ def written(value: Any) -> set[str]:
     return {hexadecimal, hexadecimal[:40], text, text.rstrip("=")}
 
 
-async def opens(client: Client, uid: str, word: str) -> list[str]:
-    """Where `word` is taken, as whatever kind of token or password it might be."""
+async def accepted_by(client: Client, uid: str, word: str) -> list[str]:
+    """The places that accept `word` as a token or password of any kind."""
     found = []
     for keyword in ("Bearer", "Token"):
         headers = {"Authorization": f"{keyword} {word.encode('unicode_escape').decode()}"}
@@ -64,8 +65,8 @@ async def opens(client: Client, uid: str, word: str) -> list[str]:
     return found
 
 
-async def everything(client: Client, letters: Any) -> tuple[Person, list[str]]:
-    """An account that has been through it all, and all that was ever given to it to prove itself with."""
+async def use_every_proof(client: Client, letters: Letters) -> tuple[Person, list[str]]:
+    """An account that has used every kind of proof, and all its passwords and tokens, past and present."""
     anna = await activated(client, letters)
     first = await asked_by(anna, letters, PASSWORD_RESET)
     assert await confirm(client, PASSWORD_RESET, first, new_password=PASSWORD) == DONE
@@ -79,8 +80,8 @@ async def everything(client: Client, letters: Any) -> tuple[Person, list[str]]:
     return anna, [*proofs, PASSWORD, NEW_PASSWORD]
 
 
-async def queue_again(anna: Person) -> None:
-    """Letters that wait, with and without links."""
+async def queue_letters(anna: Person) -> None:
+    """Queue letters with and without links."""
     for kind in (PASSWORD_RESET, USERNAME_RESET):
         assert await post(anna.client, ASKED_AT[kind], email="anna@example.com") == DONE
     assert await post(anna.client, ASKED_AT[ACTIVATION], email="boris@example.com") == DONE
@@ -89,9 +90,9 @@ async def queue_again(anna: Person) -> None:
 
 
 @in_activation
-async def test_no_proof_is_stored_in_any_form(client: Client, letters: Any, database: Any) -> None:
-    anna, proofs = await everything(client, letters)
-    await queue_again(anna)
+async def test_no_proof_is_stored_in_any_form(client: Client, letters: Letters, database: Connection) -> None:
+    anna, proofs = await use_every_proof(client, letters)
+    await queue_letters(anna)
     seen = 0
     for place, value in columns(database):
         seen += 1
@@ -103,26 +104,26 @@ async def test_no_proof_is_stored_in_any_form(client: Client, letters: Any, data
 
 
 @in_activation
-async def test_nothing_that_is_stored_opens_anything(client: Client, letters: Any, database: Any) -> None:
-    anna, _ = await everything(client, letters)
-    await queue_again(anna)
+async def test_no_stored_value_is_accepted_anywhere(client: Client, letters: Letters, database: Connection) -> None:
+    anna, _ = await use_every_proof(client, letters)
+    await queue_letters(anna)
     uid = base64.urlsafe_b64encode(str(anna.id).encode()).decode()
-    assert await opens(client, uid, anna.tokens["access"]) == ["Bearer", "verify"], (
-        "the test would not notice what opens"
+    assert await accepted_by(client, uid, anna.tokens["access"]) == ["Bearer", "verify"], (
+        "this test must notice a token that is accepted"
     )
     words = {word: place for place, value in columns(database) for word in written(value)}
     assert len(words) > 30
     for word, place in words.items():
-        assert await opens(client, uid, word) == [], place
+        assert await accepted_by(client, uid, word) == [], place
     assert (await anna.get("/auth/users/me/"))[0] == 200
 
 
 @in_mode("activation", access_log=True)
-async def test_no_proof_is_logged(client: Client, letters: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_proof_is_logged(client: Client, letters: Letters, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "server"):
-        _, proofs = await everything(client, letters)
-        for proof in proofs:  # where it is no good, too
-            await opens(client, "MQ", proof)
+        _, proofs = await use_every_proof(client, letters)
+        for proof in proofs:  # also where it is refused
+            await accepted_by(client, "MQ", proof)
     assert len(caplog.records) > 50
     for proof in proofs:
         assert proof not in caplog.text
@@ -130,7 +131,7 @@ async def test_no_proof_is_logged(client: Client, letters: Any, caplog: pytest.L
 
 @pytest.mark.parametrize("sent", [True, False], ids=["sent", "waiting"])
 @in_activation
-async def test_the_queue_holds_no_link(client: Client, letters: Any, database: Any, sent: bool) -> None:
+async def test_the_queue_holds_no_link(client: Client, letters: Letters, database: Connection, sent: bool) -> None:
     await register(client)
     before = str(list(columns(database)))
     (letter,) = await letters()

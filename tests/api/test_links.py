@@ -1,13 +1,12 @@
-"""The tokens of letters: one purpose, one use, an end; one at a time for each purpose (contract 11.8, trust 14, 26)."""
+"""Tokens in letters: one purpose, one use, an expiry, one per purpose at a time (contract 11.8, security 14, 26)."""
 
 import asyncio
 from collections import Counter
-from typing import Any
 
 import psycopg
 import pytest
 
-from tests.conftest import PASSWORD, Client, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, Letters, Person, in_mode, post
 from tests.links import (
     ACTIVATION,
     ASKED_AT,
@@ -27,6 +26,8 @@ from tests.links import (
     link,
     register,
 )
+from tests.locks import until_blocked
+from tests.rows import Connection
 
 pytestmark = in_mode("activation")
 
@@ -34,7 +35,9 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 @every_kind
-async def test_a_token_is_taken_where_its_kind_is_and_nowhere_else(client: Client, letters: Any, kind: str) -> None:
+async def test_a_token_is_accepted_only_by_the_endpoint_for_its_kind(
+    client: Client, letters: Letters, kind: str
+) -> None:
     given = await asked(client, letters, kind)
     for path, more in ENDPOINTS.items():
         if path != TAKEN_AT[kind]:
@@ -43,16 +46,16 @@ async def test_a_token_is_taken_where_its_kind_is_and_nowhere_else(client: Clien
 
 
 @every_kind
-async def test_a_token_works_once(client: Client, letters: Any, kind: str) -> None:
+async def test_a_token_works_once(client: Client, letters: Letters, kind: str) -> None:
     given = await asked(client, letters, kind)
     assert await confirm(client, kind, given) == DONE
-    # An activation says that it has been done; the others' tokens are no more.
+    # A used activation token is remembered; used tokens of other kinds are deleted.
     again = await confirm(client, kind, given, **({"new_username": "anna.2"} if kind == USERNAME_RESET else {}))
     assert again == (STALE if kind == ACTIVATION else INVALID_TOKEN)
 
 
 @every_kind
-async def test_of_twenty_who_confirm_at_once_one_succeeds(client: Client, letters: Any, kind: str) -> None:
+async def test_of_twenty_confirmations_at_once_one_succeeds(client: Client, letters: Letters, kind: str) -> None:
     given = await asked(client, letters, kind)
     more = [{"new_username": f"anna.{number}"} if kind == USERNAME_RESET else {} for number in range(20)]
     answers = await asyncio.gather(*(confirm(client, kind, given, **each) for each in more))
@@ -60,21 +63,23 @@ async def test_of_twenty_who_confirm_at_once_one_succeeds(client: Client, letter
 
 
 @every_kind
-async def test_a_token_that_expired_is_no_good(client: Client, letters: Any, database: Any, kind: str) -> None:
+async def test_an_expired_token_is_invalid(client: Client, letters: Letters, database: Connection, kind: str) -> None:
     given = await asked(client, letters, kind)
     database.execute("update one_time_tokens set expires_at = now() - interval '1 second'")
     assert await confirm(client, kind, given) == INVALID_TOKEN
 
 
 @every_kind
-async def test_a_token_lives_for_three_days(client: Client, letters: Any, database: Any, kind: str) -> None:
+async def test_a_token_expires_after_three_days(
+    client: Client, letters: Letters, database: Connection, kind: str
+) -> None:
     await asked(client, letters, kind)
     ends = database.execute("select expires_at - now() as life from one_time_tokens where purpose = %s", [kind])
     assert abs(ends.fetchall()[0]["life"].total_seconds() - 259_200) < 60
 
 
 @every_kind
-async def test_a_token_dies_with_the_next_of_its_kind(client: Client, letters: Any, kind: str) -> None:
+async def test_a_new_token_invalidates_the_one_before_of_its_kind(client: Client, letters: Letters, kind: str) -> None:
     first = await asked(client, letters, kind)
     anna = Person(client, "anna") if kind == ACTIVATION else await Person(client, "anna").sign_in()
     second = await asked_by(anna, letters, kind)
@@ -83,7 +88,7 @@ async def test_a_token_dies_with_the_next_of_its_kind(client: Client, letters: A
     assert await confirm(client, kind, second) == DONE
 
 
-async def test_a_token_outlives_letters_of_other_kinds(client: Client, letters: Any) -> None:
+async def test_a_token_stays_valid_when_one_of_another_kind_is_issued(client: Client, letters: Letters) -> None:
     given = await asked(client, letters, PASSWORD_RESET)
     anna = await Person(client, "anna").sign_in()
     await asked_by(anna, letters, EMAIL_CHANGE)
@@ -92,9 +97,9 @@ async def test_a_token_outlives_letters_of_other_kinds(client: Client, letters: 
 
 
 @every_kind
-@pytest.mark.parametrize("change", ["password = '!'", "email = 'else@example.com'"])
-async def test_a_token_dies_with_the_password_and_with_the_address_whoever_changes_them(
-    client: Client, letters: Any, database: Any, kind: str, change: str
+@pytest.mark.parametrize("change", ["password = '!'", "email = 'changed@example.com'"])
+async def test_a_change_of_password_or_address_in_the_database_invalidates_a_token(
+    client: Client, letters: Letters, database: Connection, kind: str, change: str
 ) -> None:
     given = await asked(client, letters, kind)
     database.execute(f"update users set {change}")
@@ -102,7 +107,9 @@ async def test_a_token_dies_with_the_password_and_with_the_address_whoever_chang
 
 
 @pytest.mark.parametrize("kind", [EMAIL_CHANGE, PASSWORD_RESET, USERNAME_RESET])
-async def test_a_token_dies_with_a_password_that_its_owner_changes(client: Client, letters: Any, kind: str) -> None:
+async def test_a_change_of_password_by_its_owner_invalidates_a_token(
+    client: Client, letters: Letters, kind: str
+) -> None:
     given = await asked(client, letters, kind)
     anna = await Person(client, "anna").sign_in()
     change = {"current_password": PASSWORD, "new_password": "another one of hers"}
@@ -111,7 +118,7 @@ async def test_a_token_dies_with_a_password_that_its_owner_changes(client: Clien
 
 
 @pytest.mark.parametrize("kind", [PASSWORD_RESET, USERNAME_RESET])
-async def test_a_token_dies_with_a_new_address_that_is_confirmed(client: Client, letters: Any, kind: str) -> None:
+async def test_confirming_a_new_address_invalidates_a_token(client: Client, letters: Letters, kind: str) -> None:
     given = await asked(client, letters, kind)
     anna = await Person(client, "anna").sign_in()
     assert await confirm(client, EMAIL_CHANGE, await asked_by(anna, letters, EMAIL_CHANGE)) == DONE
@@ -119,7 +126,9 @@ async def test_a_token_dies_with_a_new_address_that_is_confirmed(client: Client,
 
 
 @pytest.mark.parametrize("kind", [EMAIL_CHANGE, PASSWORD_RESET, USERNAME_RESET])
-async def test_a_token_outlives_sign_ins_and_another_name(client: Client, letters: Any, kind: str) -> None:
+async def test_a_token_stays_valid_after_a_sign_in_and_a_change_of_username(
+    client: Client, letters: Letters, kind: str
+) -> None:
     given = await asked(client, letters, kind)
     anna = await Person(client, "anna").sign_in()
     assert (await post(client, "/auth/token/login/", username="anna", password=PASSWORD))[0] == 200
@@ -129,16 +138,16 @@ async def test_a_token_outlives_sign_ins_and_another_name(client: Client, letter
 
 
 @every_kind
-async def test_a_token_is_one_accounts(client: Client, letters: Any, kind: str) -> None:
+async def test_a_token_is_valid_for_its_own_account_only(client: Client, letters: Letters, kind: str) -> None:
     await register(client, "boris")
-    theirs = await link(letters, "boris@example.com")
+    other = await link(letters, "boris@example.com")
     given = await asked(client, letters, kind)
-    assert await confirm(client, kind, given | {"uid": theirs["uid"]}) == INVALID_TOKEN
+    assert await confirm(client, kind, given | {"uid": other["uid"]}) == INVALID_TOKEN
     assert await confirm(client, kind, given) == DONE
 
 
 @every_kind
-async def test_looking_at_the_endpoint_uses_up_nothing(client: Client, letters: Any, kind: str) -> None:
+async def test_requests_other_than_post_do_not_use_up_a_token(client: Client, letters: Letters, kind: str) -> None:
     given = await asked(client, letters, kind)
     for method in ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"):
         response = await client.request(method, TAKEN_AT[kind], params=given, json=given | ENDPOINTS[TAKEN_AT[kind]])
@@ -147,7 +156,9 @@ async def test_looking_at_the_endpoint_uses_up_nothing(client: Client, letters: 
 
 
 @every_kind
-async def test_a_token_of_a_letter_opens_no_other_door(client: Client, letters: Any, kind: str) -> None:
+async def test_a_token_of_a_letter_is_not_accepted_as_any_other_token(
+    client: Client, letters: Letters, kind: str
+) -> None:
     token = (await asked(client, letters, kind))["token"]
     for keyword in ("Bearer", "JWT", "Token"):
         response = await client.get("/auth/users/me/", headers={"Authorization": f"{keyword} {token}"})
@@ -156,7 +167,7 @@ async def test_a_token_of_a_letter_opens_no_other_door(client: Client, letters: 
         assert (await post(client, f"/auth/jwt/{path}/", **{name: token}))[0] == 401
 
 
-async def test_no_token_of_a_sign_in_passes_for_a_letters(client: Client, letters: Any) -> None:
+async def test_a_token_of_a_sign_in_is_not_accepted_as_one_of_a_letter(client: Client, letters: Letters) -> None:
     anna = await activated(client, letters)
     _, answer = await post(client, "/auth/token/login/", username="anna", password=PASSWORD)
     given = await asked_by(anna, letters, PASSWORD_RESET)
@@ -165,27 +176,23 @@ async def test_no_token_of_a_sign_in_passes_for_a_letters(client: Client, letter
             assert await post(client, path, uid=given["uid"], token=token, **more) == INVALID_TOKEN
 
 
-def waits_for_a_lock(database: Any) -> bool:
-    waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-    return bool(database.execute(waiting).fetchall())
-
-
 @every_kind
-async def test_a_password_that_changes_at_the_same_moment_is_no_deadlock(
-    client: Client, letters: Any, database: Any, database_url: str, kind: str
+async def test_a_change_of_password_at_the_same_moment_causes_no_deadlock(
+    client: Client, letters: Letters, database: Connection, database_url: str, kind: str
 ) -> None:
     given = await asked(client, letters, kind)
     with psycopg.connect(database_url) as other:
         other.execute("select from users for no key update")
         under_way = asyncio.create_task(confirm(client, kind, given))
-        async with asyncio.timeout(10):
-            while not waits_for_a_lock(database):
-                await asyncio.sleep(0.01)
+        await until_blocked(under_way, database)
+        assert not under_way.done()
         await asyncio.to_thread(other.execute, "update users set password = '!'")
     assert await under_way == INVALID_TOKEN
 
 
-async def test_the_first_of_two_letters_that_nobody_sent_yet_is_withdrawn(client: Client, letters: Any) -> None:
+async def test_an_unsent_letter_is_withdrawn_when_the_next_of_its_kind_is_queued(
+    client: Client, letters: Letters
+) -> None:
     anna = await activated(client, letters)
     for kind in (PASSWORD_RESET, USERNAME_RESET):
         for _ in range(3):
@@ -199,15 +206,17 @@ async def test_the_first_of_two_letters_that_nobody_sent_yet_is_withdrawn(client
 
 
 @pytest.mark.parametrize("change", ["update users set password = '!'", "delete from one_time_tokens"])
-async def test_a_letter_whose_link_died_before_it_was_sent_is_withdrawn(
-    client: Client, letters: Any, database: Any, change: str
+async def test_a_letter_whose_link_became_invalid_before_sending_is_withdrawn(
+    client: Client, letters: Letters, database: Connection, change: str
 ) -> None:
     await register(client)
     database.execute(change)
     assert [letter for letter in await letters() if letter.link] == []
 
 
-async def test_a_letter_to_an_account_that_is_gone_is_withdrawn(client: Client, letters: Any, database: Any) -> None:
+async def test_a_letter_to_a_deleted_account_is_withdrawn(
+    client: Client, letters: Letters, database: Connection
+) -> None:
     await register(client)
     database.execute("delete from users")
     assert await letters() == []

@@ -1,4 +1,4 @@
-"""Passwords: set by who knows the present one, reset by the link in a letter (contract 2, 5, 11.7, 11.10, 11.23)."""
+"""Passwords: changed with the present one, or reset by the link in a letter (contract 2, 5, 11.7, 11.10, 11.23)."""
 
 import asyncio
 from collections import Counter
@@ -7,7 +7,7 @@ from typing import Any
 import bcrypt
 import pytest
 
-from tests.conftest import PASSWORD, Client, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, Letters, MakePerson, Person, in_mode, post
 from tests.links import (
     ASKED_AT,
     DONE,
@@ -19,6 +19,7 @@ from tests.links import (
     link,
     register,
 )
+from tests.rows import Connection, only_row
 
 SET = "/auth/users/set_password/"
 ASK = ASKED_AT[PASSWORD_RESET]
@@ -62,12 +63,12 @@ def alive(person: Person) -> Any:
 
 
 @pytest.fixture
-async def walker(make_person: Any) -> Person:
-    """Somebody whose name and address are long enough to be like a password."""
+async def walker(make_person: MakePerson) -> Person:
+    """An account whose username and address are long enough for a password to resemble them."""
     return await make_person("anna.kowalska", email="walker@by.example")
 
 
-async def test_a_new_password_is_in_force_at_once_and_the_account_is_told(anna: Person, letters: Any) -> None:
+async def test_a_new_password_is_in_force_at_once_and_a_letter_tells_of_it(anna: Person, letters: Letters) -> None:
     await letters()
     assert await anna.post(SET, change()) == DONE
     assert not await signs_in(anna.client, PASSWORD)
@@ -76,7 +77,7 @@ async def test_a_new_password_is_in_force_at_once_and_the_account_is_told(anna: 
 
 
 @in_mode("default", password_changed_email_confirmation=False)
-async def test_with_the_switch_off_nobody_is_told(anna: Person, letters: Any) -> None:
+async def test_with_the_confirmation_off_no_letter_tells_of_a_new_password(anna: Person, letters: Letters) -> None:
     await letters()
     assert await anna.post(SET, change()) == DONE
     assert await post(anna.client, ASK, email=ANNA) == DONE
@@ -84,8 +85,8 @@ async def test_with_the_switch_off_nobody_is_told(anna: Person, letters: Any) ->
     assert await letters() == []
 
 
-async def test_a_change_ends_every_other_session_and_keeps_the_one_that_asked(
-    anna: Person, boris: Person, database: Any
+async def test_a_change_ends_every_session_but_the_one_that_made_it(
+    anna: Person, boris: Person, database: Connection
 ) -> None:
     others = [await anna.sign_in() for _ in range(2)]
     assert await anna.post(SET, change()) == DONE
@@ -98,12 +99,12 @@ async def test_a_change_ends_every_other_session_and_keeps_the_one_that_asked(
     assert (await alive(boris))[0] == 200
 
 
-async def test_a_reset_ends_every_session(anna: Person, boris: Person, letters: Any) -> None:
+async def test_a_reset_ends_every_session(anna: Person, boris: Person, letters: Letters) -> None:
     other = await anna.sign_in()
     assert await post(anna.client, ASK, email=ANNA) == DONE
     given = await link(letters, ANNA)
     assert (await alive(anna))[0] == 200
-    # Whoever resets need not be a stranger.
+    # A reset may be sent with credentials, and ends their session too.
     assert await anna.post(RESET, given | {"new_password": NEW_PASSWORD}) == DONE
     for person in (anna, other):
         assert (await alive(person))[1]["code"] == "token_not_valid"
@@ -111,7 +112,7 @@ async def test_a_reset_ends_every_session(anna: Person, boris: Person, letters: 
     assert (await alive(boris))[0] == 200
 
 
-async def test_a_reset_puts_the_new_password_in_force_and_the_account_is_told(anna: Person, letters: Any) -> None:
+async def test_a_reset_puts_the_new_password_in_force_and_a_letter_tells_of_it(anna: Person, letters: Letters) -> None:
     assert await post(anna.client, ASK, email=ANNA) == DONE
     (letter,) = await letters()
     assert (letter.to, letter.subject) == (ANNA, "Password reset on Frontdesk")
@@ -123,7 +124,7 @@ async def test_a_reset_puts_the_new_password_in_force_and_the_account_is_told(an
     assert [(letter.to, letter.subject) for letter in await letters()] == [(ANNA, CHANGED)]
 
 
-FAULTY: list[tuple[dict[str, Any], dict[str, Any]]] = [
+INVALID_CHANGES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"current_password": REQUIRED, "new_password": REQUIRED}),
     (change(current_password="", new_password=""), {"current_password": BLANK, "new_password": BLANK}),
     (change(current_password=None, new_password=None), {"current_password": NULL, "new_password": NULL}),
@@ -137,27 +138,27 @@ FAULTY: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 
 @in_mode("default", "activation", send_activation_email=False)
-async def test_a_faulty_change_names_its_faults_and_changes_nothing(anna: Person) -> None:
+async def test_an_invalid_change_reports_its_faults_and_changes_nothing(anna: Person) -> None:
     other = await anna.sign_in()
-    for given, faults in FAULTY:
+    for given, faults in INVALID_CHANGES:
         assert await anna.post(SET, given) == (400, faults)
     assert (await alive(other))[0] == 200
     assert await signs_in(anna.client, PASSWORD)
 
 
 @pytest.mark.parametrize(("password", "faults"), [*WEAK, *LIKE_ANNA])
-async def test_a_weak_password_is_refused_wherever_one_is_set(
-    walker: Person, letters: Any, password: str, faults: list[str]
+async def test_a_weak_password_is_refused_at_change_and_at_reset(
+    walker: Person, letters: Letters, password: str, faults: list[str]
 ) -> None:
     weak = (400, {"new_password": faults})
     assert await walker.post(SET, change(new_password=password)) == weak
     assert await post(walker.client, ASK, email="walker@by.example") == DONE
     given = await link(letters, "walker@by.example")
     assert await confirm(walker.client, PASSWORD_RESET, given, new_password=password) == weak
-    assert await confirm(walker.client, PASSWORD_RESET, given) == DONE, "the refusal used up the link"
+    assert await confirm(walker.client, PASSWORD_RESET, given) == DONE, "the refusal must not use up the link"
 
 
-async def test_a_password_is_set_as_it_comes(anna: Person, letters: Any) -> None:
+async def test_a_new_password_is_not_trimmed(anna: Person, letters: Letters) -> None:
     assert await anna.post(SET, change(new_password="  spaces around it  ")) == DONE
     assert await signs_in(anna.client, "  spaces around it  ")
     assert not await signs_in(anna.client, "spaces around it")
@@ -183,8 +184,8 @@ async def test_of_many_changes_at_once_one_succeeds(anna: Person) -> None:
     assert await signs_in(anna.client, new)
 
 
-async def test_a_password_that_changed_while_the_new_one_was_hashed_is_not_overwritten(
-    anna: Person, database: Any, monkeypatch: pytest.MonkeyPatch
+async def test_a_password_changed_while_the_new_one_is_hashed_is_not_overwritten(
+    anna: Person, database: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hashed = bcrypt.hashpw
 
@@ -194,11 +195,11 @@ async def test_a_password_that_changed_while_the_new_one_was_hashed_is_not_overw
 
     monkeypatch.setattr(bcrypt, "hashpw", change_meanwhile)
     assert await anna.post(SET, change()) == (400, WRONG)
-    assert database.execute("select password from users").fetchone()["password"] == "!"
+    assert only_row(database, "select password from users")["password"] == "!"
 
 
-async def test_a_sign_in_with_the_old_password_at_the_moment_of_a_reset_does_not_outlive_it(
-    anna: Person, letters: Any
+async def test_a_session_opened_with_the_old_password_during_a_reset_ends_with_it(
+    anna: Person, letters: Letters
 ) -> None:
     assert await post(anna.client, ASK, email=ANNA) == DONE
     given = await link(letters, ANNA)
@@ -214,19 +215,19 @@ async def test_a_sign_in_with_the_old_password_at_the_moment_of_a_reset_does_not
 
 
 @pytest.mark.parametrize("path", [SET, ASK, RESET])
-async def test_a_form_is_read_as_well(anna: Person, letters: Any, path: str) -> None:
+async def test_a_form_is_read_too(anna: Person, letters: Letters, path: str) -> None:
     assert await post(anna.client, ASK, email=ANNA) == DONE
     given = await link(letters, ANNA)
     form = {SET: change(), ASK: {"email": ANNA}, RESET: given | {"new_password": NEW_PASSWORD}}[path]
     assert await anna.ask("POST", path, data=form) == DONE
 
 
-async def test_setting_asks_for_somebody_signed_in(client: Client) -> None:
+async def test_changing_the_password_needs_a_sign_in(client: Client) -> None:
     status, answer = await post(client, SET, **change())
     assert (status, answer) == (401, {"detail": "Authentication credentials were not provided."})
 
 
-ABSENT: list[tuple[dict[str, Any], dict[str, Any]]] = [
+INVALID_RESETS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"uid": REQUIRED, "token": REQUIRED, "new_password": REQUIRED}),
     (dict.fromkeys(("uid", "token", "new_password"), ""), {"uid": BLANK, "token": BLANK, "new_password": BLANK}),
     (dict.fromkeys(("uid", "token", "new_password")), {"uid": NULL, "token": NULL, "new_password": NULL}),
@@ -237,12 +238,12 @@ ABSENT: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 
 @in_mode("default", "activation")
-async def test_a_faulty_reset_names_its_faults_in_the_contracts_order(client: Client) -> None:
-    for given, faults in ABSENT:
+async def test_an_invalid_reset_reports_its_faults_in_the_order_of_the_contract(client: Client) -> None:
+    for given, faults in INVALID_RESETS:
         assert await post(client, RESET, **given) == (400, faults)
 
 
-async def test_a_forged_reset_costs_no_hash(client: Client, letters: Any, hashes: Counter[str]) -> None:
+async def test_a_forged_reset_runs_no_hash(client: Client, letters: Letters, hashes: Counter[str]) -> None:
     await register(client)
     assert await post(client, ASK, email=ANNA) == DONE
     given = await link(letters, ANNA)
@@ -255,7 +256,9 @@ async def test_a_forged_reset_costs_no_hash(client: Client, letters: Any, hashes
 
 
 @in_mode()
-async def test_only_an_active_account_with_a_password_gets_a_link(client: Client, database: Any, letters: Any) -> None:
+async def test_only_an_active_account_with_a_password_gets_a_link(
+    client: Client, database: Connection, letters: Letters
+) -> None:
     database.execute(
         "insert into users (username, email, password, is_active) values"
         " ('inactive', 'inactive@example.com', 'bcrypt', false), ('unusable', 'unusable@example.com', '!x', true),"
@@ -266,7 +269,9 @@ async def test_only_an_active_account_with_a_password_gets_a_link(client: Client
     assert [letter.to for letter in await letters()] == ["good@example.com"]
 
 
-async def test_a_reset_of_an_inactive_account_leaves_it_inactive(anna: Person, database: Any, letters: Any) -> None:
+async def test_a_reset_of_an_inactive_account_leaves_it_inactive(
+    anna: Person, database: Connection, letters: Letters
+) -> None:
     assert await post(anna.client, ASK, email=ANNA) == DONE
     given = await link(letters, ANNA)
     database.execute("update users set is_active = false")

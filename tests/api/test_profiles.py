@@ -1,4 +1,4 @@
-"""Profiles: everybody signed in reads them, each is its owner's to change (contract 2, 3.3, 3.4, 11.16–17)."""
+"""Profiles: every signed-in account reads them; only the owner changes one (contract 2, 3.3, 3.4, 11.16–17)."""
 
 import asyncio
 import re
@@ -6,32 +6,31 @@ from typing import Any
 
 import pytest
 from aiohttp import FormData
+from yarl import URL
 
+from tests.api.profiles import path_of
 from tests.conftest import Person
+from tests.rows import Connection
 
 SHAPE = ["id", "user", "description", "location", "date_joined", "updated_on", "is_creator"]
 FORBIDDEN = (403, {"detail": "You do not have permission to perform this action."})
 MISSING = (404, {"detail": "No userProfile matches the given query."})
 
 
-async def path_of(person: Person) -> str:
-    return f"/api/accounts/profile/{(await person.profile())['id']}"
-
-
-async def test_a_profile_has_the_contracts_shape(anna: Person, boris: Person) -> None:
+async def test_a_profile_has_the_shape_of_the_contract(anna: Person, boris: Person) -> None:
     status, profile = await boris.get(await path_of(anna))
     assert (status, list(profile), profile["user"]) == (200, SHAPE, "anna")
     assert profile["date_joined"].endswith("Z")
 
 
-async def test_a_user_whom_psql_inserts_has_a_profile(anna: Person, database: Any) -> None:
+async def test_an_account_inserted_by_psql_has_a_profile(anna: Person, database: Connection) -> None:
     database.execute("insert into users (username) values ('imported')")
     _, profiles = await anna.get("/api/accounts/all-profiles")
     assert [profile["user"] for profile in profiles] == ["anna", "imported"]
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-async def test_an_edit_changes_what_is_given_and_nothing_else(anna: Person, method: str) -> None:
+async def test_an_edit_changes_only_the_given_fields(anna: Person, method: str) -> None:
     path = await path_of(anna)
     state: dict[str, Any] = {"description": None, "location": "", "is_creator": False}
     for given in (
@@ -66,7 +65,7 @@ async def test_an_edit_changes_what_is_given_and_nothing_else(anna: Person, meth
         ),
     ],
 )
-async def test_a_faulty_edit_names_every_fault_and_changes_nothing(anna: Person, given: Any, faults: Any) -> None:
+async def test_an_invalid_edit_reports_every_fault_and_changes_nothing(anna: Person, given: Any, faults: Any) -> None:
     before = await anna.profile()
     path = await path_of(anna)
     for method in ("PUT", "PATCH"):
@@ -78,7 +77,9 @@ async def test_a_faulty_edit_names_every_fault_and_changes_nothing(anna: Person,
     ("method", "flag"), [("PUT", False), ("PATCH", True)], ids=["put means false", "patch leaves it"]
 )
 @pytest.mark.parametrize("multipart", [False, True], ids=["form", "multipart"])
-async def test_a_form_without_the_flag(anna: Person, method: str, flag: bool, multipart: bool) -> None:
+async def test_a_form_put_without_the_flag_means_false_and_a_patch_leaves_it(
+    anna: Person, method: str, flag: bool, multipart: bool
+) -> None:
     path = await path_of(anna)
     await anna.patch(path, {"description": "kept", "is_creator": True})
     form = FormData({"location": "Rome"}, default_to_multipart=multipart)
@@ -86,13 +87,13 @@ async def test_a_form_without_the_flag(anna: Person, method: str, flag: bool, mu
     assert (status, profile["is_creator"], profile["location"], profile["description"]) == (200, flag, "Rome", "kept")
 
 
-async def test_a_form_that_makes_a_profile_may_leave_everything_out(anna: Person) -> None:
+async def test_a_form_that_creates_a_profile_may_omit_every_field(anna: Person) -> None:
     await anna.delete(await path_of(anna))
     status, profile = await anna.ask("POST", "/api/accounts/all-profiles", data={"description": ""})
     assert (status, profile["description"], profile["location"], profile["is_creator"]) == (201, "", "", False)
 
 
-async def test_the_dates_are_utc_and_only_an_edit_moves_the_second(anna: Person) -> None:
+async def test_dates_are_utc_and_an_edit_changes_updated_on_only(anna: Person) -> None:
     before = await anna.profile()
     edited = (await anna.put(await path_of(anna), {"location": "Oslo"}))[1]
     assert edited["date_joined"] == before["date_joined"]
@@ -101,7 +102,7 @@ async def test_the_dates_are_utc_and_only_an_edit_moves_the_second(anna: Person)
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", written)
 
 
-async def test_a_moment_without_a_fraction_is_written_without_one(anna: Person, database: Any) -> None:
+async def test_a_time_on_the_full_second_is_written_without_a_fraction(anna: Person, database: Connection) -> None:
     database.execute("update profiles set date_joined = '2026-01-02 03:04:05+01'")
     assert (await anna.profile())["date_joined"] == "2026-01-02T02:04:05Z"
 
@@ -115,22 +116,22 @@ async def test_an_empty_text_in_a_form_is_stored(anna: Person) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
-async def test_only_the_owner_changes_a_profile_not_even_staff_may(
+async def test_only_the_owner_may_change_a_profile_and_staff_may_not(
     anna: Person, boris: Person, staff: Person, method: str
 ) -> None:
     path = await path_of(anna)
-    for stranger in (boris, staff):
-        assert await stranger.ask(method, path, data=b"{broken") == FORBIDDEN
+    for other in (boris, staff):
+        assert await other.ask(method, path, data=b"{broken") == FORBIDDEN
     assert (await boris.get(path))[0] == 200
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
-async def test_a_profile_that_is_not_there_is_404_before_the_body_is_read(anna: Person, method: str) -> None:
+async def test_a_missing_profile_is_404_before_the_body_is_read(anna: Person, method: str) -> None:
     assert await anna.ask(method, "/api/accounts/profile/999999999", data=b"{broken") == MISSING
     assert (await anna.ask(method, f"/api/accounts/profile/{10**40}", data=b"{broken"))[0] == 404
 
 
-async def test_a_deleted_profile_can_be_made_anew_once(anna: Person) -> None:
+async def test_a_deleted_profile_can_be_created_again_once(anna: Person) -> None:
     path = await path_of(anna)
     assert await anna.delete(path) == (204, None)
     assert (await anna.get(path))[0] == 404
@@ -141,7 +142,7 @@ async def test_a_deleted_profile_can_be_made_anew_once(anna: Person) -> None:
     assert await anna.post("/api/accounts/all-profiles", given) == (409, {"detail": "You have a profile already."})
 
 
-async def test_many_profiles_made_at_once_are_one(anna: Person) -> None:
+async def test_of_many_profiles_created_at_once_one_is_stored(anna: Person) -> None:
     await anna.delete(await path_of(anna))
     answers = await asyncio.gather(*(anna.post("/api/accounts/all-profiles", {}) for _ in range(20)))
     assert sorted(status for status, _ in answers) == [201] + [409] * 19
@@ -151,15 +152,17 @@ LISTS = ["/auth/users/", "/auth/users", "/api/accounts/all-profiles", "/api/acco
 
 
 async def read_pages(person: Person, path: str) -> list[list[dict[str, Any]]]:
-    """Every page from `path` on, each found by the link of the one before."""
+    """Every page from `path` on: each page's `Link` header leads to the next."""
     response = await person.client.get(path, headers=person.header)
     assert response.status == 200
-    following = response.links.get("next")
-    return [await response.json(), *(await read_pages(person, str(following["url"].relative())) if following else [])]
+    page = await response.json()
+    if "next" not in response.links:
+        return [page]
+    return [page, *await read_pages(person, str(URL(response.links["next"]["url"]).relative()))]
 
 
 @pytest.mark.parametrize("path", LISTS)
-async def test_lists_are_ordered_and_paged(staff: Person, database: Any, path: str) -> None:
+async def test_lists_are_ordered_and_paged(staff: Person, database: Connection, path: str) -> None:
     database.execute("insert into users (username) select 'p' || n from generate_series(1, 249) n")
     pages = await read_pages(staff, path)
     rows = [row for page in pages for row in page]
@@ -174,7 +177,7 @@ async def test_lists_are_ordered_and_paged(staff: Person, database: Any, path: s
 
 
 @pytest.mark.parametrize("path", LISTS)
-async def test_the_link_leads_on_from_where_the_page_ends(staff: Person, anna: Person, path: str) -> None:
+async def test_the_link_header_continues_after_the_last_row_of_the_page(staff: Person, anna: Person, path: str) -> None:
     for query, kept in (("limit=1", "limit=1&"), ("after=0&limit=1&format=xml", "limit=1&")):
         response = await staff.client.get(f"{path}?{query}", headers=staff.header)
         last = (await response.json())[-1]["id"]
@@ -190,19 +193,19 @@ async def test_the_link_leads_on_from_where_the_page_ends(staff: Person, anna: P
         *("after=-1", "after=", "after=x", "after=9223372036854775808", "after=" + "9" * 5000, "after=%00", "after=²"),
     ],
 )
-async def test_a_page_that_cannot_be_is_a_field_error(anna: Person, query: str) -> None:
+async def test_an_invalid_page_parameter_is_a_field_error(anna: Person, query: str) -> None:
     for path in LISTS:
         status, faults = await anna.get(f"{path}?{query}")
         assert (status, list(faults)) == (400, [query.partition("=")[0]])
 
 
-async def test_both_faults_of_a_page_are_told(anna: Person) -> None:
+async def test_both_page_parameters_are_reported_together(anna: Person) -> None:
     for path in LISTS:
         status, faults = await anna.get(f"{path}?limit=x&after=y")
         assert (status, set(faults)) == (400, {"limit", "after"})
 
 
-async def test_ones_own_account_is_a_list_that_is_paged_as_any_other(anna: Person) -> None:
+async def test_the_list_of_ones_own_account_is_paged_too(anna: Person) -> None:
     own = (await anna.get("/auth/users/me/"))[1]
     for after, rows in ((0, [own]), (anna.id - 1, [own]), (anna.id, [])):
         assert await anna.get(f"/auth/users/?after={after}") == (200, rows)
@@ -214,8 +217,8 @@ async def test_other_query_parameters_are_ignored(anna: Person, query: str) -> N
         assert (await anna.get(f"{path}?{query}"))[0] == 200
 
 
-async def test_profiles_of_deactivated_accounts_are_listed_for_staff_alone(
-    anna: Person, boris: Person, staff: Person, database: Any
+async def test_profiles_of_deactivated_accounts_are_listed_for_staff_only(
+    anna: Person, boris: Person, staff: Person, database: Connection
 ) -> None:
     database.execute("update users set is_active = false where id = %s", [boris.id])
     names = {}
@@ -225,7 +228,7 @@ async def test_profiles_of_deactivated_accounts_are_listed_for_staff_alone(
     assert names == {"anna": ["anna", "sofia"], "sofia": ["anna", "boris", "sofia"]}
 
 
-async def test_edits_of_different_fields_at_once_undo_nothing(anna: Person) -> None:
+async def test_edits_of_different_fields_at_once_are_all_kept(anna: Person) -> None:
     path = await path_of(anna)
     givens = [{"description": "here"}, {"location": "Oslo"}, {"is_creator": True}]
     await asyncio.gather(*(anna.patch(path, given) for given in givens * 10))
@@ -233,7 +236,7 @@ async def test_edits_of_different_fields_at_once_undo_nothing(anna: Person) -> N
     assert (profile["description"], profile["location"], profile["is_creator"]) == ("here", "Oslo", True)
 
 
-async def test_what_is_read_after_an_edit_is_the_edit(anna: Person) -> None:
+async def test_a_read_after_an_edit_sees_the_edit(anna: Person) -> None:
     path = await path_of(anna)
 
     async def edit_and_read(number: int) -> None:

@@ -1,4 +1,4 @@
-"""A proof that is good when it is shown must still be good when the act is done; and it is never refused by chance."""
+"""A proof (session, password, link) is checked again when the change is made; concurrent requests do not refuse it."""
 
 import asyncio
 import base64
@@ -11,8 +11,9 @@ import pytest
 from server.auth.passwords import Passwords
 from server.mail.letters import PASSWORD_RESET
 from server.web.app_keys import DB, LETTERS, ONE_TIME_TOKENS
-from tests.conftest import PASSWORD, Client, Person, in_mode, post
-from tests.test_races import until_held_up
+from tests.conftest import PASSWORD, Client, Letters, Person, in_mode, post
+from tests.locks import Race, until_blocked
+from tests.rows import Connection
 
 NEW = "staple gun theory"
 CHANGE = {"current_password": PASSWORD, "new_password": NEW}
@@ -20,20 +21,20 @@ BY_EMAIL = in_mode("default", login_field="email")
 
 
 class Check:
-    """The first check of a password, which ends when it is let go."""
+    """Holds the first password check until `go` is set."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.begun, self.go = asyncio.Event(), asyncio.Event()
+        self.started, self.go = asyncio.Event(), asyncio.Event()
         check = Passwords.check
 
-        async def slow(passwords: Passwords, password: str, stored: str | None) -> bool:
+        async def held(passwords: Passwords, password: str, stored: str | None) -> bool:
             fits = await check(passwords, password, stored)
-            if not self.begun.is_set():
-                self.begun.set()
+            if not self.started.is_set():
+                self.started.set()
                 await self.go.wait()
             return fits
 
-        monkeypatch.setattr(Passwords, "check", slow)
+        monkeypatch.setattr(Passwords, "check", held)
 
 
 @pytest.fixture
@@ -41,10 +42,10 @@ async def check(anna: Person, monkeypatch: pytest.MonkeyPatch) -> Check:
     return Check(monkeypatch)
 
 
-async def meanwhile(check: Check, acting: Awaitable[Any], act: Callable[[], Awaitable[Any]]) -> tuple[int, Any]:
-    """Do `act` while the password of `acting` is checked: what `acting` was answered."""
+async def act_during_check(check: Check, acting: Awaitable[Any], act: Callable[[], Awaitable[Any]]) -> tuple[int, Any]:
+    """Await `act` while the password of the request `acting` is checked: the answer to `acting`."""
     answer = asyncio.ensure_future(acting)
-    await check.begun.wait()
+    await check.started.wait()
     await act()
     check.go.set()
     status, said = await answer
@@ -59,8 +60,8 @@ async def meanwhile(check: Check, acting: Awaitable[Any], act: Callable[[], Awai
         ("POST", "/auth/users/set_password/", {"new_password": "a password of the thief"}),
     ],
 )
-async def test_a_session_that_ends_while_its_password_is_checked_acts_no_more(
-    anna: Person, check: Check, database: Any, method: str, path: str, fields: dict[str, str]
+async def test_a_request_is_refused_when_its_session_ends_during_the_password_check(
+    anna: Person, check: Check, database: Connection, method: str, path: str, fields: dict[str, str]
 ) -> None:
     thief = Person(anna.client, "anna", anna.id, anna.tokens)
 
@@ -68,18 +69,18 @@ async def test_a_session_that_ends_while_its_password_is_checked_acts_no_more(
         assert (await post(anna.client, "/auth/jwt/blacklist/", refresh=anna.tokens["refresh"]))[0] == 200
 
     acting = thief.ask(method, path, json={"current_password": PASSWORD} | fields)
-    assert (await meanwhile(check, acting, sign_out))[0] == 401
+    assert (await act_during_check(check, acting, sign_out))[0] == 401
     assert database.execute("select username from users").fetchall() == [{"username": "anna"}]
 
 
-async def test_staff_deactivated_while_their_password_is_checked_delete_nobody(
-    staff: Person, anna: Person, check: Check, database: Any
+async def test_staff_deactivated_during_the_password_check_delete_no_account(
+    staff: Person, anna: Person, check: Check, database: Connection
 ) -> None:
     async def deactivate() -> None:
         await asyncio.to_thread(database.execute, "update users set is_active = false where is_staff")
 
     acting = staff.delete(f"/auth/users/{anna.id}/", {"current_password": PASSWORD})
-    assert (await meanwhile(check, acting, deactivate))[0] == 401
+    assert (await act_during_check(check, acting, deactivate))[0] == 401
     assert (await anna.get("/auth/users/me/"))[0] == 200
 
 
@@ -87,22 +88,15 @@ async def test_staff_deactivated_while_their_password_is_checked_delete_nobody(
     ("method", "path", "fields"),
     [("DELETE", "/auth/users/me/", {}), ("POST", "/auth/users/set_username/", {"new_username": "thief"})],
 )
-async def test_a_password_that_changes_just_before_the_act_is_no_proof(
-    anna: Person, database: Any, monkeypatch: pytest.MonkeyPatch, method: str, path: str, fields: dict[str, str]
+async def test_a_password_changed_after_the_check_is_refused_when_the_change_is_made(
+    anna: Person, database: Connection, race: Race, method: str, path: str, fields: dict[str, str]
 ) -> None:
-    begin = type(anna.client.app[DB]).transaction
-
-    def late(db: Any) -> Any:
-        database.execute("update users set password = '!'")  # between the last look at the session and the act
-        return begin(db)
-
-    monkeypatch.setattr(type(anna.client.app[DB]), "transaction", late)
-    status, said = await anna.ask(method, path, json={"current_password": PASSWORD} | fields)
-    assert (status, said) == (400, {"current_password": ["Invalid password."]})
+    acting = anna.ask(method, path, json={"current_password": PASSWORD} | fields)
+    assert await race("update users set password = '!'", acting) == (400, {"current_password": ["Invalid password."]})
     assert database.execute("select username from users").fetchall() == [{"username": "anna"}]
 
 
-async def test_notices_go_to_the_address_of_the_moment(anna: Person, letters: Any) -> None:
+async def test_a_notice_goes_to_the_address_at_the_time_of_the_change(anna: Person, letters: Letters) -> None:
     await letters()
     assert (await anna.post("/auth/users/set_password/", CHANGE))[0] == 204
     renaming = {"current_password": NEW, "new_username": "thief"}
@@ -111,41 +105,47 @@ async def test_notices_go_to_the_address_of_the_moment(anna: Person, letters: An
     assert [letter.to for letter in await letters()] == ["anna@example.com"] * 3
 
 
-def brought_along(password: str) -> str:
-    """A hash as another site wrote it, which is rewritten at the next sign-in."""
+def imported_hash(password: str) -> str:
+    """A hash in the format of another system, which is rewritten at the next sign-in."""
     salt = "SaltSaltSaltSaltSaltSa"
     digest = hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(), 1000)
     return f"pbkdf2_sha256$1000${salt}${base64.b64encode(digest).decode()}"
 
 
 @pytest.mark.parametrize("path", ["/auth/jwt/create/", "/auth/token/login/"])
-async def test_several_sign_ins_at_once_with_an_old_hash_all_succeed(anna: Person, database: Any, path: str) -> None:
-    database.execute("update users set password = %s", [brought_along(PASSWORD)])
+async def test_several_sign_ins_at_once_with_an_imported_hash_all_succeed(
+    anna: Person, database: Connection, path: str
+) -> None:
+    database.execute("update users set password = %s", [imported_hash(PASSWORD)])
     signing_in = [post(anna.client, path, username="anna", password=PASSWORD) for _ in range(8)]
     assert [status for status, _ in await asyncio.gather(*signing_in)] == [200] * 8
 
 
-async def test_a_login_beside_a_logout_is_not_refused(anna: Person) -> None:
+async def test_a_login_at_the_same_time_as_a_logout_is_not_refused(anna: Person) -> None:
     logging_in = [post(anna.client, "/auth/token/login/", username="anna", password=PASSWORD) for _ in range(12)]
     logging_out = [anna.post("/auth/token/logout/") for _ in range(12)]
     answers = await asyncio.gather(*(each for pair in zip(logging_in, logging_out, strict=True) for each in pair))
     assert [status for status, _ in answers] == [200, 204] * 12
 
 
-async def test_a_link_that_is_made_while_the_password_changes_is_no_deadlock(anna: Person, database: Any) -> None:
+async def test_issuing_a_link_during_a_change_of_password_causes_no_deadlock(
+    anna: Person, database: Connection
+) -> None:
     app = anna.client.app
     async with app[DB].transaction() as transaction:
         await app[LETTERS].queue_link(transaction, PASSWORD_RESET, anna.id)
     async with app[DB].transaction() as transaction:
         nonce = await app[ONE_TIME_TOKENS].issue(transaction, anna.id, PASSWORD_RESET)
         changing = asyncio.ensure_future(anna.post("/auth/users/set_password/", CHANGE))
-        await until_held_up(changing, database)
+        await until_blocked(changing, database)
         await app[LETTERS].queue(transaction, PASSWORD_RESET, anna.id, nonce=nonce)
     assert (await changing)[0] == 204
 
 
 @BY_EMAIL
-async def test_only_whom_the_letter_reached_is_told_that_an_address_is_taken(client: Client, database: Any) -> None:
+async def test_a_reset_tells_that_an_address_is_taken_only_with_a_valid_link(
+    client: Client, database: Connection
+) -> None:
     account = {"username": "anna", "email": "anna@example.com", "password": PASSWORD}
     assert (await post(client, "/auth/users/", **account))[0] == 201
     answers = [
@@ -156,7 +156,9 @@ async def test_only_whom_the_letter_reached_is_told_that_an_address_is_taken(cli
 
 
 @in_mode("activation", login_field="either")
-async def test_an_address_that_nobody_confirmed_keeps_nobody_of_that_name_out(client: Client, database: Any) -> None:
+async def test_an_unconfirmed_address_does_not_block_the_sign_in_of_an_account_with_that_username(
+    client: Client, database: Connection
+) -> None:
     named = {"username": "anna@example.com", "email": "real@example.com", "password": PASSWORD}
     assert (await post(client, "/auth/users/", **named))[0] == 201
     database.execute("update users set is_active = true")

@@ -1,264 +1,203 @@
-"""Registration in one call: account, profile and the role's fields, all of them or nothing."""
+"""Registration: what it accepts, stores and refuses (contract 2, 3, 11.4, 11.5)."""
 
 import asyncio
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-import bcrypt
-import psycopg
 import pytest
-from aiohttp import FormData
 
-from server.settings.roles import Roles
 from server.settings.settings import Settings
-from tests.conftest import PASSWORD, Client, Person, post
+from server.web.schemas.fields import NOT_EMAIL, NOT_USERNAME
+from tests.conftest import PASSWORD, Client, Person, in_mode, post
+from tests.locks import Race
+from tests.rows import Connection, count, only_row
 
 REQUIRED = ["This field is required."]
-NO_CHOICE = ["Not a valid choice."]
+BLANK = ["This field may not be blank."]
 NULL = ["This field may not be null."]
-ACCOUNT = {"username": "tess", "password": PASSWORD, "email": "tess@example.com"}
-FIELDS = {"school": "Lyceum", "subjects": ["latin"], "address": {"city": "Rome"}}
-PROFILE = {"description": "I teach.", "location": "Rome", "is_creator": True}
-TEACHER = ACCOUNT | {"role": "teacher", "profile": PROFILE | {"fields": FIELDS}}
+TOO_LONG = "Ensure this field has no more than 150 characters."
+TOO_MUCH = ["Ensure this field has no more than 4096 bytes."]
+TAKEN = {"username": ["A user with that username already exists."]}
+TAKEN_EMAIL = {"email": ["A user with that email already exists."]}
 
 
-@pytest.fixture
-def settings(settings: Settings, school: Roles) -> Settings:
-    return replace(settings, roles_file=school)
-
-
-async def register(client: Client, given: Any) -> tuple[int, Any]:
-    return await post(client, "/auth/users/", **given)
-
-
-def everything(database: Any) -> list[int]:
-    return [
-        len(database.execute(f"select * from {table}").fetchall()) for table in ("users", "profiles", "role_fields")
-    ]
-
-
-async def test_one_call_makes_account_profile_and_fields(client: Client, database: Any) -> None:
-    status, user = await register(client, TEACHER)
-    assert (status, list(user)) == (201, ["email", "username", "id", "role"])
-    assert (user["username"], user["role"], everything(database)) == ("tess", "teacher", [1, 1, 1])
-    tess = await Person(client, "tess", user["id"]).sign_in()
-    assert (await tess.profile()).items() >= (PROFILE | {"role": "teacher", "fields": FIELDS}).items()
-
-
-@pytest.mark.parametrize("more", [{}, {"role": None}, {"profile": {}}, {"profile": PROFILE}, {"profile": {"x": 1}}])
-async def test_a_role_and_a_profile_may_be_left_out(client: Client, database: Any, more: Any) -> None:
-    status, user = await register(client, ACCOUNT | more)
-    assert (status, user["role"], everything(database)) == (201, None, [1, 1, 0])
-    tess = await Person(client, "tess", user["id"]).sign_in()
-    profile = await tess.profile()
-    blank = {"description": None, "location": "", "is_creator": False}
-    assert profile.items() >= (blank | (more.get("profile") or {}) | {"role": None}).items() - {("x", 1)}
-    assert profile["fields"] == {}
-
-
-async def test_a_role_without_required_fields_needs_no_profile(client: Client, database: Any) -> None:
-    assert (await register(client, ACCOUNT | {"role": "student"}))[0] == 201
-    assert database.execute("select role, fields from role_fields").fetchone() == {"role": "student", "fields": {}}
-
-
-@pytest.mark.parametrize(
-    ("role", "faults"),
-    [
-        ("principal", NO_CHOICE),
-        ("nobody", NO_CHOICE),
-        ("Teacher", NO_CHOICE),
-        ("", ["This field may not be blank."]),
-        ([], ["Not a valid string."]),
-        ("x\0", [*NO_CHOICE, "Null characters are not allowed."]),
-    ],
-)
-async def test_only_roles_that_are_open_to_all_can_be_taken(
-    client: Client, database: Any, role: Any, faults: Any
-) -> None:
-    assert await register(client, TEACHER | {"role": role}) == (400, {"role": faults})
-    assert everything(database) == [0, 0, 0]
+async def register(client: Client, **given: Any) -> tuple[int, Any]:
+    return await post(client, "/auth/users/", **{"username": "anna", "password": PASSWORD} | given)
 
 
 @pytest.mark.parametrize(
     ("given", "faults"),
     [
-        ({"role": "teacher"}, {"profile": {"fields": {"school": REQUIRED}}}),
-        ({"role": "teacher", "profile": {}}, {"profile": {"fields": {"school": REQUIRED}}}),
-        ({"role": "teacher", "profile": {"fields": {}}}, {"profile": {"fields": {"school": REQUIRED}}}),
-        ({"profile": {"fields": {"school": "x"}}}, {"profile": {"fields": ["Without a role there are no fields."]}}),
-        ({"profile": None}, {"profile": NULL}),
+        ({}, {"username": REQUIRED, "password": REQUIRED}),
+        ({"username": "", "password": "", "email": ""}, {"username": BLANK, "password": BLANK}),
+        ({"username": " ", "password": PASSWORD}, {"username": BLANK}),
+        ({"username": None, "password": None, "email": None}, {"username": NULL, "password": NULL, "email": NULL}),
         (
-            {"profile": []},
-            {"profile": {"non_field_errors": ["Invalid data. Expected a dictionary, but got list."]}},
+            {"username": True, "password": [], "email": {}},
+            {"username": ["Not a valid string."], "password": ["Not a valid string."], "email": [NOT_EMAIL]},
         ),
-        ({"role": "teacher", "profile": {"fields": None}}, {"profile": {"fields": NULL}}),
+        ({"username": "a b", "password": PASSWORD}, {"username": [NOT_USERNAME]}),
+        ({"username": "a" * 151, "password": PASSWORD}, {"username": [TOO_LONG]}),
         (
-            {"role": "teacher", "profile": {"fields": "x"}},
-            {"profile": {"fields": {"non_field_errors": ["Invalid data. Expected a dictionary, but got str."]}}},
+            {"username": "! \0" + "a" * 150, "password": PASSWORD},
+            {"username": [NOT_USERNAME, TOO_LONG, "Null characters are not allowed."]},
+        ),
+        ({"username": "anna", "password": "x" * 4097}, {"password": TOO_MUCH}),
+        ({"username": "anna", "password": "é" * 2049}, {"password": TOO_MUCH}),
+        (
+            {"username": "anna", "password": "\ud800" + PASSWORD},
+            {"password": ["Surrogate characters are not allowed: U+D800."]},
         ),
         (
+            {"username": "anna", "password": PASSWORD, "email": "a" * 9 + "@" + ("b" * 60 + ".") * 4 + "com"},
+            {"email": ["Ensure this field has no more than 254 characters."]},
+        ),
+        (
+            # In lower case the dotted capital I is two characters: only then is the address too long.
+            {"username": "anna", "password": PASSWORD, "email": "a@" + ("\u0130" * 30 + ".") * 5 + "com"},
+            {"email": ["Ensure this field has no more than 254 characters."]},
+        ),
+        (
+            {"username": "anna-kowalska", "password": "kowalskaX1"},
+            {"password": ["The password is too similar to the username."]},
+        ),
+        (
+            {"username": "anna", "password": "12345"},
             {
-                "username": "",
-                "email": "x",
-                "role": "teacher",
-                "profile": {
-                    "location": "x" * 31,
-                    "is_creator": "maybe",
-                    "fields": {"school": "", "subjects": ["latin", "7"], "address": {}, "more": 1},
-                },
+                "password": [
+                    "This password is too short. It must contain at least 8 characters.",
+                    "This password is too common.",
+                    "This password is entirely numeric.",
+                ]
             },
-            {
-                "username": ["This field may not be blank."],
-                "email": ["Enter a valid email address."],
-                "profile": {
-                    "location": ["Ensure this field has no more than 30 characters."],
-                    "is_creator": ["Must be a valid boolean."],
-                    "fields": {
-                        "school": ["This field may not be blank."],
-                        "subjects": {"1": ["This value does not match the required pattern."]},
-                        "address": {"city": REQUIRED},
-                        "more": ["Unknown field."],
-                    },
-                },
-            },
-        ),
-        (
-            {"password": "12345678", "role": "teacher"},
-            {
-                "password": ["This password is too common.", "This password is entirely numeric."],
-                "profile": {"fields": {"school": REQUIRED}},
-            },
-        ),
-        (
-            {"role": "student", "profile": {"location": None, "fields": {"grade": 2**70, "nick": "a\0b"}}},
-            {
-                "profile": {
-                    "location": NULL,
-                    "fields": {
-                        "grade": ["Ensure this number has no more than 64 bits."],
-                        "nick": ["Null characters are not allowed."],
-                    },
-                }
-            },
-        ),
-        (
-            {"role": "student", "profile": {"fields": {"nick": "\ud800"}}},
-            {"profile": {"fields": {"nick": ["Surrogate characters are not allowed: U+D800."]}}},
         ),
     ],
 )
-async def test_all_faults_of_all_parts_are_told_together_and_nothing_is_made(
-    client: Client, database: Any, monkeypatch: pytest.MonkeyPatch, given: Any, faults: Any
+async def test_an_invalid_registration_reports_every_fault_and_stores_nothing(
+    client: Client, database: Connection, given: dict[str, Any], faults: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(bcrypt, "hashpw", None)  # no hash is run for what is refused
-    assert await register(client, ACCOUNT | given) == (400, faults)
-    assert everything(database) == [0, 0, 0]
+    assert await post(client, "/auth/users/", **given) == (400, faults)
+    assert database.execute("select * from users").fetchall() == []
 
 
-async def test_a_name_that_is_taken_is_told_beside_the_faults_of_the_fields(client: Client) -> None:
-    assert (await register(client, TEACHER))[0] == 201
-    assert await register(client, ACCOUNT | {"role": "teacher", "email": ""}) == (
-        400,
-        {"username": ["A user with that username already exists."], "profile": {"fields": {"school": REQUIRED}}},
-    )
+async def test_a_taken_username_is_reported_together_with_other_faults(anna: Person, client: Client) -> None:
+    status, faults = await register(client, username="ANNA", email="bad", password="")
+    assert (status, faults) == (400, TAKEN | {"email": [NOT_EMAIL], "password": BLANK})
 
 
-async def test_fields_that_are_not_the_callers_to_set_change_nothing(client: Client, database: Any) -> None:
-    hostile = {"user_id": 1, "user": "anna", "id": 77, "updated_on": "x", "role": "principal"}
-    given = TEACHER | {"is_staff": True, "profile": PROFILE | {"fields": FIELDS} | hostile}
-    assert (await register(client, given))[1]["role"] == "teacher"
-    assert database.execute("select is_staff from users").fetchone() == {"is_staff": False}
+@pytest.mark.parametrize("name", ["anna", "ANNA", "Anna", "ａｎｎａ", " anna "])
+async def test_all_spellings_of_a_username_are_one_account(anna: Person, client: Client, name: str) -> None:
+    assert await register(client, username=name, email="other@example.com") == (400, TAKEN)
+    status, tokens = await post(client, "/auth/jwt/create/", username=name, password=PASSWORD)
+    assert (status, list(tokens)) == (200, ["refresh", "access"])
 
 
-@pytest.mark.parametrize("multipart", [False, True])
-async def test_a_form_names_the_parts_with_a_dot(client: Client, multipart: bool) -> None:
-    form = {**ACCOUNT, "role": "teacher", "profile.location": "Rome", "profile.fields": '{"school": " Lyceum "}'}
-    status, user = await send_form(client, form, multipart)
-    assert status == 201, user
-    tess = await Person(client, "tess", user["id"]).sign_in()
-    expected = {"location": "Rome", "description": None, "is_creator": False, "fields": {"school": "Lyceum"}}
-    assert (await tess.profile()).items() >= expected.items()
+@pytest.mark.parametrize("name", ["mario", "MARIO", "Ｍario"])
+async def test_a_username_inserted_by_psql_is_taken(client: Client, database: Connection, name: str) -> None:
+    database.execute("insert into users (username) values ('Mario')")
+    assert await register(client, username=name) == (400, TAKEN)
 
 
-@pytest.mark.parametrize("text", ["{broken", "[1]", "", '"x"', "{" * 5000, '{"a":1,"a":2}'])
-async def test_fields_of_a_form_that_are_no_json_object_are_a_field_error(client: Client, text: str) -> None:
-    status, faults = await send_form(client, {**ACCOUNT, "role": "student", "profile.fields": text}, False)
-    assert (status, list(faults), list(faults["profile"]["fields"])) == (400, ["profile"], ["non_field_errors"])
+async def test_the_username_is_stored_as_typed_in_nfkc(client: Client) -> None:
+    assert (await register(client, username="ＷｉｄｅStraße"))[1]["username"] == "WideStraße"
+    assert (await post(client, "/auth/jwt/create/", username="WIDESTRASSE", password=PASSWORD))[0] == 200
 
 
-async def send_form(client: Client, form: dict[str, str], multipart: bool) -> tuple[int, Any]:
-    async with client.post("/auth/users/", data=FormData(form, default_to_multipart=multipart)) as response:
-        return response.status, await response.json()
+async def test_of_many_registrations_of_one_username_at_once_one_succeeds(client: Client, database: Connection) -> None:
+    names = ["élodie", "ÉLODIE", "e\u0301lodie", "Élodie", "ｅ\u0301lodie"] * 10
+    answers = await asyncio.gather(*(register(client, username=name) for name in names))
+    assert Counter(status for status, _ in answers) == {201: 1, 400: 49}
+    assert all(body == TAKEN for status, body in answers if status == 400)
+    assert len(database.execute("select * from profiles").fetchall()) == 1
 
 
-@pytest.fixture
-def broken_fields(database: Any) -> Iterator[None]:
-    """A database that fails at the last of the three parts."""
-    database.execute(
-        "create function fail() returns trigger language plpgsql as $$ begin raise 'no'; end $$;"
-        "create trigger fail before update on role_fields for each row execute function fail()"
-    )
-    yield
-    database.execute("drop trigger fail on role_fields; drop function fail()")
+@pytest.mark.parametrize("email", ["anna@example.com", "ANNA@EXAMPLE.COM", "Anna@Example.com"])
+async def test_an_address_belongs_to_one_account_in_any_case(anna: Person, client: Client, email: str) -> None:
+    assert await register(client, username="boris", email=email) == (400, TAKEN_EMAIL)
 
 
-async def test_a_failure_in_the_middle_leaves_nothing(client: Client, database: Any, broken_fields: None) -> None:
-    assert (await register(client, TEACHER))[0] == 500
-    assert everything(database) == [0, 0, 0]
+async def test_of_many_registrations_of_one_address_at_once_one_succeeds(client: Client) -> None:
+    names = [f"person{number}" for number in range(20)]
+    answers = await asyncio.gather(*(register(client, username=name, email="a@example.com") for name in names))
+    assert Counter(status for status, _ in answers) == {201: 1, 400: 19}
 
 
-async def test_many_at_once_with_one_name_make_one_account_with_one_whole_profile(
-    client: Client, database: Any
+async def test_several_accounts_may_have_no_address(client: Client) -> None:
+    assert [(await register(client, username=name, email=""))[0] for name in ("anna", "boris")] == [201, 201]
+
+
+async def test_registration_lowers_the_domain_of_the_address_only(client: Client) -> None:
+    assert (await register(client, email="Anna.Lee@EXAMPLE.Com"))[1]["email"] == "Anna.Lee@example.com"
+
+
+async def test_fields_that_the_caller_may_not_set_are_ignored(client: Client, database: Connection) -> None:
+    given = {"is_staff": True, "is_superuser": True, "is_active": False, "id": 7777, "date_joined": "2001-01-01"}
+    status, user = await register(client, **given)
+    assert (status, user["id"] == 7777) == (201, False)
+    row = only_row(database, "select is_staff, is_active from users")
+    assert row == {"is_staff": False, "is_active": True}
+
+
+@pytest.mark.parametrize(
+    ("row", "faults"),
+    [("('Anna', '')", TAKEN), ("('other', 'Anna@example.com')", TAKEN_EMAIL), ("('anna', 'anna@example.com')", TAKEN)],
+    ids=["username", "address", "both"],
+)
+@in_mode("activation")
+async def test_a_username_or_address_taken_at_the_last_moment_is_a_field_error_and_stores_nothing(
+    client: Client, database: Connection, race: Race, row: str, faults: dict[str, Any]
 ) -> None:
-    def given(number: int) -> Any:
-        profile = {"location": str(number), "fields": {"school": str(number)}}
-        return TEACHER | {"username": "TESS" if number % 2 else "tess", "email": "", "profile": profile}
-
-    answers = await asyncio.gather(*(register(client, given(number)) for number in range(20)))
-    assert sorted(status for status, _ in answers) == [201] + [400] * 19
-    assert [body for status, body in answers if status == 400] == [
-        {"username": ["A user with that username already exists."]}
-    ] * 19
-    assert everything(database) == [1, 1, 1]
-    row = database.execute("select location, fields ->> 'school' as school from profiles, role_fields").fetchone()
-    assert row["location"] == row["school"]
+    registering = register(client, email="anna@example.com", profile={"location": "Rome"})
+    assert await race(f"insert into users (username, email) values {row}", registering) == (400, faults)
+    assert [count(database, table) for table in ("users", "profiles", "letters", "one_time_tokens")] == [1, 1, 0, 0]
 
 
-async def test_a_user_whom_psql_inserts_has_the_part_of_the_role(database: Any) -> None:
-    database.execute("insert into users (username, role) values ('anna', 'teacher')")
-    assert everything(database) == [1, 1, 1]
-    for role in ("Teacher", "", "1", "a" * 32, "a b"):
-        with pytest.raises(psycopg.errors.CheckViolation):
-            database.execute("update users set role = %s", [role])
-    with pytest.raises(psycopg.errors.CheckViolation):
-        database.execute("update role_fields set fields = '[]'")
+async def test_a_registration_runs_one_hash_and_a_refused_one_none(client: Client, hashes: Counter[str]) -> None:
+    assert (await register(client, email="anna@example.com"))[0] == 201
+    assert hashes["run"] == 1
+    assert (await register(client))[0] == 400
+    assert (await register(client, username="boris", email="anna@example.com"))[0] == 400
+    assert (await register(client, username="boris", password="12345"))[0] == 400
+    assert hashes["run"] == 1
 
 
-class TestWithoutRoles:
-    """No ROLES_FILE: a role is a field like any other that nobody asked for; a profile can be sent all the same."""
+def queued(database: Connection) -> list[tuple[str, str, bool]]:
+    """The queued letters: kind, address if it is not the account's own, whether the letter has a link."""
+    rows = database.execute("select kind, address, nonce <> '' as has_link from letters order by id").fetchall()
+    return [(row["kind"], row["address"], row["has_link"]) for row in rows]
+
+
+@in_mode("default")
+async def test_registration_queues_no_letter(client: Client, database: Connection) -> None:
+    assert (await register(client, email="anna@example.com"))[0] == 201
+    assert queued(database) == []
+
+
+@in_mode("default", send_confirmation_email=True)
+async def test_registration_queues_a_confirmation_if_it_is_switched_on(client: Client, database: Connection) -> None:
+    assert (await register(client, email="anna@example.com"))[0] == 201
+    assert queued(database) == [("confirmation", "", False)]
+
+
+@in_mode("activation")
+async def test_registration_queues_one_activation_letter_in_activation_mode(
+    client: Client, database: Connection
+) -> None:
+    assert (await register(client, email="anna@example.com"))[0] == 201
+    assert queued(database) == [("activation", "", True)]
+    assert only_row(database, "select is_active, awaits_activation from users") == {
+        "is_active": False,
+        "awaits_activation": True,
+    }
+
+
+class TestWithSharedAddresses:
+    """UNIQUE_EMAIL=false."""
 
     @pytest.fixture
-    def settings(self, settings: Settings) -> Settings:
-        return replace(settings, roles_file=Roles())
+    def settings(self, settings: Settings, shared_addresses: None) -> Settings:
+        return replace(settings, unique_email=False)
 
-    async def test_a_profile_is_filled_and_nothing_shows_of_roles(self, client: Client, database: Any) -> None:
-        status, user = await register(client, TEACHER | {"role": ["anything"]})
-        assert (status, list(user)) == (201, ["email", "username", "id"])
-        tess = await Person(client, "tess", user["id"]).sign_in()
-        profile = await tess.profile()
-        assert list(profile) == [
-            *("id", "user", "description", "location", "date_joined", "updated_on", "is_creator"),
-        ]
-        assert profile.items() >= PROFILE.items()
-        assert everything(database) == [1, 1, 0]
-
-    async def test_faults_of_the_profile_are_told_beside_those_of_the_account(self, client: Client) -> None:
-        given = {"username": "", "password": PASSWORD, "profile": {"location": "x" * 31}}
-        assert await register(client, given) == (
-            400,
-            {
-                "username": ["This field may not be blank."],
-                "profile": {"location": ["Ensure this field has no more than 30 characters."]},
-            },
-        )
+    async def test_accounts_may_share_an_address(self, anna: Person, client: Client) -> None:
+        assert (await register(client, username="boris", email="anna@example.com"))[0] == 201

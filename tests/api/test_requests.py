@@ -1,15 +1,14 @@
-"""Letters that are asked for by address: who gets one, what it says, what the caller learns (trust 6, 8, 27)."""
+"""Letters requested by address: which account gets one, what it says, what the caller learns (security 6, 8, 27)."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-import psycopg
 import pytest
 
-from server.database import migrate
 from server.settings.settings import Settings
-from tests.conftest import PASSWORD, Client, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, Letters, Person, in_mode, post
 from tests.links import (
     ACTIVATION,
     ASKED_AT,
@@ -24,6 +23,8 @@ from tests.links import (
     confirm,
     register,
 )
+from tests.mail.reading import Read
+from tests.rows import Connection
 
 ANNA = "anna@example.com"
 
@@ -31,8 +32,8 @@ in_activation = in_mode("activation")
 every_request = pytest.mark.parametrize("kind", ASKED_AT)
 
 
-async def ready(client: Client, letters: Any, kind: str) -> None:
-    """Make anna's account one that may have a letter of `kind`."""
+async def prepare(client: Client, letters: Letters, kind: str) -> None:
+    """Register anna such that the account may have a letter of `kind`."""
     if kind == ACTIVATION:
         await register(client)
     else:
@@ -42,10 +43,10 @@ async def ready(client: Client, letters: Any, kind: str) -> None:
 
 @every_request
 @in_activation
-async def test_a_known_and_an_unknown_address_are_the_same_work(
-    client: Client, letters: Any, database: Any, statements: list[str], hashes: Any, kind: str
+async def test_a_known_and_an_unknown_address_cause_the_same_work_and_answer(
+    client: Client, letters: Letters, database: Connection, statements: list[str], hashes: Counter[str], kind: str
 ) -> None:
-    await ready(client, letters, kind)
+    await prepare(client, letters, kind)
     database.execute("insert into users (username, email) values ('unusable', 'unusable@example.com')")
     hashes.clear()
     done = []
@@ -63,10 +64,10 @@ async def test_a_known_and_an_unknown_address_are_the_same_work(
 @every_request
 @pytest.mark.parametrize("typed", ["ANNA@EXAMPLE.COM", "Anna@example.com", " anna@example.com\n"])
 @in_activation
-async def test_an_address_typed_in_another_case_gets_its_letter_as_it_is_stored(
-    client: Client, letters: Any, kind: str, typed: str
+async def test_an_address_typed_in_another_case_gets_its_letter_at_the_stored_address(
+    client: Client, letters: Letters, kind: str, typed: str
 ) -> None:
-    await ready(client, letters, kind)
+    await prepare(client, letters, kind)
     assert await post(client, ASKED_AT[kind], email=typed) == DONE
     assert [letter.to for letter in await letters()] == [ANNA]
 
@@ -74,7 +75,7 @@ async def test_an_address_typed_in_another_case_gets_its_letter_as_it_is_stored(
 LOOK_ALIKES = [
     "mıke@example.com",  # a dotless i
     "mİke@example.com",  # a dotted capital
-    "mi\u212ae@example.com",  # the sign of Kelvin
+    "mi\u212ae@example.com",  # the Kelvin sign
     "mike@exampıe.com",
     "mike@examp\u2113e.com",
     "mike@ｅxample.com",
@@ -85,8 +86,8 @@ LOOK_ALIKES = [
 
 @pytest.mark.parametrize("typed", LOOK_ALIKES)
 @pytest.mark.parametrize("kind", [PASSWORD_RESET, USERNAME_RESET])
-async def test_a_look_alike_address_mails_the_stored_one_or_nobody(
-    client: Client, letters: Any, kind: str, typed: str
+async def test_a_look_alike_address_sends_to_the_stored_address_or_not_at_all(
+    client: Client, letters: Letters, kind: str, typed: str
 ) -> None:
     await register(client, "mike")
     assert (await post(client, ASKED_AT[kind], email=typed))[0] in (204, 400)
@@ -94,7 +95,9 @@ async def test_a_look_alike_address_mails_the_stored_one_or_nobody(
 
 
 @pytest.mark.parametrize("typed", LOOK_ALIKES)
-async def test_a_look_alike_address_of_ones_own_gets_ones_own_link(client: Client, letters: Any, typed: str) -> None:
+async def test_an_account_with_a_look_alike_address_gets_its_own_link_only(
+    client: Client, letters: Letters, typed: str
+) -> None:
     await register(client, "mike")
     status, _ = await post(client, "/auth/users/", username="mallory", password=PASSWORD, email=typed)
     await letters()
@@ -135,11 +138,13 @@ FORGED = {
     indirect=True,
     ids=["default links", "links of a site"],
 )
-async def test_no_request_has_a_say_in_a_letters_link(client: Client, letters: Any, settings: Settings) -> None:
+async def test_no_header_of_a_request_changes_the_link_in_a_letter(
+    client: Client, letters: Letters, settings: Settings
+) -> None:
     sent = []
 
-    async def ask(path: str, **says: Any) -> Any:
-        response = await client.request("POST", path, json=says, headers=FORGED)
+    async def ask(path: str, **fields: Any) -> Read:
+        response = await client.request("POST", path, json=fields, headers=FORGED)
         assert response.status in (201, 204), await response.text()
         sent.extend(await letters())
         return sent[-1]
@@ -171,8 +176,8 @@ async def test_no_request_has_a_say_in_a_letters_link(client: Client, letters: A
     [("de", "de"), ("de-AT, en;q=0.5", "de"), ("fr, de;q=0.3", "de"), ("en, de;q=0.9", "en"), ("", "en"), ("xx", "en")],
 )
 @in_activation
-async def test_the_language_asked_for_at_registration_is_that_of_every_letter(
-    client: Client, letters: Any, wanted: str, language: str
+async def test_every_letter_is_in_the_language_accepted_at_registration(
+    client: Client, letters: Letters, wanted: str, language: str
 ) -> None:
     fields = {"username": "anna", "password": PASSWORD, "email": ANNA}
     other = {"Accept-Language": "en" if language == "de" else "de"}
@@ -192,7 +197,7 @@ async def test_the_language_asked_for_at_registration_is_that_of_every_letter(
 @pytest.mark.parametrize(
     "name", ["a.b@c+d_e-f", "{{7*7}}".replace("{", "+").replace("}", "-").replace("*", "."), "ß" * 50]
 )
-async def test_a_name_of_odd_letters_stays_text(client: Client, letters: Any, name: str) -> None:
+async def test_markup_and_other_scripts_in_a_username_stay_text(client: Client, letters: Letters, name: str) -> None:
     await register(client, name, email=ANNA)
     assert await post(client, ASKED_AT[PASSWORD_RESET], email=ANNA) == DONE
     (letter,) = await letters()
@@ -204,16 +209,12 @@ class TestWithSharedAddresses:
     """UNIQUE_EMAIL=false: every account of the address gets a letter of its own (contract 11.5)."""
 
     @pytest.fixture
-    def settings(self, settings: Settings, database_url: str) -> Any:
-        migrate.migrate(database_url, unique_email=False)
-        yield replace(settings, unique_email=False)
-        with psycopg.connect(database_url, autocommit=True) as connection:
-            connection.execute("delete from users")
-        migrate.migrate(database_url)
+    def settings(self, settings: Settings, shared_addresses: None) -> Settings:
+        return replace(settings, unique_email=False)
 
     @every_request
     @in_activation
-    async def test_each_account_gets_its_own_letter(self, client: Client, letters: Any, kind: str) -> None:
+    async def test_each_account_gets_its_own_letter(self, client: Client, letters: Letters, kind: str) -> None:
         for name, address in (("anna", ANNA), ("boris", "ANNA@example.com"), ("clara", "clara@example.com")):
             if kind == ACTIVATION:
                 await register(client, name, email=address)
@@ -223,17 +224,17 @@ class TestWithSharedAddresses:
         assert await post(client, ASKED_AT[kind], email="anna@EXAMPLE.com") == DONE
         sent = await letters()
         assert [letter.to for letter in sorted(sent, key=lambda each: each.to)] == ["ANNA@example.com", ANNA]
-        carried = [letter.uid_and_token for letter in sent]
-        assert len({each["uid"] for each in carried}) == 2
-        mixed = {"uid": carried[0]["uid"], "token": carried[1]["token"]}
+        links = [letter.uid_and_token for letter in sent]
+        assert len({each["uid"] for each in links}) == 2
+        mixed = {"uid": links[0]["uid"], "token": links[1]["token"]}
         assert await confirm(client, kind, mixed) == INVALID_TOKEN
-        for number, given in enumerate(carried):
+        for number, given in enumerate(links):
             more = {"new_username": f"new.{number}"} if kind == USERNAME_RESET else {}
             assert await confirm(client, kind, given, **more) == DONE
 
     @in_activation
-    async def test_an_address_of_somebody_else_waits_like_any_other(
-        self, client: Client, letters: Any, database: Any
+    async def test_a_new_address_that_another_account_has_is_pending_too(
+        self, client: Client, letters: Letters, database: Connection
     ) -> None:
         await activated(client, letters, "boris", email="new@example.com")
         anna = await activated(client, letters)
@@ -246,7 +247,7 @@ def paths() -> list[str]:
 
 
 @pytest.mark.parametrize("path", paths())
-async def test_a_public_endpoint_keeps_the_rules_of_every_other(anna: Person, path: str) -> None:
+async def test_a_public_endpoint_follows_the_common_rules(anna: Person, path: str) -> None:
     client = anna.client
     for header in ("Bearer nonsense", "Bearer", "Token x", "JWT a.b.c"):
         response = await client.post(path, headers={"Authorization": header})
@@ -259,14 +260,14 @@ async def test_a_public_endpoint_keeps_the_rules_of_every_other(anna: Person, pa
             status, answer = await anna.ask(method, spelling)
             assert status == (200 if method == "OPTIONS" else 405)
             assert method in ("HEAD", "OPTIONS") or answer == {"detail": f'Method "{method}" not allowed.'}
-    for body, says in (
+    for body, text in (
         ([], "Expected a dictionary, but got list."),
         ("x", "Expected a dictionary, but got str."),
         (None, "No data provided"),
     ):
         response = await client.post(path, data=json.dumps(body), headers={"Content-Type": "application/json"})
         assert response.status == 400
-        assert says in (await response.json())["non_field_errors"][0]
+        assert text in (await response.json())["non_field_errors"][0]
     response = await client.post(path, data=b"{", headers={"Content-Type": "application/json"})
     assert (await response.json())["detail"].startswith("JSON parse error")
     assert (await client.post(path, data=b"x", headers={"Content-Type": "text/plain"})).status == 415

@@ -1,10 +1,9 @@
-"""What operators and explorers ask."""
-
-from typing import Any
+"""The root of the API, health checks, OPTIONS, Allow, Accept and unknown paths."""
 
 import pytest
 
 from tests.conftest import PASSWORD, Client, Person, post
+from tests.rows import Connection
 
 SIGNED_IN = [
     "/auth/users/",
@@ -16,7 +15,7 @@ SIGNED_IN = [
 NO_HEADER = ["/auth/jwt/create/", "/auth/jwt/refresh/", "/auth/jwt/verify/", "/auth/jwt/blacklist/"]
 
 
-async def test_the_root_tells_where_the_accounts_are(client: Client) -> None:
+async def test_the_root_links_to_the_accounts(client: Client) -> None:
     for path in ("/auth/", "/auth"):
         response = await client.get(path)
         assert (response.status, await response.json()) == (200, {"users": str(client.make_url("/auth/users/"))})
@@ -30,13 +29,13 @@ async def test_the_root_tells_where_the_accounts_are(client: Client) -> None:
         ("[::1]:80", "http://[::1]:80/auth/users/"),
     ],
 )
-async def test_the_root_names_the_host_that_was_asked(client: Client, host: str, users: str) -> None:
+async def test_the_link_of_the_root_has_the_host_of_the_request(client: Client, host: str, users: str) -> None:
     response = await client.get("/auth/", headers={"Host": host})
     assert (response.status, await response.json()) == (200, {"users": users})
 
 
 @pytest.mark.parametrize("settings", [{"public_url": "https://accounts.example/sub"}], indirect=True)
-async def test_the_root_names_the_site_where_the_settings_do(client: Client) -> None:
+async def test_the_link_of_the_root_starts_with_public_url_if_it_is_set(client: Client) -> None:
     response = await client.get("/auth/", headers={"Host": "evil.example"})
     assert (response.status, await response.json()) == (200, {"users": "https://accounts.example/sub/auth/users/"})
 
@@ -47,12 +46,12 @@ async def test_health_and_readiness_are_public(client: Client) -> None:
         assert (response.status, await response.json()) == (200, {"status": "ok"})
 
 
-async def test_a_database_without_its_migrations_is_not_ready(client: Client, database: Any) -> None:
-    database.execute("alter table _yoyo_migration rename to elsewhere")
+async def test_a_database_without_its_migrations_is_not_ready(client: Client, database: Connection) -> None:
+    database.execute("alter table _yoyo_migration rename to renamed")
     try:
         response = await client.get("/readyz")
     finally:
-        database.execute("alter table elsewhere rename to _yoyo_migration")
+        database.execute("alter table renamed rename to _yoyo_migration")
     assert (response.status, response.headers["Retry-After"]) == (503, "2")
     assert "0001.users" in (await response.json())["detail"]
 
@@ -60,13 +59,13 @@ async def test_a_database_without_its_migrations_is_not_ready(client: Client, da
 @pytest.mark.parametrize(
     ("rename", "back"),
     [
-        ("table users rename to elsewhere", "table elsewhere rename to users"),
-        ("table users rename username to elsewhere", "table users rename elsewhere to username"),
-        ("function username_key rename to elsewhere", "function elsewhere rename to username_key"),
+        ("table users rename to renamed", "table renamed rename to users"),
+        ("table users rename username to renamed", "table users rename renamed to username"),
+        ("function username_key rename to renamed", "function renamed rename to username_key"),
     ],
 )
-async def test_what_a_database_without_its_migrations_cannot_do_is_503_and_no_traceback(
-    anna: Person, database: Any, caplog: pytest.LogCaptureFixture, rename: str, back: str
+async def test_a_request_that_needs_a_missing_migration_is_503_without_a_traceback(
+    anna: Person, database: Connection, caplog: pytest.LogCaptureFixture, rename: str, back: str
 ) -> None:
     given = {"username": "boris", "password": PASSWORD}
     database.execute(f"alter {rename}")
@@ -82,13 +81,13 @@ async def test_what_a_database_without_its_migrations_cannot_do_is_503_and_no_tr
 
 
 @pytest.mark.parametrize("path", SIGNED_IN)
-async def test_an_unknown_method_is_401_to_strangers_and_405_to_the_signed_in(anna: Person, path: str) -> None:
+async def test_an_unknown_method_is_401_without_a_sign_in_and_405_with_one(anna: Person, path: str) -> None:
     assert (await anna.client.request("TRACE", path)).status == 401
     assert await anna.ask("TRACE", path) == (405, {"detail": 'Method "TRACE" not allowed.'})
 
 
 @pytest.mark.parametrize("path", [*NO_HEADER, "/healthz", "/auth/"])
-async def test_an_unknown_method_is_405_to_all_where_nobody_need_sign_in(client: Client, path: str) -> None:
+async def test_an_unknown_method_is_405_on_paths_that_need_no_sign_in(client: Client, path: str) -> None:
     response = await client.delete(path)
     assert (response.status, await response.json()) == (405, {"detail": 'Method "DELETE" not allowed.'})
 
@@ -105,7 +104,7 @@ async def test_an_unknown_method_is_405_to_all_where_nobody_need_sign_in(client:
         *((path, "POST, OPTIONS") for path in NO_HEADER),
     ],
 )
-async def test_every_answer_tells_the_methods(anna: Person, path: str, allow: str) -> None:
+async def test_every_response_has_the_allow_header(anna: Person, path: str, allow: str) -> None:
     for method in ("GET", "OPTIONS", "POST"):
         for headers in ({}, anna.header):
             response = await anna.client.request(method, path, headers=headers)
@@ -113,7 +112,7 @@ async def test_every_answer_tells_the_methods(anna: Person, path: str, allow: st
 
 
 @pytest.mark.parametrize("path", [*SIGNED_IN, *NO_HEADER, "/auth/", "/healthz", "/readyz"])
-async def test_every_path_answers_the_same_with_and_without_its_last_slash(anna: Person, path: str) -> None:
+async def test_every_path_answers_the_same_with_and_without_its_trailing_slash(anna: Person, path: str) -> None:
     for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
         for headers in ({}, anna.header):
             seen = []
@@ -128,7 +127,7 @@ async def test_every_path_answers_the_same_with_and_without_its_last_slash(anna:
 @pytest.mark.parametrize(
     "path", ["/auth/", "/healthz", "/auth/users/me/", "/auth/users/", "/api/accounts/all-profiles"]
 )
-async def test_head_is_get_without_its_body(anna: Person, path: str) -> None:
+async def test_head_is_get_without_the_body(anna: Person, path: str) -> None:
     head = await anna.client.head(path, headers=anna.header)
     get = await anna.client.get(path, headers=anna.header)
     assert (head.status, await head.read()) == (200, b"")
@@ -137,14 +136,14 @@ async def test_head_is_get_without_its_body(anna: Person, path: str) -> None:
 
 @pytest.mark.parametrize("path", [*SIGNED_IN, *NO_HEADER])
 async def test_options_describe_the_path(anna: Person, path: str) -> None:
-    status, told = await anna.ask("OPTIONS", path)
-    assert (status, list(told)) == (200, ["name", "description", "renders", "parses"])
-    assert told["renders"] == ["application/json"]
-    assert told["parses"] == ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
+    status, described = await anna.ask("OPTIONS", path)
+    assert (status, list(described)) == (200, ["name", "description", "renders", "parses"])
+    assert described["renders"] == ["application/json"]
+    assert described["parses"] == ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
     assert (await anna.client.options(path)).status == (401 if path in SIGNED_IN else 200)
 
 
-async def test_head_of_what_is_refused_has_no_body_either(client: Client) -> None:
+async def test_a_refused_head_has_no_body(client: Client) -> None:
     for path, status in (("/auth/users/", 401), ("/nope", 404), ("/auth/jwt/create/", 405)):
         response = await client.head(path)
         assert (response.status, await response.read()) == (status, b"")
@@ -170,7 +169,7 @@ async def test_a_204_has_no_content_type(anna: Person) -> None:
     assert (response.status, await response.read(), response.headers.get("Content-Type")) == (204, b"", None)
 
 
-async def test_registration_by_somebody_signed_in_is_let_in(anna: Person) -> None:
+async def test_registration_is_open_with_and_without_a_sign_in(anna: Person) -> None:
     assert (await post(anna.client, "/auth/users/", username="boris", password="a phrase of words"))[0] == 201
     given = {"username": "clara", "password": "a phrase of words"}
     assert (await anna.post("/auth/users/", given))[0] == 201
@@ -198,6 +197,6 @@ async def test_an_accept_header_without_json_is_406(client: Client, accept: str,
         assert await response.json() == {"detail": "Could not satisfy the request Accept header."}
 
 
-async def test_accept_headers_are_one_list(client: Client) -> None:
+async def test_several_accept_headers_are_read_as_one_list(client: Client) -> None:
     headers = [("Accept", "text/html"), ("Accept", "application/json")]
     assert (await client.get("/auth/", headers=headers)).status == 200

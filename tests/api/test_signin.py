@@ -1,4 +1,4 @@
-"""Signing in: four doors that look at no header; every failure looks alike and costs one hash (contract 2, 4)."""
+"""Signing in: /auth/jwt/ ignores the Authorization header; all failures look alike and run one hash (contract 2, 4)."""
 
 import asyncio
 import base64
@@ -8,14 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 import bcrypt
-import jwt
 import pytest
 
 from server.settings.settings import Settings
 from tests.conftest import PASSWORD, Client, Person, post
+from tests.jwts import claims_of
+from tests.rows import Connection, count, only_row
 
 CREATE, REFRESH, VERIFY, BLACKLIST = (f"/auth/jwt/{name}/" for name in ("create", "refresh", "verify", "blacklist"))
-DOORS = {CREATE: ["username", "password"], REFRESH: ["refresh"], VERIFY: ["token"], BLACKLIST: ["refresh"]}
+FIELDS = {CREATE: ["username", "password"], REFRESH: ["refresh"], VERIFY: ["token"], BLACKLIST: ["refresh"]}
 NO_ACCOUNT = (401, {"detail": "No active account found with the given credentials"})
 ENDED = (401, {"detail": "Token is blacklisted", "code": "token_not_valid"})
 
@@ -23,21 +24,17 @@ TOO_MUCH = ["Ensure this field has no more than 4096 bytes."]
 SURROGATE = ["Surrogate characters are not allowed: U+D800."]
 
 
-def claims_of(token: str) -> dict[str, str]:
-    claims: dict[str, str] = jwt.decode(token, options={"verify_signature": False})
-    return claims
-
-
 def sid(token: str) -> str:
-    return claims_of(token)["sid"]
+    session_id: str = claims_of(token)["sid"]
+    return session_id
 
 
-def sessions(database: Any) -> int:
-    return len(database.execute("select from sessions").fetchall())
+def sessions(database: Connection) -> int:
+    return count(database, "sessions")
 
 
 @pytest.mark.parametrize("path", [CREATE, CREATE.rstrip("/")])
-async def test_signing_in_answers_a_pair_of_tokens_and_opens_a_session(anna: Person, database: Any, path: str) -> None:
+async def test_signing_in_returns_two_tokens_and_opens_a_session(anna: Person, database: Connection, path: str) -> None:
     response = await anna.client.post(path, json={"username": "anna", "password": PASSWORD, "unknown": []})
     pair = await response.json()
     assert (response.status, list(pair), sessions(database)) == (200, ["refresh", "access"], 2)
@@ -57,20 +54,20 @@ async def test_signing_in_answers_a_pair_of_tokens_and_opens_a_session(anna: Per
         pytest.param("\ud800", SURROGATE[0], id="lone surrogate"),
     ],
 )
-@pytest.mark.parametrize("path", DOORS)
-async def test_a_field_that_cannot_be_is_a_field_error(client: Client, path: str, value: Any, fault: str) -> None:
-    given = dict.fromkeys(DOORS[path], value)
-    assert await post(client, path, **given) == (400, {name: [fault] for name in DOORS[path]})
+@pytest.mark.parametrize("path", FIELDS)
+async def test_an_invalid_field_is_a_field_error(client: Client, path: str, value: Any, fault: str) -> None:
+    given = dict.fromkeys(FIELDS[path], value)
+    assert await post(client, path, **given) == (400, {name: [fault] for name in FIELDS[path]})
 
 
-@pytest.mark.parametrize("path", DOORS)
-async def test_a_field_that_is_absent_is_required(client: Client, path: str) -> None:
-    assert await post(client, path) == (400, {name: ["This field is required."] for name in DOORS[path]})
+@pytest.mark.parametrize("path", FIELDS)
+async def test_a_missing_field_is_required(client: Client, path: str) -> None:
+    assert await post(client, path) == (400, {name: ["This field is required."] for name in FIELDS[path]})
 
 
-@pytest.mark.parametrize("path", DOORS)
+@pytest.mark.parametrize("path", FIELDS)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE"])
-async def test_another_method_is_405_to_anybody(client: Client, path: str, method: str) -> None:
+async def test_another_method_is_405_with_any_credentials(client: Client, path: str, method: str) -> None:
     for headers in ({}, {"Authorization": "Bearer nonsense"}):
         response = await client.request(method, path, headers=headers)
         assert (response.status, response.headers["Allow"]) == (405, "POST, OPTIONS")
@@ -78,15 +75,15 @@ async def test_another_method_is_405_to_anybody(client: Client, path: str, metho
 
 
 @pytest.mark.parametrize("header", ["Bearer", "Bearer nonsense", "Token x", "Basic x"])
-async def test_no_header_is_looked_at(anna: Person, header: str) -> None:
+async def test_the_authorization_header_is_ignored(anna: Person, header: str) -> None:
     given = {"username": "anna", "password": PASSWORD}
     for twice in (1, 2):
         response = await anna.client.post(CREATE, json=given, headers=[("Authorization", header)] * twice)
         assert response.status == 200
 
 
-async def test_every_sign_in_that_fails_looks_the_same_and_opens_no_session(
-    anna: Person, boris: Person, database: Any
+async def test_every_failed_sign_in_looks_the_same_and_opens_no_session(
+    anna: Person, boris: Person, database: Connection
 ) -> None:
     database.execute("update users set is_active = false where id = %s", [boris.id])
     database.execute("insert into users (username) values ('unusable')")
@@ -110,8 +107,8 @@ async def test_every_sign_in_that_fails_looks_the_same_and_opens_no_session(
 
 
 @pytest.mark.parametrize("name", ["anna", "nobody", "boris", "unusable"])
-async def test_every_sign_in_costs_one_hash(
-    anna: Person, boris: Person, database: Any, hashes: Counter[str], name: str
+async def test_every_sign_in_runs_one_hash(
+    anna: Person, boris: Person, database: Connection, hashes: Counter[str], name: str
 ) -> None:
     database.execute("update users set is_active = false where id = %s", [boris.id])
     database.execute("insert into users (username) values ('unusable')")
@@ -127,8 +124,8 @@ async def test_every_sign_in_costs_one_hash(
         pytest.param("delete from users", id="deleted"),
     ],
 )
-async def test_an_account_that_changes_while_its_password_is_checked_is_not_signed_in(
-    anna: Person, database: Any, monkeypatch: pytest.MonkeyPatch, change: str
+async def test_an_account_that_changes_during_the_password_check_is_not_signed_in(
+    anna: Person, database: Connection, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     check = bcrypt.checkpw
 
@@ -152,7 +149,7 @@ async def test_an_account_that_changes_while_its_password_is_checked_is_not_sign
         pytest.param("a\0", ["Null characters are not allowed."], id="NUL"),
     ],
 )
-async def test_a_password_that_cannot_be_costs_no_hash(
+async def test_an_invalid_password_runs_no_hash(
     anna: Person, hashes: Counter[str], password: str, faults: list[str]
 ) -> None:
     assert await post(anna.client, CREATE, username="anna", password=password) == (400, {"password": faults})
@@ -163,7 +160,7 @@ async def test_a_password_that_cannot_be_costs_no_hash(
 
 
 @pytest.mark.parametrize("password", ["  spaces around it  ", "correct horse battery staple" * 4, "ß" * 128])
-async def test_a_password_is_taken_as_it_comes(client: Client, password: str) -> None:
+async def test_a_password_is_not_trimmed_or_cut(client: Client, password: str) -> None:
     assert (await post(client, "/auth/users/", username="anna", password=password))[0] == 201
     assert (await post(client, "/auth/jwt/create/", username="anna", password=password))[0] == 200
     for other in (password.strip() + "x", password[:-1], password.encode()[:72].decode()):
@@ -171,8 +168,8 @@ async def test_a_password_is_taken_as_it_comes(client: Client, password: str) ->
             assert (await post(client, "/auth/jwt/create/", username="anna", password=other))[0] == 401
 
 
-async def test_a_password_is_stored_as_bcrypt_over_sha256(anna: Person, database: Any) -> None:
-    assert database.execute("select password from users").fetchone()["password"].startswith("bcrypt_sha256$$2b$04$")
+async def test_a_password_is_stored_as_bcrypt_over_sha256(anna: Person, database: Connection) -> None:
+    assert only_row(database, "select password from users")["password"].startswith("bcrypt_sha256$$2b$04$")
 
 
 async def test_a_password_of_the_longest_length_signs_in(client: Client) -> None:
@@ -181,14 +178,16 @@ async def test_a_password_of_the_longest_length_signs_in(client: Client) -> None
     assert (await post(client, CREATE, username="anna", password=password))[0] == 200
 
 
-async def test_a_name_registered_in_one_form_signs_in_in_every_other(client: Client) -> None:
+async def test_a_username_registered_in_one_unicode_form_signs_in_in_every_other(client: Client) -> None:
     assert (await post(client, "/auth/users/", username="ｗｉｄｅ", password=PASSWORD))[1]["username"] == "wide"
     for spelling in ("wide", "WIDE", "ＷＩＤＥ", "Ｗide", " wide\n"):
         assert (await post(client, CREATE, username=spelling, password=PASSWORD))[0] == 200, spelling
 
 
 @pytest.mark.parametrize("path", [REFRESH, REFRESH.rstrip("/")])
-async def test_refresh_gives_a_new_access_token_of_the_same_session(anna: Person, database: Any, path: str) -> None:
+async def test_refresh_returns_a_new_access_token_of_the_same_session(
+    anna: Person, database: Connection, path: str
+) -> None:
     status, answer = await post(anna.client, path, refresh=f" {anna.tokens['refresh']} ")
     assert (status, list(answer), sessions(database)) == (200, ["access"], 1)
     assert sid(answer["access"]) == sid(anna.tokens["access"])
@@ -196,7 +195,7 @@ async def test_refresh_gives_a_new_access_token_of_the_same_session(anna: Person
     assert (await anna.get("/auth/users/me/"))[0] == 200
 
 
-async def test_many_refreshes_at_once_are_all_answered_and_make_no_rows(anna: Person, database: Any) -> None:
+async def test_many_refreshes_at_once_all_succeed_and_insert_no_rows(anna: Person, database: Connection) -> None:
     answers = await asyncio.gather(*(post(anna.client, REFRESH, refresh=anna.tokens["refresh"]) for _ in range(20)))
     assert {status for status, _ in answers} == {200}
     assert {sid(answer["access"]) for _, answer in answers} == {sid(anna.tokens["access"])}
@@ -212,7 +211,9 @@ async def test_many_refreshes_at_once_are_all_answered_and_make_no_rows(anna: Pe
         pytest.param("update sessions set expires_at = now()", id="expired"),
     ],
 )
-async def test_refresh_and_verify_tell_nobody_why_a_session_is_over(anna: Person, database: Any, end: str) -> None:
+async def test_refresh_and_verify_do_not_tell_why_a_session_has_ended(
+    anna: Person, database: Connection, end: str
+) -> None:
     database.execute(end)
     assert await post(anna.client, REFRESH, refresh=anna.tokens["refresh"]) == ENDED
     assert await post(anna.client, BLACKLIST, refresh=anna.tokens["refresh"]) == ENDED
@@ -220,25 +221,25 @@ async def test_refresh_and_verify_tell_nobody_why_a_session_is_over(anna: Person
         assert await post(anna.client, VERIFY, token=token) == ENDED
 
 
-async def test_verify_takes_what_a_route_or_refresh_would_take(anna: Person) -> None:
+async def test_verify_accepts_access_and_refresh_tokens(anna: Person) -> None:
     for token in anna.tokens.values():
         for path in (VERIFY, VERIFY.rstrip("/")):
             assert await post(anna.client, path, token=token) == (200, {})
 
 
-async def test_a_refused_token_is_challenged_as_bad(client: Client) -> None:
+async def test_a_refused_token_is_challenged_with_invalid_token(client: Client) -> None:
     for path, name in ((REFRESH, "refresh"), (VERIFY, "token"), (BLACKLIST, "refresh")):
         response = await client.post(path, json={name: "nonsense"})
         assert (response.status, list(await response.json())) == (401, ["detail", "code"])
         assert response.headers["WWW-Authenticate"] == 'Bearer realm="api", error="invalid_token"'
 
 
-async def test_of_many_who_sign_out_at_once_one_has_ended_the_session(anna: Person) -> None:
+async def test_of_many_sign_outs_at_once_one_succeeds(anna: Person) -> None:
     answers = await asyncio.gather(*(post(anna.client, BLACKLIST, refresh=anna.tokens["refresh"]) for _ in range(20)))
     assert sorted(status for status, _ in answers) == [200] + [401] * 19
 
 
-async def test_nothing_in_the_database_signs_anybody_in(anna: Person, database: Any) -> None:
+async def test_no_token_is_stored_in_the_database(anna: Person, database: Connection) -> None:
     dump = str([database.execute(f"select * from {table}").fetchall() for table in ("users", "profiles", "sessions")])
     for token in anna.tokens.values():
         assert token not in dump
@@ -251,7 +252,7 @@ def stored_at(rounds: int) -> str:
 
 
 class TestAtFiveRounds:
-    """The cost of hashes was raised."""
+    """BCRYPT_ROUNDS was raised from 4 to 5."""
 
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
@@ -259,20 +260,20 @@ class TestAtFiveRounds:
 
     @pytest.mark.parametrize(("rounds", "kept"), [(4, False), (5, True), (6, True)])
     async def test_only_a_weaker_hash_is_rewritten_at_the_next_sign_in(
-        self, anna: Person, database: Any, rounds: int, kept: bool
+        self, anna: Person, database: Connection, rounds: int, kept: bool
     ) -> None:
         stored = stored_at(rounds)
         database.execute("update users set password = %s", [stored])
         assert (await (await anna.sign_in()).get("/auth/users/me/"))[0] == 200
-        assert (database.execute("select password from users").fetchone()["password"] == stored) is kept
+        assert (only_row(database, "select password from users")["password"] == stored) is kept
         assert (await (await anna.sign_in()).get("/auth/users/me/"))[0] == 200
 
 
-async def test_a_hash_that_was_brought_along_signs_in_and_is_rewritten(anna: Person, database: Any) -> None:
+async def test_an_imported_hash_signs_in_and_is_rewritten(anna: Person, database: Connection) -> None:
     digest = base64.b64encode(hashlib.pbkdf2_hmac("sha256", PASSWORD.encode(), b"salt", 1000)).decode()
     database.execute("update users set password = %s", [f"pbkdf2_sha256$1000$salt${digest}"])
     assert (await post(anna.client, "/auth/jwt/create/", username="anna", password="wrong horse"))[0] == 401
-    assert database.execute("select password from users").fetchone()["password"].startswith("pbkdf2_sha256$")
+    assert only_row(database, "select password from users")["password"].startswith("pbkdf2_sha256$")
     assert (await (await anna.sign_in()).get("/auth/users/me/"))[0] == 200
-    assert database.execute("select password from users").fetchone()["password"].startswith("bcrypt_sha256$$2b$04$")
+    assert only_row(database, "select password from users")["password"].startswith("bcrypt_sha256$$2b$04$")
     assert (await (await anna.sign_in()).get("/auth/users/me/"))[0] == 200

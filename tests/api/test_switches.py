@@ -1,10 +1,11 @@
-"""What a site switches on or off, each under the contract's name (contract 7.1, 12)."""
+"""Settings with the names of the contract, and what each changes (contract 7.1, 12)."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
 
-from tests.conftest import MODES, PASSWORD, Client, Person, in_mode, post
+from tests.conftest import MODES, PASSWORD, Client, Letters, Person, in_mode, post
 from tests.links import (
     ASKED_AT,
     DONE,
@@ -19,6 +20,7 @@ from tests.links import (
     link,
     register,
 )
+from tests.rows import Connection
 
 CREATE, LOGIN, ME = "/auth/jwt/create/", "/auth/token/login/", "/auth/users/me/"
 ANNA = "anna@example.com"
@@ -36,7 +38,7 @@ by_either = in_mode("default", login_field="either")
 
 
 async def sign_in(client: Client, **given: str) -> tuple[int, Any]:
-    """Sign in at both doors, which must agree: jwt/create's answer."""
+    """Sign in at jwt/create and token/login, which must agree: the answer of jwt/create."""
     status, answer = await post(client, CREATE, password=PASSWORD, **given)
     also, _ = await post(client, LOGIN, password=PASSWORD, **given)
     assert (status, also) in ((200, 200), (401, 400), (400, 400))
@@ -45,14 +47,14 @@ async def sign_in(client: Client, **given: str) -> tuple[int, Any]:
 
 class TestHideUsers:
     @in_mode("default")
-    async def test_on_others_do_not_exist(self, anna: Person, boris: Person) -> None:
+    async def test_on_other_accounts_are_404(self, anna: Person, boris: Person) -> None:
         assert [user["id"] for user in (await anna.get("/auth/users/"))[1]] == [anna.id]
         for method in ("GET", "PUT", "PATCH", "DELETE"):
             for user_id in (boris.id, 999_999_999):
                 assert await anna.ask(method, f"/auth/users/{user_id}/") == NOT_FOUND
 
     @in_mode("default", hide_users=False)
-    async def test_off_everybody_lists_everybody_and_others_are_forbidden(
+    async def test_off_every_account_lists_all_and_other_accounts_are_403(
         self, anna: Person, boris: Person, staff: Person
     ) -> None:
         status, users = await anna.get("/auth/users/")
@@ -65,7 +67,7 @@ class TestHideUsers:
         assert (await anna.get(f"/auth/users/{anna.id}/"))[0] == 200
 
     @in_mode("default", hide_users=False)
-    async def test_off_the_list_is_paged_and_shows_who_is_deactivated_to_staff_alone(
+    async def test_off_the_list_is_paged_and_shows_deactivated_accounts_to_staff_only(
         self, anna: Person, boris: Person, staff: Person
     ) -> None:
         assert (await staff.patch(f"/auth/users/{boris.id}/", {"is_active": False}))[0] == 200
@@ -76,7 +78,7 @@ class TestHideUsers:
 
 class TestLoginByUsername:
     @in_mode()
-    async def test_an_address_signs_nobody_in(self, client: Client, database: Any) -> None:
+    async def test_an_address_does_not_sign_in(self, client: Client, database: Connection) -> None:
         await register(client, re_password=PASSWORD)
         database.execute("update users set is_active = true")
         assert (await sign_in(client, username="anna"))[0] == 200
@@ -86,7 +88,7 @@ class TestLoginByUsername:
 
 class TestLoginByEmail:
     @by_email
-    async def test_the_address_signs_in_in_any_case_and_the_name_does_not(self, client: Client) -> None:
+    async def test_the_address_signs_in_in_any_case_and_the_username_does_not(self, client: Client) -> None:
         await register(client)
         for address in (ANNA, "ANNA@Example.Com", f" {ANNA} "):
             assert (await sign_in(client, email=address))[0] == 200
@@ -98,7 +100,7 @@ class TestLoginByEmail:
         assert await post(client, LOGIN, username="anna", password=PASSWORD) == NO_LOGIN
 
     @by_email
-    async def test_accounts_without_an_address_are_signed_in_by_none(self, client: Client, database: Any) -> None:
+    async def test_an_account_without_an_address_cannot_sign_in(self, client: Client, database: Connection) -> None:
         await register(client)
         database.execute("update users set email = ''")
         assert await post(client, LOGIN, password=PASSWORD) == NO_LOGIN
@@ -116,12 +118,12 @@ class TestLoginByEmail:
     async def test_the_address_is_read_only_in_the_user_object(self, client: Client, method: str) -> None:
         anna = await self.signed_in(client)
         same = (200, {"email": ANNA, "id": anna.id, "username": "anna"})
-        for odd in ("new@example.com", "", None, "x"):
-            assert await anna.ask(method, ME, json={"email": odd}) == same
+        for value in ("new@example.com", "", None, "x"):
+            assert await anna.ask(method, ME, json={"email": value}) == same
         assert await anna.get(ME) == same
 
     @by_email
-    async def test_set_username_sets_the_address(self, client: Client, letters: Any) -> None:
+    async def test_set_username_sets_the_address(self, client: Client, letters: Letters) -> None:
         anna = await self.signed_in(client)
         await register(client, "boris")
         path = "/auth/users/set_username/"
@@ -138,7 +140,7 @@ class TestLoginByEmail:
         assert (await sign_in(client, email="new@example.com"))[0] == 200
 
     @by_email
-    async def test_reset_username_sets_the_address(self, client: Client, letters: Any) -> None:
+    async def test_reset_username_sets_the_address(self, client: Client, letters: Letters) -> None:
         await register(client)
         assert await post(client, ASKED_AT[USERNAME_RESET], email=ANNA) == DONE
         given = await link(letters, ANNA)
@@ -151,7 +153,7 @@ class TestLoginByEmail:
         assert (await sign_in(client, email="new@example.com"))[0] == 200
 
     @in_mode("default", login_field="email", set_username_retype=True, username_reset_confirm_retype=True)
-    async def test_the_address_is_asked_for_twice_as_the_name_would_be(self, client: Client, letters: Any) -> None:
+    async def test_with_retype_the_address_must_be_sent_twice(self, client: Client, letters: Letters) -> None:
         anna = await self.signed_in(client)
         mismatch = (400, {"non_field_errors": ["The two username fields didn't match."]})
         given = {"new_email": "new@example.com", "current_password": PASSWORD}
@@ -161,7 +163,7 @@ class TestLoginByEmail:
         assert await anna.post("/auth/users/set_username/", given | {"re_new_email": "new@example.com"}) == DONE
 
     @in_mode("activation", login_field="email")
-    async def test_where_accounts_are_activated_the_new_address_waits(self, client: Client, letters: Any) -> None:
+    async def test_in_activation_mode_the_new_address_is_pending(self, client: Client, letters: Letters) -> None:
         user = await register(client)
         assert await confirm(client, "activation", await link(letters, ANNA)) == DONE
         anna = Person(client, "anna", user["id"], (await sign_in(client, email=ANNA))[1])
@@ -180,7 +182,7 @@ class TestLoginByEmail:
 
 class TestLoginByEither:
     @by_either
-    async def test_name_and_address_sign_in_under_the_name_of_username(self, anna: Person) -> None:
+    async def test_username_and_address_both_sign_in_in_the_field_username(self, anna: Person) -> None:
         for login in ("anna", "ANNA", ANNA, "Anna@EXAMPLE.com"):
             assert (await sign_in(anna.client, username=login))[0] == 200
         for login in ("nobody", "nobody@example.com"):
@@ -188,30 +190,28 @@ class TestLoginByEither:
         assert await sign_in(anna.client, email=ANNA) == (400, {"username": REQUIRED})
 
     @by_either
-    async def test_the_account_whose_address_it_is_comes_before_one_that_is_called_so(
-        self, anna: Person, client: Client
-    ) -> None:
-        await register(client, ANNA, email="", password="a phrase of somebody else")
+    async def test_an_address_wins_over_a_username_of_the_same_text(self, anna: Person, client: Client) -> None:
+        await register(client, ANNA, email="", password="a phrase of another account")
         status, tokens = await sign_in(client, username=ANNA)
         assert (status, await Person(client, "anna", anna.id, tokens).get(ME)) == (200, await anna.get(ME))
-        theirs = {"username": ANNA, "password": "a phrase of somebody else"}
-        assert await post(client, CREATE, **theirs) == NO_ACCOUNT
+        other = {"username": ANNA, "password": "a phrase of another account"}
+        assert await post(client, CREATE, **other) == NO_ACCOUNT
 
     @by_either
-    async def test_an_empty_address_is_nobodys(self, client: Client) -> None:
+    async def test_an_empty_address_signs_no_account_in(self, client: Client) -> None:
         await register(client, email="")
         assert await post(client, LOGIN, password=PASSWORD) == NO_LOGIN
         assert (await sign_in(client, username="anna"))[0] == 200
 
     @by_either
-    async def test_the_address_can_be_edited_and_the_name_be_set(self, anna: Person) -> None:
+    async def test_address_and_username_can_both_be_changed(self, anna: Person) -> None:
         assert (await anna.patch(ME, {"email": "new@example.com"}))[1]["email"] == "new@example.com"
         given = {"new_username": "anna.k", "current_password": PASSWORD}
         assert await anna.post("/auth/users/set_username/", given) == DONE
 
     @pytest.mark.parametrize("login", ["anna", ANNA, "nobody", "nobody@example.com"])
     @by_either
-    async def test_every_sign_in_costs_one_hash(self, anna: Person, hashes: Any, login: str) -> None:
+    async def test_every_sign_in_runs_one_hash(self, anna: Person, hashes: Counter[str], login: str) -> None:
         hashes.clear()
         await post(anna.client, CREATE, username=login, password="wrong one")
         assert hashes["run"] == 1
@@ -221,19 +221,21 @@ shown_by_either = pytest.mark.parametrize(
     "settings",
     [MODES["activation"] | {f"{noun}_reset_show_email_not_found": True} for noun in ("password", "username")],
     indirect=True,
-    ids=["by the password's", "by the username's"],
+    ids=["set for passwords", "set for usernames"],
 )
 
 
 class TestShownEmails:
     @pytest.mark.parametrize("path", ASKED_AT.values())
     @in_mode("activation")
-    async def test_off_an_unknown_address_answers_as_a_known_one(self, client: Client, path: str) -> None:
+    async def test_off_an_unknown_address_gets_the_answer_of_a_known_one(self, client: Client, path: str) -> None:
         assert await post(client, path, email="nobody@example.com") == DONE
 
     @pytest.mark.parametrize("kind", ASKED_AT)
     @shown_by_either
-    async def test_either_one_shows_it_at_all_three(self, client: Client, letters: Any, kind: str) -> None:
+    async def test_either_setting_reports_unknown_addresses_everywhere(
+        self, client: Client, letters: Letters, kind: str
+    ) -> None:
         await asked(client, letters, kind)
         for address in ("nobody@example.com", "anna@example.org"):
             assert await post(client, ASKED_AT[kind], email=address) == NO_EMAIL
@@ -242,22 +244,24 @@ class TestShownEmails:
 
     @pytest.mark.parametrize("kind", ASKED_AT)
     @shown_by_either
-    async def test_an_account_that_may_not_have_the_letter_is_shown_as_an_unknown_one(
-        self, client: Client, letters: Any, database: Any, kind: str
+    async def test_an_account_that_may_not_have_the_letter_is_reported_as_unknown(
+        self, client: Client, letters: Letters, database: Connection, kind: str
     ) -> None:
         await asked(client, letters, kind)
         database.execute("update users set is_active = false")
         assert await post(client, ASKED_AT[kind], email=ANNA) == NO_EMAIL
 
     @in_mode("default", password_reset_show_email_not_found=True)
-    async def test_where_nothing_waits_resending_answers_as_ever(self, anna: Person) -> None:
+    async def test_without_activation_resending_is_still_an_empty_400(self, anna: Person) -> None:
         for address in (ANNA, "nobody@example.com"):
             assert await post(anna.client, ASKED_AT["activation"], email=address) == (400, None)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @in_mode("activation", password_reset_timeout=600)
-async def test_a_link_lives_as_long_as_the_setting_says(client: Client, letters: Any, database: Any, kind: str) -> None:
+async def test_a_link_expires_after_password_reset_timeout(
+    client: Client, letters: Letters, database: Connection, kind: str
+) -> None:
     await asked(client, letters, kind)
     ends = database.execute("select expires_at - now() as life from one_time_tokens where purpose = %s", [kind])
     assert abs(ends.fetchall()[0]["life"].total_seconds() - 600) < 60

@@ -1,7 +1,8 @@
-"""The API token: one string for each account, the same at every login until something ends it (contract 2, 11.23)."""
+"""The API token: one per account, the same at every login until something ends it (contract 2, 11.23)."""
 
 import asyncio
 import re
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +12,9 @@ from aiohttp.test_utils import TestClient
 
 from server.app import create_app
 from server.settings.settings import Settings
-from tests.conftest import PASSWORD, Client, HouseServer, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, FrontdeskServer, Letters, Person, in_mode, post
 from tests.links import DONE, NEW_PASSWORD, PASSWORD_RESET, asked_by, confirm
+from tests.rows import Connection
 
 LOGIN, LOGOUT = "/auth/token/login/", "/auth/token/logout/"
 FAILED = (400, {"non_field_errors": ["Unable to log in with provided credentials."]})
@@ -27,26 +29,26 @@ async def log_in(client: Client, username: str = "anna", password: str = PASSWOR
     return token
 
 
-async def use(client: Client, token: str, method: str = "GET", path: str = ME, **says: Any) -> tuple[int, Any]:
+async def use(client: Client, token: str, method: str = "GET", path: str = ME, **options: Any) -> tuple[int, Any]:
     headers = {"Authorization": f"Token {token}"}
-    async with client.request(method, path, headers=headers, **says) as response:
+    async with client.request(method, path, headers=headers, **options) as response:
         return response.status, await response.json() if await response.read() else None
 
 
 @in_mode("default", "retype", user_create_password_retype=False)
-async def test_login_answers_the_same_forty_digits_each_time(anna: Person) -> None:
+async def test_login_returns_the_same_forty_hex_digits_each_time(anna: Person) -> None:
     token = await log_in(anna.client)
     assert re.fullmatch("[0-9a-f]{40}", token)
     assert [await log_in(anna.client, name) for name in ("anna", "ANNA", "ａｎｎａ")] == [token] * 3
     assert await use(anna.client, token) == await anna.get(ME)
 
 
-async def test_everybody_has_a_token_of_their_own(anna: Person, boris: Person) -> None:
+async def test_each_account_has_its_own_token(anna: Person, boris: Person) -> None:
     tokens = {await log_in(anna.client, name) for name in ("anna", "boris")}
     assert len(tokens) == 2
 
 
-async def test_many_logins_at_once_answer_the_same_token(anna: Person, database: Any) -> None:
+async def test_many_logins_at_once_return_the_same_token(anna: Person, database: Connection) -> None:
     tokens = await asyncio.gather(*(log_in(anna.client) for _ in range(20)))
     assert len(set(tokens)) == 1
     assert len(database.execute("select from api_tokens").fetchall()) == 1
@@ -54,19 +56,19 @@ async def test_many_logins_at_once_answer_the_same_token(anna: Person, database:
 
 
 @pytest.mark.parametrize("keyword", ["Token", "token", "TOKEN", " Token ", "Token   "])
-async def test_the_keyword_is_known_in_any_case(anna: Person, keyword: str) -> None:
+async def test_the_keyword_is_read_in_any_case(anna: Person, keyword: str) -> None:
     token = await log_in(anna.client)
     response = await anna.client.get(ME, headers={"Authorization": f"{keyword} {token}"})
     assert response.status == 200
 
 
-async def test_a_token_written_otherwise_is_unknown(anna: Person) -> None:
+async def test_a_token_in_another_spelling_is_refused(anna: Person) -> None:
     token = await log_in(anna.client)
-    for odd in (token.upper(), token[:-1], f"{token}0", f"{token}=", "0" * 40, "é" * 40, f"0x{token}"):
-        assert await use(anna.client, odd) == UNKNOWN, odd
+    for other in (token.upper(), token[:-1], f"{token}0", f"{token}=", "0" * 40, "é" * 40, f"0x{token}"):
+        assert await use(anna.client, other) == UNKNOWN, other
 
 
-async def test_a_token_enters_every_door_of_its_account(anna: Person) -> None:
+async def test_a_token_is_accepted_on_every_protected_route(anna: Person) -> None:
     token = await log_in(anna.client)
     profile = await anna.profile()
     assert (await use(anna.client, token, path="/api/accounts/all-profiles"))[0] == 200
@@ -79,7 +81,7 @@ async def test_a_token_enters_every_door_of_its_account(anna: Person) -> None:
     assert await use(anna.client, token) == UNKNOWN
 
 
-LOGINS: list[dict[str, str]] = [
+FAILED_LOGINS: list[dict[str, str]] = [
     {},
     {"username": "anna"},
     {"password": PASSWORD},
@@ -93,12 +95,12 @@ LOGINS: list[dict[str, str]] = [
 ]
 
 
-async def test_every_login_that_fails_looks_the_same_and_costs_one_hash(
-    anna: Person, boris: Person, database: Any, hashes: Any
+async def test_every_failed_login_looks_the_same_and_runs_one_hash(
+    anna: Person, boris: Person, database: Connection, hashes: Counter[str]
 ) -> None:
     database.execute("update users set is_active = false where username = 'boris'")
     database.execute("insert into users (username, password) values ('unusable', '!')")
-    for given in LOGINS:
+    for given in FAILED_LOGINS:
         hashes.clear()
         assert await post(anna.client, LOGIN, **given) == FAILED
         assert hashes["run"] == 1, given
@@ -119,41 +121,41 @@ NULL = ["This field may not be null."]
         ({"password": "x" * 4097}, {"password": ["Ensure this field has no more than 4096 bytes."]}),
     ],
 )
-async def test_a_field_that_cannot_be_is_a_field_error(
-    client: Client, hashes: Any, given: dict[str, Any], faults: dict[str, Any]
+async def test_an_invalid_field_is_a_field_error(
+    client: Client, hashes: Counter[str], given: dict[str, Any], faults: dict[str, Any]
 ) -> None:
     assert await post(client, LOGIN, **given) == (400, {name: list(texts) for name, texts in faults.items()})
     assert hashes["run"] == 0
 
 
-async def test_a_form_logs_in_as_well(anna: Person) -> None:
+async def test_a_form_logs_in_too(anna: Person) -> None:
     response = await anna.client.post(LOGIN.rstrip("/"), data={"username": "anna", "password": PASSWORD})
     assert (response.status, await response.json()) == (200, {"auth_token": await log_in(anna.client)})
     assert response.headers["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize("by", ["token", "session"])
-async def test_logout_ends_the_token_and_the_next_login_makes_another(anna: Person, boris: Person, by: str) -> None:
-    token, theirs = await log_in(anna.client), await log_in(anna.client, "boris")
+async def test_logout_ends_the_token_and_the_next_login_issues_another(anna: Person, boris: Person, by: str) -> None:
+    token, other = await log_in(anna.client), await log_in(anna.client, "boris")
     if by == "token":
         assert await use(anna.client, token, "POST", LOGOUT) == DONE
     else:
         assert await anna.post(LOGOUT) == DONE
     assert await use(anna.client, token) == UNKNOWN
-    assert (await use(anna.client, theirs))[0] == 200
-    assert (await anna.get(ME))[0] == 200, "logout ends the token alone"
-    fresh = await log_in(anna.client)
-    assert fresh != token
-    assert (await use(anna.client, fresh))[0] == 200
+    assert (await use(anna.client, other))[0] == 200
+    assert (await anna.get(ME))[0] == 200, "logout ends only the token"
+    second = await log_in(anna.client)
+    assert second != token
+    assert (await use(anna.client, second))[0] == 200
     assert await use(anna.client, token) == UNKNOWN
 
 
-async def test_logout_without_a_token_is_done_as_well(anna: Person) -> None:
+async def test_logout_without_a_token_succeeds(anna: Person) -> None:
     for _ in range(2):
         assert await anna.post(LOGOUT) == DONE
 
 
-async def test_logout_asks_for_somebody_signed_in(client: Client) -> None:
+async def test_logout_needs_a_sign_in(client: Client) -> None:
     assert await post(client, LOGOUT) == (401, {"detail": "Authentication credentials were not provided."})
 
 
@@ -163,22 +165,22 @@ async def test_a_password_change_ends_the_token(anna: Person, by: str) -> None:
     given = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
     if by == "token":
         assert await use(anna.client, token, "POST", "/auth/users/set_password/", json=given) == DONE
-        assert (await anna.get(ME))[0] == 401, "a change asked for by the token keeps no session"
+        assert (await anna.get(ME))[0] == 401, "a change made with the token ends every session"
     else:
         assert await anna.post("/auth/users/set_password/", given) == DONE
     assert await use(anna.client, token) == UNKNOWN
     assert await log_in(anna.client, password=NEW_PASSWORD) != token
 
 
-async def test_a_reset_ends_the_token(anna: Person, letters: Any) -> None:
+async def test_a_reset_ends_the_token(anna: Person, letters: Letters) -> None:
     token = await log_in(anna.client)
     assert await confirm(anna.client, PASSWORD_RESET, await asked_by(anna, letters, PASSWORD_RESET)) == DONE
     assert await use(anna.client, token) == UNKNOWN
 
 
 @pytest.mark.parametrize("by", ["staff", "psql"])
-async def test_deactivation_ends_the_token_and_activation_does_not_revive_it(
-    anna: Person, staff: Person, database: Any, by: str
+async def test_deactivation_ends_the_token_and_activation_does_not_restore_it(
+    anna: Person, staff: Person, database: Connection, by: str
 ) -> None:
     token = await log_in(anna.client)
 
@@ -193,19 +195,19 @@ async def test_deactivation_ends_the_token_and_activation_does_not_revive_it(
     assert await post(anna.client, LOGIN, username="anna", password=PASSWORD) == FAILED
     await switch(True)
     assert await use(anna.client, token) == UNKNOWN
-    fresh = await log_in(anna.client)
-    assert fresh != token
-    assert (await use(anna.client, fresh))[0] == 200
+    second = await log_in(anna.client)
+    assert second != token
+    assert (await use(anna.client, second))[0] == 200
 
 
-async def test_what_ends_sessions_only_leaves_the_token(anna: Person) -> None:
+async def test_signing_out_of_a_session_keeps_the_token(anna: Person) -> None:
     token = await log_in(anna.client)
     assert await post(anna.client, "/auth/jwt/blacklist/", refresh=anna.tokens["refresh"]) == (200, {})
     assert (await use(anna.client, token))[0] == 200
 
 
-async def test_an_account_that_changes_while_its_password_is_checked_gets_no_token(
-    anna: Person, database: Any, monkeypatch: pytest.MonkeyPatch
+async def test_an_account_deactivated_during_the_password_check_gets_no_token(
+    anna: Person, database: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check = bcrypt.checkpw
 
@@ -229,7 +231,7 @@ async def test_every_kind_of_token_is_refused_where_another_is_wanted(anna: Pers
         assert await use(anna.client, other) == UNKNOWN
 
 
-async def test_the_database_holds_no_token(anna: Person, database: Any) -> None:
+async def test_the_database_holds_no_token(anna: Person, database: Connection) -> None:
     token = await log_in(anna.client)
     (row,) = database.execute("select * from api_tokens").fetchall()
     assert token not in str(row)
@@ -238,25 +240,25 @@ async def test_the_database_holds_no_token(anna: Person, database: Any) -> None:
     assert await use(anna.client, row["hash"].hex()[:40]) == UNKNOWN
 
 
-async def test_the_signing_key_makes_the_token(anna: Person, settings: Settings) -> None:
+async def test_the_token_depends_on_the_signing_key(anna: Person, settings: Settings) -> None:
     token = await log_in(anna.client)
-    elsewhere = create_app(replace(settings, signing_key="another key of more than 32 bytes in length"))
-    async with TestClient(HouseServer(elsewhere)) as client:
+    rekeyed = create_app(replace(settings, signing_key="another key of more than 32 bytes in length"))
+    async with TestClient(FrontdeskServer(rekeyed)) as client:
         assert await log_in(client) != token
 
 
 @pytest.mark.parametrize("path", [LOGIN, LOGIN.rstrip("/")])
-async def test_login_tells_anybody_what_it_is_and_which_methods_it_knows(client: Client, path: str) -> None:
+async def test_options_and_other_methods_of_login_need_no_sign_in(client: Client, path: str) -> None:
     response = await client.options(path)
     assert (response.status, response.headers["Allow"]) == (200, "POST, OPTIONS")
     for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE"):
         response = await client.request(method, path)
         assert (response.status, response.headers["Allow"]) == (405, "POST, OPTIONS")
-        bad = await client.request(method, path, headers={"Authorization": "Token x"})
-        assert bad.status == 401
+        refused = await client.request(method, path, headers={"Authorization": "Token x"})
+        assert refused.status == 401
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS"])
-async def test_logout_tells_that_to_nobody_but_who_is_signed_in(anna: Person, method: str) -> None:
+async def test_options_and_other_methods_of_logout_need_a_sign_in(anna: Person, method: str) -> None:
     assert (await anna.client.request(method, LOGOUT)).status == 401
     assert (await anna.ask(method, LOGOUT))[0] == (200 if method == "OPTIONS" else 405)

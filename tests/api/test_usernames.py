@@ -1,15 +1,15 @@
-"""Usernames: set by who knows the password, reset by the link in a letter (contract 2, 3.1, 11.4)."""
+"""Usernames: changed with the password, or reset by the link in a letter (contract 2, 3.1, 11.4)."""
 
 import asyncio
 from collections import Counter
 from typing import Any
 
-import pytest
-
 from server.auth.one_time_tokens import write_uid
 from server.web.schemas.fields import NOT_USERNAME
-from tests.conftest import PASSWORD, Client, Person, in_mode, post
+from tests.conftest import PASSWORD, Client, Letters, Person, in_mode, post
 from tests.links import ASKED_AT, DONE, INVALID_TOKEN, INVALID_UID, NEW_NAME, USERNAME_RESET, confirm, link
+from tests.locks import Race
+from tests.rows import Connection
 
 SET = "/auth/users/set_username/"
 ASK = ASKED_AT[USERNAME_RESET]
@@ -25,8 +25,8 @@ TAKEN = ["A user with that username already exists."]
 WRONG = ["Invalid password."]
 TOO_LONG = "Ensure this field has no more than 150 characters."
 
-# Faults of the name alone, which every endpoint that takes one says in the same words.
-NAMES: list[tuple[Any, list[str]]] = [
+# Faults of the username alone: every endpoint reports them in the same words.
+INVALID_USERNAMES: list[tuple[Any, list[str]]] = [
     ("", BLANK),
     (" ", BLANK),
     (None, NULL),
@@ -51,7 +51,7 @@ async def signs_in(client: Client, username: str) -> bool:
     return (await post(client, "/auth/jwt/create/", username=username, password=PASSWORD))[0] == 200
 
 
-async def test_a_new_name_is_in_force_at_once_and_the_account_is_told(anna: Person, letters: Any) -> None:
+async def test_a_new_username_is_in_force_at_once_and_a_letter_tells_of_it(anna: Person, letters: Letters) -> None:
     other = await anna.sign_in()
     assert await anna.post(SET, change()) == DONE
     assert not await signs_in(anna.client, "anna")
@@ -62,7 +62,7 @@ async def test_a_new_name_is_in_force_at_once_and_the_account_is_told(anna: Pers
 
 
 @in_mode("default", "activation", username_changed_email_confirmation=False, send_activation_email=False)
-async def test_with_the_switch_off_nobody_is_told(anna: Person, letters: Any) -> None:
+async def test_with_the_confirmation_off_no_letter_tells_of_a_new_username(anna: Person, letters: Letters) -> None:
     await letters()
     assert await anna.post(SET, change()) == DONE
     assert await post(anna.client, ASK, email=ANNA) == DONE
@@ -70,21 +70,23 @@ async def test_with_the_switch_off_nobody_is_told(anna: Person, letters: Any) ->
     assert await letters() == []
 
 
-async def test_a_name_that_cannot_be_is_refused_wherever_one_is_set(anna: Person, boris: Person, letters: Any) -> None:
+async def test_an_invalid_username_is_refused_at_change_and_at_reset(
+    anna: Person, boris: Person, letters: Letters
+) -> None:
     await letters()
     assert await post(anna.client, ASK, email=ANNA) == DONE
     given = await link(letters, ANNA)
-    for name, faults in NAMES:
+    for name, faults in INVALID_USERNAMES:
         refused = (400, {"new_username": faults})
         assert await anna.post(SET, change(new_username=name)) == refused
         assert await confirm(anna.client, USERNAME_RESET, given, new_username=name) == refused
-        # Before uid and token are looked at, but for who has the name: that is told only with a good link.
-        told = refused if faults != TAKEN else INVALID_UID
-        assert await confirm(anna.client, USERNAME_RESET, {"uid": "MA", "token": "x"}, new_username=name) == told
-    assert await confirm(anna.client, USERNAME_RESET, given) == DONE, "the refusal used up the link"
+        # Faults of the username come before those of the link. But only a valid link learns that a username is taken.
+        expected = refused if faults != TAKEN else INVALID_UID
+        assert await confirm(anna.client, USERNAME_RESET, {"uid": "MA", "token": "x"}, new_username=name) == expected
+    assert await confirm(anna.client, USERNAME_RESET, given) == DONE, "the refusal must not use up the link"
 
 
-FAULTY: list[tuple[dict[str, Any], dict[str, Any]]] = [
+INVALID_CHANGES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"new_username": REQUIRED, "current_password": REQUIRED}),
     (change(current_password=""), {"current_password": BLANK}),
     (change(current_password=None), {"current_password": NULL}),
@@ -95,48 +97,44 @@ FAULTY: list[tuple[dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-async def test_a_faulty_change_names_its_faults_and_changes_nothing(anna: Person, boris: Person) -> None:
-    for given, faults in FAULTY:
+async def test_an_invalid_change_reports_its_faults_and_changes_nothing(anna: Person, boris: Person) -> None:
+    for given, faults in INVALID_CHANGES:
         assert await anna.post(SET, given) == (400, faults)
     assert (await anna.get("/auth/users/me/"))[1]["username"] == "anna"
 
 
-async def test_ones_own_name_in_another_spelling_is_free(anna: Person) -> None:
+async def test_the_own_username_in_another_spelling_is_not_taken(anna: Person) -> None:
     assert await anna.post(SET, change(new_username="Ａnna")) == DONE
     assert (await anna.get("/auth/users/me/"))[1]["username"] == "Anna"
     assert await signs_in(anna.client, "ANNA")
 
 
-async def test_a_name_is_kept_in_nfkc_and_at_its_longest(anna: Person, letters: Any) -> None:
+async def test_a_username_is_stored_in_nfkc_and_may_have_150_characters(anna: Person, letters: Letters) -> None:
     assert await anna.post(SET, change(new_username="ｗｉｄｅ")) == DONE
     assert (await anna.get("/auth/users/me/"))[1]["username"] == "wide"
     assert await anna.post(SET, change(new_username="ß" * 150)) == DONE
     assert await signs_in(anna.client, "SS" * 150)
 
 
-async def test_of_two_who_want_a_name_at_once_one_gets_it(anna: Person, boris: Person) -> None:
+async def test_of_two_changes_to_one_username_at_once_one_succeeds(anna: Person, boris: Person) -> None:
     answers = await asyncio.gather(*(person.post(SET, change()) for person in (anna, boris)))
     assert sorted(answers, key=str) == [DONE, (400, {"new_username": TAKEN})]
 
 
-async def test_a_name_that_is_taken_at_the_last_moment_is_a_field_error_and_leaves_the_link(
-    anna: Person, letters: Any, database: Any, monkeypatch: pytest.MonkeyPatch
+async def test_a_username_taken_at_the_last_moment_is_a_field_error_and_does_not_use_up_the_link(
+    anna: Person, letters: Letters, race: Race
 ) -> None:
-    monkeypatch.setattr("server.api.usernames._taken", nothing_is_taken)
-    database.execute("insert into users (username) values ('Boris')")
-    assert await anna.post(SET, change(new_username="boris")) == (400, {"new_username": TAKEN})
+    taken = (400, {"new_username": TAKEN})
+    changing = anna.post(SET, change(new_username="boris"))
+    assert await race("insert into users (username) values ('Boris')", changing) == taken
     assert await post(anna.client, ASK, email=ANNA) == DONE
     given = await link(letters, ANNA)
-    taken = (400, {"new_username": TAKEN})
-    assert await confirm(anna.client, USERNAME_RESET, given, new_username="boris") == taken
+    resetting = confirm(anna.client, USERNAME_RESET, given, new_username="clara")
+    assert await race("insert into users (username) values ('Clara')", resetting) == taken
     assert await confirm(anna.client, USERNAME_RESET, given) == DONE
 
 
-async def nothing_is_taken(*arguments: Any) -> dict[str, Any]:
-    return {}
-
-
-async def test_a_reset_puts_the_new_name_in_force_and_ends_no_session(anna: Person, letters: Any) -> None:
+async def test_a_reset_puts_the_new_username_in_force_and_ends_no_session(anna: Person, letters: Letters) -> None:
     assert await post(anna.client, ASK, email="Anna@Example.COM") == DONE
     (letter,) = await letters()
     assert (letter.to, letter.subject) == (ANNA, "Username reset on Frontdesk")
@@ -148,7 +146,7 @@ async def test_a_reset_puts_the_new_name_in_force_and_ends_no_session(anna: Pers
     assert [(letter.to, letter.subject) for letter in await letters()] == [(ANNA, CHANGED)]
 
 
-NO_LINKS: list[tuple[dict[str, Any], Any]] = [
+INVALID_LINKS: list[tuple[dict[str, Any], Any]] = [
     ({}, (400, {"new_username": REQUIRED})),
     ({"new_username": ""}, (400, {"new_username": BLANK})),
     ({"new_username": NEW_NAME}, INVALID_UID),
@@ -160,19 +158,21 @@ NO_LINKS: list[tuple[dict[str, Any], Any]] = [
 
 
 @in_mode()
-async def test_a_link_that_is_not_there_reads_as_one_that_is_no_good(client: Client) -> None:
-    for given, answer in NO_LINKS:
+async def test_a_missing_uid_is_an_invalid_uid(client: Client) -> None:
+    for given, answer in INVALID_LINKS:
         assert await post(client, RESET, **given) == answer
 
 
-async def test_a_token_that_is_not_there_reads_as_one_that_is_no_good(anna: Person) -> None:
+async def test_a_missing_token_is_an_invalid_token(anna: Person) -> None:
     uid = write_uid(anna.id)
     for token in ({}, {"token": ""}, {"token": " "}, {"token": "x"}, {"token": 1}):
         assert await post(anna.client, RESET, uid=uid, new_username=NEW_NAME, **token) == INVALID_TOKEN
 
 
 @in_mode()
-async def test_only_an_active_account_with_a_password_gets_a_link(client: Client, database: Any, letters: Any) -> None:
+async def test_only_an_active_account_with_a_password_gets_a_link(
+    client: Client, database: Connection, letters: Letters
+) -> None:
     database.execute(
         "insert into users (username, email, password, is_active) values"
         " ('inactive', 'inactive@example.com', 'bcrypt', false), ('unusable', 'unusable@example.com', '!x', true),"
@@ -183,7 +183,7 @@ async def test_only_an_active_account_with_a_password_gets_a_link(client: Client
     assert [letter.to for letter in await letters()] == ["good@example.com"]
 
 
-async def test_of_twenty_names_at_once_by_one_link_one_is_in_force(anna: Person, letters: Any) -> None:
+async def test_of_twenty_resets_at_once_with_one_link_one_succeeds(anna: Person, letters: Letters) -> None:
     assert await post(anna.client, ASK, email=ANNA) == DONE
     given = await link(letters, ANNA)
     names = [f"anna.{number}" for number in range(20)]
@@ -193,5 +193,5 @@ async def test_of_twenty_names_at_once_by_one_link_one_is_in_force(anna: Person,
     assert (await anna.get("/auth/users/me/"))[1]["username"] == name
 
 
-async def test_setting_asks_for_somebody_signed_in(client: Client) -> None:
+async def test_changing_the_username_needs_a_sign_in(client: Client) -> None:
     assert (await post(client, SET, **change()))[0] == 401

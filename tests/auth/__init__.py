@@ -1,1 +1,1 @@
-"""Proofs of identity."""
+"""Tests of server/auth."""

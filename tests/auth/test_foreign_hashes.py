@@ -1,8 +1,7 @@
-"""Hashes that a site brings along are read, within bounds, and cost as much as ours when they do not fit."""
+"""Hashes of imported accounts are checked, within bounds. A check that fails costs as much as a hash of our own."""
 
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import argon2
 import bcrypt
@@ -21,7 +20,7 @@ SCRYPT = (
 ARGON2 = (
     "argon2$argon2id$v=19$m=102400,t=2,p=8$U2FsdFNhbHRTYWx0U2FsdFNhbHRTYQ$xKV8b8I2A+7EE3qW386r8FpBGdkw8waSjKh2b2qqL90"
 )
-PBKDF2_SHA1 = "pbkdf2_sha1$1000$SaltSaltSaltSaltSaltSa$srCEseAviwyVRlLKfELfwvnlS/E="  # made as the contract says
+PBKDF2_SHA1 = "pbkdf2_sha1$1000$SaltSaltSaltSaltSaltSa$srCEseAviwyVRlLKfELfwvnlS/E="  # made as contract 5.1 says
 
 
 @pytest.fixture
@@ -32,25 +31,27 @@ def passwords() -> Iterator[Passwords]:
 
 
 @pytest.mark.parametrize("stored", [PBKDF2, PBKDF2_SHA1, BCRYPT, SCRYPT, ARGON2])
-async def test_a_foreign_hash_fits_its_own_password_alone_and_is_outdated(passwords: Passwords, stored: str) -> None:
+async def test_a_foreign_hash_fits_only_its_own_password_and_is_outdated(passwords: Passwords, stored: str) -> None:
     assert await passwords.check("correct horse", stored)
     assert not await passwords.check("correct horsf", stored)
     assert passwords.is_outdated(stored)
 
 
 @pytest.mark.parametrize("kind", ["i", "d", "id"])
-async def test_argon2_is_run_as_its_own_library_runs_it(passwords: Passwords, kind: str) -> None:
+async def test_argon2_gives_the_same_hash_as_the_library_with_threads(passwords: Passwords, kind: str) -> None:
     theirs = argon2.low_level.hash_secret(b"correct horse", b"saltsaltsalt", 3, 256, 4, 32, argon2.Type[kind.upper()])
     assert await passwords.check("correct horse", "argon2" + theirs.decode())
     assert not await passwords.check("correct horsf", "argon2" + theirs.decode())
 
 
-async def test_without_its_library_argon2_fits_nobody(passwords: Passwords, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(argon2_hashes, "IS_THERE", False)
+async def test_without_the_library_no_password_fits_an_argon2_hash(
+    passwords: Passwords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(argon2_hashes, "IS_INSTALLED", False)
     assert not await passwords.check("correct horse", ARGON2)
 
 
-async def test_beyond_what_bcrypt_reads_nothing_fits(passwords: Passwords) -> None:
+async def test_a_password_longer_than_bcrypt_reads_does_not_fit(passwords: Passwords) -> None:
     stored = "bcrypt$" + bcrypt.hashpw(b"x" * 72, bcrypt.gensalt(4)).decode()
     assert await passwords.check("x" * 72, stored)
     assert not await passwords.check("x" * 73, stored)
@@ -60,7 +61,7 @@ async def test_beyond_what_bcrypt_reads_nothing_fits(passwords: Passwords) -> No
     "stored",
     [
         pytest.param(PBKDF2.replace("$1000$", "$3000001$"), id="iterations"),
-        pytest.param(PBKDF2.replace("$1000$", f"${10**12}$"), id="many iterations"),
+        pytest.param(PBKDF2.replace("$1000$", f"${10**12}$"), id="far too many iterations"),
         pytest.param(PBKDF2.replace("$1000$", "$0$"), id="no iterations"),
         pytest.param(PBKDF2.replace("sha256", "md5"), id="another digest"),
         pytest.param(PBKDF2[:-5], id="cut off"),
@@ -77,18 +78,20 @@ async def test_beyond_what_bcrypt_reads_nothing_fits(passwords: Passwords) -> No
         pytest.param(ARGON2.replace("p=8", "p=0"), id="argon2 no lane"),
         pytest.param(BCRYPT.replace("$04$", "$17$"), id="rounds"),
         pytest.param(BCRYPT.replace("$04$", "$03$"), id="too few rounds"),
-        pytest.param("bcrypt_sha256$" + BCRYPT.partition("$")[2].replace("$04$", "$31$"), id="rounds of ours"),
-        pytest.param("bcrypt_sha256$" + BCRYPT.partition("$")[2].replace("$04$", "$03$"), id="too few of ours"),
+        pytest.param(
+            "bcrypt_sha256$" + BCRYPT.partition("$")[2].replace("$04$", "$31$"), id="rounds of our own format"
+        ),
+        pytest.param(
+            "bcrypt_sha256$" + BCRYPT.partition("$")[2].replace("$04$", "$03$"), id="too few rounds of our own format"
+        ),
         pytest.param("md5$SaltSaltSaltSaltSaltSa$6a5aceaf393d669329742a7dfcd58beb", id="md5"),
     ],
 )
-async def test_what_asks_for_too_much_or_is_damaged_is_not_run_and_costs_one_hash(
+async def test_a_hash_that_costs_too_much_or_is_damaged_is_not_run_and_costs_one_hash(
     passwords: Passwords, monkeypatch: pytest.MonkeyPatch, stored: str
 ) -> None:
-    run: list[bytes] = []
-    hashpw = bcrypt.hashpw
-    monkeypatch.setattr(bcrypt, "hashpw", lambda password, salt: run.append(salt[:7]) or hashpw(password, salt))
-    monkeypatch.setattr(bcrypt, "checkpw", lambda *given: pytest.fail("it was run"))
+    run = note_hashes(monkeypatch)
+    monkeypatch.setattr(bcrypt, "checkpw", lambda *given: pytest.fail("the hash was run"))
     assert foreign_hashes.read(stored) is None
     assert not await passwords.check("correct horse", stored)
     assert run == [b"$2b$06$"]
@@ -98,14 +101,29 @@ async def test_what_asks_for_too_much_or_is_damaged_is_not_run_and_costs_one_has
     ("share", "filled"),
     [(0.5, [b"05"]), (0.25, [b"05", b"04"]), (0.7, [b"04"]), (1.0, []), (3.0, [])],
 )
-async def test_a_foreign_hash_that_does_not_fit_is_filled_up_to_the_cost_of_ours(
+async def test_a_failed_check_of_a_foreign_hash_is_filled_up_to_the_cost_of_our_own(
     passwords: Passwords, monkeypatch: pytest.MonkeyPatch, share: float, filled: list[bytes]
 ) -> None:
-    run: list[bytes] = []
-    clock = iter([0.0, share * 8])
-    hashpw: Any = bcrypt.hashpw
-    monkeypatch.setattr(bcrypt, "hashpw", lambda password, salt: run.append(salt[4:6]) or hashpw(password, salt))
-    monkeypatch.setattr(time, "thread_time", lambda: next(clock))
-    passwords._seconds = 8.0
+    run = note_hashes(monkeypatch)
+    # The clock of the thread: a first check takes 8 s, then a hash of a quarter of our cost takes 2 s.
+    clock = [0.0, 8.0, 0.0, 2.0]
+    monkeypatch.setattr(time, "thread_time", lambda: clock.pop(0) if clock else pytest.fail("measured more than once"))
     assert not await passwords.check("wrong", PBKDF2)
-    assert run == filled
+    assert run == [b"$2b$04$"]
+    run.clear()
+    clock.extend([0.0, share * 8])
+    assert not await passwords.check("wrong", PBKDF2)
+    assert run == [b"$2b$%b$" % rounds for rounds in filled]
+
+
+def note_hashes(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The head of the salt, with the number of rounds, of each hash that bcrypt makes from now on."""
+    run: list[bytes] = []
+    hashpw = bcrypt.hashpw
+
+    def note(password: bytes, salt: bytes) -> bytes:
+        run.append(salt[:7])
+        return hashpw(password, salt)
+
+    monkeypatch.setattr(bcrypt, "hashpw", note)
+    return run

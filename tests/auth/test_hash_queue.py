@@ -1,4 +1,4 @@
-"""Many sign in at once: the queue is bounded, who hangs up is dropped, and everybody else is served as before."""
+"""Many sign-ins at once: the queue is bounded, disconnected clients leave it, other requests are served."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -8,12 +8,12 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from server.app import create_app
-from server.auth.passwords import WAITING
+from server.auth.passwords import HASH_QUEUE_LENGTH
 from server.settings.settings import Settings
 from server.settings.values import cores
 from server.telemetry.metrics import Metrics
 from tests.auth.test_passwords import Counting, hashes
-from tests.conftest import Client, HouseServer, Person, post
+from tests.conftest import Client, FrontdeskServer, Person, post
 
 __all__ = ["hashes"]  # a fixture
 
@@ -25,13 +25,13 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 async def client(settings: Settings, database: object, metrics: Metrics) -> AsyncIterator[Client]:
-    """Somebody whose service counts for us; they may have any number of connections."""
-    server = HouseServer(create_app(settings, metrics=metrics))
+    """A client of a service that counts in `metrics`; it may open any number of connections."""
+    server = FrontdeskServer(create_app(settings, metrics=metrics))
     async with TestClient(server, connector=aiohttp.TCPConnector(limit=0)) as visitor:
         yield visitor
 
 
-async def soon(true: Callable[[], bool]) -> None:
+async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not true():
             await asyncio.sleep(0.005)
@@ -44,10 +44,10 @@ def sign_in(client: Client) -> "asyncio.Task[tuple[int, object]]":
 async def test_with_the_queue_full_a_sign_in_is_503_with_retry_after_and_others_are_served(
     anna: Person, hashes: Counting, metrics: Metrics
 ) -> None:
-    assert WAITING >= 50
+    assert HASH_QUEUE_LENGTH >= 50
     hashes.gate.clear()
-    waiting = [sign_in(anna.client) for _ in range(cores() + WAITING)]
-    await soon(lambda: metrics.total("hash_waiting") == WAITING)
+    waiting = [sign_in(anna.client) for _ in range(cores() + HASH_QUEUE_LENGTH)]
+    await until(lambda: metrics.total("hash_waiting") == HASH_QUEUE_LENGTH)
     account = {"username": "boris", "password": "correct horse battery"}
     for path in ("/auth/jwt/create/", "/auth/users/"):
         response = await anna.client.post(path, json=account)
@@ -57,37 +57,37 @@ async def test_with_the_queue_full_a_sign_in_is_503_with_retry_after_and_others_
     assert (await anna.get("/healthz"))[0] == 200
     hashes.gate.set()
     assert {status for status, _ in await asyncio.gather(*waiting)} == {401}
-    assert len(hashes.threads) == cores() + WAITING
+    assert len(hashes.threads) == cores() + HASH_QUEUE_LENGTH
     assert (metrics.total("hash_refused_total"), metrics.total("hash_running")) == (2, 0)
-    assert metrics.total("hash_waits_total") == len(hashes.threads) + 2  # anna's registration and sign-in before
+    assert metrics.total("hash_waits_total") == len(hashes.threads) + 2  # Anna's registration and sign-in
     assert metrics.total("hash_wait_seconds_total") > 0
 
 
-async def test_whoever_hangs_up_in_the_queue_is_not_hashed_and_frees_their_place(
+async def test_a_client_that_disconnects_in_the_queue_is_not_hashed_and_frees_its_place(
     client: Client, hashes: Counting, metrics: Metrics
 ) -> None:
     hashes.gate.clear()
     running = [sign_in(client) for _ in range(cores())]
-    await soon(lambda: metrics.total("hash_running") == cores())
+    await until(lambda: metrics.total("hash_running") == cores())
     for _ in range(2):
-        leaving = [sign_in(client) for _ in range(WAITING)]
-        await soon(lambda: metrics.total("hash_waiting") == WAITING)
+        leaving = [sign_in(client) for _ in range(HASH_QUEUE_LENGTH)]
+        await until(lambda: metrics.total("hash_waiting") == HASH_QUEUE_LENGTH)
         for each in leaving:
             each.cancel()
-        await soon(lambda: metrics.total("hash_waiting") == 0)
+        await until(lambda: metrics.total("hash_waiting") == 0)
     hashes.gate.set()
     await asyncio.gather(*running)
     assert len(hashes.threads) == cores()
-    assert metrics.total("hash_left_total") == 2 * WAITING
+    assert metrics.total("hash_left_total") == 2 * HASH_QUEUE_LENGTH
     assert (await sign_in(client))[0] == 401
 
 
-async def test_whoever_hangs_up_while_hashed_disturbs_nobody(
+async def test_a_client_that_disconnects_during_its_hash_disturbs_no_other(
     client: Client, hashes: Counting, metrics: Metrics
 ) -> None:
     hashes.gate.clear()
     leaving = [sign_in(client) for _ in range(cores())]
-    await soon(lambda: metrics.total("hash_running") == cores())
+    await until(lambda: metrics.total("hash_running") == cores())
     for each in leaving:
         each.cancel()
     hashes.gate.set()

@@ -1,4 +1,4 @@
-"""What letters carry: an account's id as the contract writes it, and tokens that the key alone makes (contract 4.3)."""
+"""The uid and the token of a link (contract 4.3)."""
 
 import base64
 
@@ -10,7 +10,7 @@ SAMPLES = {1: "MQ", 10: "MTA", 42: "NDI", 1000: "MTAwMA"}
 
 
 @pytest.mark.parametrize(("user_id", "uid"), SAMPLES.items())
-def test_a_uid_is_written_as_in_the_contracts_samples(user_id: int, uid: str) -> None:
+def test_a_uid_is_written_as_in_the_samples_of_the_contract(user_id: int, uid: str) -> None:
     assert write_uid(user_id) == uid
     assert read_uid(uid) == user_id
 
@@ -21,21 +21,21 @@ def test_a_uid_is_read_as_it_was_written(user_id: int) -> None:
 
 
 @pytest.mark.parametrize("uid", ["MQ", "MQ=", "MQ==", "MQ====", " M.Q\n", "é!M*Q", "M Q"])
-def test_padding_and_foreign_characters_are_passed_over(uid: str) -> None:
+def test_padding_and_foreign_characters_in_a_uid_are_ignored(uid: str) -> None:
     assert read_uid(uid) == 1
 
 
 @pytest.mark.parametrize("digits", ["", "-1", "+1", " 1", "1\n", "1.0", "0x1", "1_0", "٣", "²", str(2**63), "9" * 30])
-def test_what_is_no_id_is_none(digits: str) -> None:
+def test_a_uid_of_something_that_is_no_id_is_none(digits: str) -> None:
     assert read_uid(base64.urlsafe_b64encode(digits.encode()).decode()) is None
 
 
 @pytest.mark.parametrize("uid", ["", "=", "A", "M", "é", "\0", "x" * 1_000_000, "MQ" * 1_000_000])
-def test_what_cannot_be_decoded_is_none(uid: str) -> None:
+def test_a_uid_that_cannot_be_decoded_is_none(uid: str) -> None:
     assert read_uid(uid) is None
 
 
-def test_a_token_is_made_by_key_and_nonce_together() -> None:
+def test_a_token_depends_on_the_key_and_the_nonce() -> None:
     one, other = (OneTimeTokens(letter * 32, lifetime=60) for letter in "ab")
     assert one.token("nonce") == one.token("nonce")
     assert len({one.token("nonce"), one.token("nonce2"), other.token("nonce")}) == 3

@@ -1,8 +1,8 @@
-"""What a password must not be (contract 5)."""
+"""Rules for new passwords (contract 5)."""
 
 import pytest
 
-from server.auth.password_rules import MAX_BYTES, common_passwords, password_faults
+from server.auth.password_rules import PASSWORD_MAX_BYTES, common_passwords, password_faults
 
 SHORT = "This password is too short. It must contain at least 8 characters."
 COMMON = "This password is too common."
@@ -38,20 +38,18 @@ LIKE_EMAIL = "The password is too similar to the email address."
         ("straßenbahn", "STRASSENBAHN", "", [LIKE_NAME]),
     ],
 )
-def test_every_rule_that_is_broken_says_so_in_order(
-    password: str, username: str, email: str, faults: list[str]
-) -> None:
+def test_every_broken_rule_gives_its_text_in_order(password: str, username: str, email: str, faults: list[str]) -> None:
     found = password_faults(password, username=username, email=email)
-    # The list of common passwords is not of this table's making, but for the rows that name it.
+    # A password of this table may be common by chance. Only the rows with COMMON are about the list.
     assert [fault for fault in found if fault != COMMON or COMMON in faults] == faults
 
 
-def test_the_list_of_common_passwords_is_whole() -> None:
+def test_the_list_of_common_passwords_is_complete() -> None:
     words = common_passwords()
     assert len(words) == 19_640
     assert all(word == word.lower().strip() and word for word in words)
     assert len([word for word in words if len(word) >= 8 and not word.isdigit()]) == 7_928
 
 
-def test_the_longest_input_is_judged() -> None:
-    assert password_faults("é" * (MAX_BYTES // 2), username="x" * 150, email="y." * 127) == []
+def test_the_longest_allowed_password_is_checked() -> None:
+    assert password_faults("é" * (PASSWORD_MAX_BYTES // 2), username="x" * 150, email="y." * 127) == []

@@ -1,4 +1,4 @@
-"""Passwords are hashed off the loop, in bounded lanes; whoever has none costs a hash, too."""
+"""Passwords are hashed outside the event loop, in a bounded number of threads. Every failed check costs one hash."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from typing import Any
 import bcrypt
 import pytest
 
-from server.auth.passwords import NICENESS, Passwords, caller
+from server.auth.passwords import THREAD_NICENESS, Passwords, client_connection
 from server.errors import Busy
 
 SAMPLE = "bcrypt_sha256$$2b$04$abcdefghijklmnopqrstuuIvyWZlBcE3WoQXKqRnwrLYJ6nenE0Bq"  # contract 5.1
@@ -19,13 +19,13 @@ SAMPLE = "bcrypt_sha256$$2b$04$abcdefghijklmnopqrstuuIvyWZlBcE3WoQXKqRnwrLYJ6nen
 
 @pytest.fixture
 def passwords() -> Iterator[Passwords]:
-    made = Passwords(4, threads=1, waiting=2)
+    made = Passwords(4, threads=1, queue_length=2)
     yield made
     made.close()
 
 
 class Counting:
-    """Stands before bcrypt: counts what is run, and where, and holds it up while `gate` is shut."""
+    """Wraps bcrypt: notes the thread and its niceness for each call, and holds calls while `gate` is not set."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.gate = threading.Event()
@@ -38,7 +38,7 @@ class Counting:
     def _around(self, function: Any) -> Any:
         def counted(*arguments: Any) -> Any:
             self.threads.append(threading.current_thread().name)
-            self.niceness.append(os.getpriority(os.PRIO_PROCESS, 0))  # 0 is the thread that asks
+            self.niceness.append(os.getpriority(os.PRIO_PROCESS, 0))  # 0 is the calling thread
             self.gate.wait(10)
             return function(*arguments)
 
@@ -52,14 +52,14 @@ def hashes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counting]:
     counting.gate.set()
 
 
-async def test_a_password_fits_its_own_hash_alone(passwords: Passwords) -> None:
+async def test_a_password_fits_only_its_own_hash(passwords: Passwords) -> None:
     stored = await passwords.hash("correct horse")
     assert stored.startswith("bcrypt_sha256$$2b$04$")
     assert await passwords.check("correct horse", stored)
     assert not await passwords.check("correct hors", stored)
 
 
-async def test_the_contracts_sample_is_read(passwords: Passwords) -> None:
+async def test_the_sample_of_the_contract_fits(passwords: Passwords) -> None:
     assert await passwords.check("correct horse", SAMPLE)
 
 
@@ -70,35 +70,41 @@ async def test_every_character_counts_not_only_the_first_72_bytes(passwords: Pas
 
 
 @pytest.mark.parametrize("password", ["", "\0", "\ud800", "é" * 2048])
-async def test_no_text_is_a_failure(passwords: Passwords, password: str) -> None:
+async def test_every_text_can_be_hashed_and_checked(passwords: Passwords, password: str) -> None:
     assert await passwords.check(password, await passwords.hash(password))
 
 
 @pytest.mark.parametrize("stored", [None, "", "!", "!unusable", "md5$salt$hex", SAMPLE[:-1], SAMPLE + "x"])
-async def test_what_no_password_fits_costs_one_hash(passwords: Passwords, hashes: Counting, stored: str | None) -> None:
+async def test_a_check_of_a_hash_that_no_password_fits_costs_one_hash(
+    passwords: Passwords, hashes: Counting, stored: str | None
+) -> None:
     assert not await passwords.check("correct horse", stored)
     assert len(hashes.threads) == 1
 
 
 @pytest.mark.parametrize("rounds", [4, 5, 7, 8])
-async def test_a_password_that_fits_not_costs_the_same_whatever_strength_is_stored(
+async def test_a_failed_check_costs_the_same_whatever_strength_is_stored(
     monkeypatch: pytest.MonkeyPatch, rounds: int
 ) -> None:
     spent: list[int] = []
 
-    def noting(function: Any, salt: int) -> Any:
-        return lambda *given: spent.append(2 ** int(given[salt][4:6])) or function(*given)
+    def noting(function: Any) -> Any:
+        def noted(password: bytes, salt: bytes) -> Any:
+            spent.append(2 ** int(salt[4:6]))
+            return function(password, salt)
+
+        return noted
 
     stored = SAMPLE.replace("$04$", f"$0{rounds}$")
     passwords = Passwords(8, threads=1)
-    for name, salt in (("hashpw", 1), ("checkpw", 1)):
-        monkeypatch.setattr(bcrypt, name, noting(getattr(bcrypt, name), salt))
+    for name in ("hashpw", "checkpw"):
+        monkeypatch.setattr(bcrypt, name, noting(getattr(bcrypt, name)))
     assert not await passwords.check("wrong", stored)
     assert sum(spent) == 2**8
     passwords.close()
 
 
-async def test_hashing_leaves_the_event_loop_free(passwords: Passwords, hashes: Counting) -> None:
+async def test_hashing_does_not_block_the_event_loop(passwords: Passwords, hashes: Counting) -> None:
     hashes.gate.clear()
     hashing = asyncio.create_task(passwords.hash("x"))
     for _ in range(1000):
@@ -109,14 +115,16 @@ async def test_hashing_leaves_the_event_loop_free(passwords: Passwords, hashes: 
     assert threading.current_thread().name not in hashes.threads
 
 
-async def test_the_event_loop_goes_before_the_hashes(passwords: Passwords, hashes: Counting) -> None:
-    # Only Linux gives a thread a priority of its own.
-    more = NICENESS if sys.platform == "linux" else 0
+async def test_hashing_threads_have_a_lower_priority_than_the_event_loop(
+    passwords: Passwords, hashes: Counting
+) -> None:
+    # Only Linux has priorities of single threads.
+    more = THREAD_NICENESS if sys.platform == "linux" else 0
     await passwords.hash("x")
     assert hashes.niceness == [os.getpriority(os.PRIO_PROCESS, 0) + more]
 
 
-async def test_with_the_queue_full_the_next_is_told_at_once(passwords: Passwords, hashes: Counting) -> None:
+async def test_with_the_queue_full_the_next_caller_gets_busy_at_once(passwords: Passwords, hashes: Counting) -> None:
     hashes.gate.clear()
     running = [asyncio.create_task(passwords.hash("x")) for _ in range(3)]
     await asyncio.sleep(0)
@@ -128,7 +136,9 @@ async def test_with_the_queue_full_the_next_is_told_at_once(passwords: Passwords
     assert await passwords.hash("x")
 
 
-async def test_who_leaves_the_queue_is_not_hashed_and_frees_their_place(passwords: Passwords, hashes: Counting) -> None:
+async def test_a_caller_that_leaves_the_queue_is_not_hashed_and_frees_its_place(
+    passwords: Passwords, hashes: Counting
+) -> None:
     hashes.gate.clear()
     first, leaves, third = [asyncio.create_task(passwords.hash("x")) for _ in range(3)]
     await asyncio.sleep(0)
@@ -141,14 +151,16 @@ async def test_who_leaves_the_queue_is_not_hashed_and_frees_their_place(password
     assert len(hashes.threads) == 3
 
 
-async def test_who_has_left_before_the_queue_is_not_hashed(passwords: Passwords, hashes: Counting) -> None:
-    caller.set(SimpleNamespace(transport=None, waiting=None))
+async def test_a_client_that_has_disconnected_before_the_queue_is_not_hashed(
+    passwords: Passwords, hashes: Counting
+) -> None:
+    client_connection.set(SimpleNamespace(transport=None, waiting=None))
     with pytest.raises(ConnectionResetError):
         await passwords.hash("x")
     assert hashes.threads == []
 
 
-async def test_who_leaves_while_hashed_frees_the_lane_only_when_it_is_free(
+async def test_a_caller_that_leaves_during_its_hash_frees_the_thread_only_when_the_hash_is_done(
     passwords: Passwords, hashes: Counting
 ) -> None:
     hashes.gate.clear()

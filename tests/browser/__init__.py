@@ -1,1 +1,1 @@
-"""The pages and Swagger UI in a real browser."""
+"""The link pages and Swagger UI in a real browser."""

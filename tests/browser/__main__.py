@@ -1,7 +1,7 @@
-"""`python -m tests.browser [PICTURES]`: people at the pages, in Debian's Chromium, on a desk and on a phone.
+"""`python -m tests.browser [PICTURES]`: the link pages and Swagger UI in Chromium, on desktop and phone screens.
 
-What they see is left as pictures in the folder PICTURES (`.cache/browser`). A browser that is missing is installed when
-root asks; anybody else is told how.
+Screenshots are written to the folder PICTURES (`.cache/browser`). Root gets a missing browser installed; other users
+are told the command.
 """
 
 import os
@@ -14,11 +14,11 @@ from tests.browser.visitors import CHROMIUM
 
 ROOT = Path(__file__).parent.parent.parent
 INSTALL = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium"]
-TEMPORARY = ROOT / ".cache" / "browser-tmp"  # its own: the other tests may run at the same time
+TEMPORARY = ROOT / ".cache" / "browser-tmp"  # its own, because other tests may run at the same time
 
 
 def has_browser() -> bool:
-    """Whether there is a browser; root gets one."""
+    """Whether there is a browser; for root it is installed first."""
     if CHROMIUM.exists():
         return True
     if os.geteuid() == 0 and shutil.which("apt-get"):
@@ -28,14 +28,14 @@ def has_browser() -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the suite; the exit status is 0 when everything holds."""
+    """Run the suite: its exit status."""
     if not has_browser():
         print(f"{CHROMIUM} is missing: sudo {' '.join(INSTALL)}", file=sys.stderr)
         return 2
     pictures = Path(arguments[0]) if arguments else ROOT / ".cache" / "browser"
     pictures.mkdir(parents=True, exist_ok=True)
     folders = [f"--basetemp={TEMPORARY}", f"--pictures={pictures.resolve()}"]
-    # Named one by one, and no conftest: the ordinary tests walk past all of this, and need no Playwright.
+    # The files are named one by one and there is no conftest: pytest does not collect them without Playwright.
     suite = ["-p", "tests.browser.visitors", "tests/browser/pages.py", "tests/browser/explorer.py"]
     status = subprocess.run([sys.executable, "-m", "pytest", *suite, *folders], cwd=ROOT).returncode
     shutil.rmtree(TEMPORARY, ignore_errors=True)

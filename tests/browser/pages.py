@@ -1,4 +1,4 @@
-"""People follow the links in their letters."""
+"""The link pages in a browser: activation, password reset, username reset."""
 
 from collections.abc import Callable
 
@@ -7,10 +7,11 @@ from playwright.sync_api import expect
 
 from tests.browser.visitors import Site, Visitor
 
-FRESH = "staple gun theory"
+NEW_PASSWORD = "staple gun theory"
 
 
 def type_password(visitor: Visitor, password: str) -> None:
+    """Type a new password into both fields, and send the form."""
     for field in visitor.page.locator("input[type=password]").all():
         field.fill(password)
     visitor.press("Change password")
@@ -22,16 +23,16 @@ def test_an_account_is_activated(site: Site, visitor: Visitor, name: str) -> Non
     link = site.link(name, "activate")
     visitor.open(link)
     visitor.sees("Confirm your e-mail address")
-    visitor.keep("activate")
+    visitor.screenshot("activate")
     assert site.sign_in(name) == 401
     visitor.press("Activate")
     visitor.sees("Your account is active")
-    visitor.keep("activated")
+    visitor.screenshot("activated")
     assert site.sign_in(name) == 200
     visitor.open(link)
     visitor.press("Activate")
     visitor.sees("Your account is active already")
-    visitor.keep("active-already")
+    visitor.screenshot("active-already")
 
 
 def test_a_password_is_reset_after_a_weak_one_was_refused(site: Site, visitor: Visitor, name: str) -> None:
@@ -39,33 +40,33 @@ def test_a_password_is_reset_after_a_weak_one_was_refused(site: Site, visitor: V
     link = site.ask("reset_password", name)
     visitor.open(link)
     visitor.sees("Choose a new password")
-    visitor.keep("password")
+    visitor.screenshot("password")
     type_password(visitor, "password1")
     visitor.sees("Choose a new password")
     fault = visitor.page.get_by_text("This password is too common.")
     expect(fault).to_be_visible()
     expect(visitor.page.get_by_role("alert")).to_be_visible()
     expect(visitor.page.get_by_label("New password", exact=True)).to_be_focused()
-    visitor.keep("password-refused")
-    type_password(visitor, FRESH)
+    visitor.screenshot("password-refused")
+    type_password(visitor, NEW_PASSWORD)
     visitor.sees("Your password is changed")
-    visitor.keep("password-changed")
-    assert site.sign_in(name, FRESH) == 200
+    visitor.screenshot("password-changed")
+    assert site.sign_in(name, NEW_PASSWORD) == 200
     visitor.open(link)
-    type_password(visitor, FRESH + " once more")
+    type_password(visitor, NEW_PASSWORD + " once more")
     visitor.sees("This link does not work")
-    visitor.keep("link-used")
-    assert site.sign_in(name, FRESH) == 200
+    visitor.screenshot("link-used")
+    assert site.sign_in(name, NEW_PASSWORD) == 200
 
 
-def test_two_passwords_that_differ_are_told_at_the_second(site: Site, visitor: Visitor, name: str) -> None:
+def test_a_password_mismatch_is_shown_at_the_second_field(site: Site, visitor: Visitor, name: str) -> None:
     site.join(name)
     visitor.open(site.ask("reset_password", name))
-    visitor.page.get_by_label("New password", exact=True).fill(FRESH)
+    visitor.page.get_by_label("New password", exact=True).fill(NEW_PASSWORD)
     visitor.page.get_by_label("The new password again").fill("staple gun")
     visitor.press("Change password")
     expect(visitor.page.get_by_label("The new password again")).to_be_focused()
-    visitor.keep("password-differs")
+    visitor.screenshot("password-differs")
 
 
 def test_a_username_is_reset(site: Site, visitor: Visitor, name: str) -> None:
@@ -76,36 +77,36 @@ def test_a_username_is_reset(site: Site, visitor: Visitor, name: str) -> None:
     visitor.press("Change username")
     visitor.sees("Choose a new username")
     expect(visitor.page.get_by_label("New username")).to_have_value("two words")
-    visitor.keep("username-refused")
+    visitor.screenshot("username-refused")
     visitor.page.get_by_label("New username").fill(f"{name}.k")
     visitor.press("Change username")
     visitor.sees("Your username is changed")
-    visitor.keep("username-changed")
+    visitor.screenshot("username-changed")
     assert (site.sign_in(f"{name}.k"), site.sign_in(name)) == (200, 401)
 
 
 @pytest.mark.parametrize(
-    "faded",
+    "statement",
     [
         pytest.param("update one_time_tokens set expires_at = now() - interval '1 second'", id="expired"),
         pytest.param("delete from one_time_tokens", id="unknown"),
     ],
 )
-def test_a_link_that_is_no_longer_good_says_so(site: Site, visitor: Visitor, name: str, faded: str) -> None:
+def test_the_page_of_a_dead_link_says_so(site: Site, visitor: Visitor, name: str, statement: str) -> None:
     site.join(name)
     visitor.open(site.ask("reset_password", name))
-    site.database.execute(faded)
-    type_password(visitor, FRESH)
+    site.database.execute(statement)
+    type_password(visitor, NEW_PASSWORD)
     visitor.sees("This link does not work")
 
 
-def test_a_link_that_is_not_whole_says_so(site: Site, visitor: Visitor) -> None:
+def test_the_page_of_a_damaged_link_says_so(site: Site, visitor: Visitor) -> None:
     visitor.open(f"{site.url}/activate/MQ/abc%3E")
     visitor.sees("There is nothing here")
-    visitor.keep("not-whole")
+    visitor.screenshot("damaged")
 
 
-def test_all_of_it_works_without_script(site: Site, invite: Callable[..., Visitor], name: str) -> None:
+def test_the_pages_work_without_javascript(site: Site, invite: Callable[..., Visitor], name: str) -> None:
     visitor = invite("without-script", java_script_enabled=False)
     site.register(name)
     visitor.open(site.link(name, "activate"))
@@ -114,55 +115,53 @@ def test_all_of_it_works_without_script(site: Site, invite: Callable[..., Visito
     visitor.open(site.ask("reset_password", name))
     type_password(visitor, "password1")
     expect(visitor.page.get_by_label("New password", exact=True)).to_be_focused()
-    type_password(visitor, FRESH)
+    type_password(visitor, NEW_PASSWORD)
     visitor.sees("Your password is changed")
-    assert site.sign_in(name, FRESH) == 200
+    assert site.sign_in(name, NEW_PASSWORD) == 200
 
 
-def test_all_of_it_works_by_keyboard(site: Site, visitor: Visitor, name: str) -> None:
+def test_the_pages_work_with_the_keyboard(site: Site, visitor: Visitor, name: str) -> None:
     site.join(name)
     visitor.open(site.ask("reset_password", name))
     press, outline = visitor.page.keyboard.press, "getComputedStyle(document.activeElement).outlineWidth"
     for _ in range(2):
         press("Tab")
         assert visitor.page.evaluate(outline) == "3px"
-        visitor.page.keyboard.type(FRESH)
+        visitor.page.keyboard.type(NEW_PASSWORD)
     press("Tab")
     assert visitor.page.evaluate(outline) == "3px"
-    visitor.keep("keyboard")
+    visitor.screenshot("keyboard")
     press("Enter")
     visitor.page.wait_for_load_state()
     visitor.sees("Your password is changed")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_sticks_out_of_a_narrow_screen(
-    site: Site, invite: Callable[..., Visitor], name: str, scheme: str
-) -> None:
+def test_the_pages_fit_on_a_narrow_screen(site: Site, invite: Callable[..., Visitor], name: str, scheme: str) -> None:
     narrow = {"width": 320, "height": 568}
     visitor = invite(f"narrow-{scheme}", viewport=narrow, is_mobile=True, color_scheme=scheme, locale="de-DE")
     visitor.open(f"{site.url}/activate/MQ/abc")
     visitor.sees("E-Mail-Adresse bestätigen")
-    visitor.keep("activate")
+    visitor.screenshot("activate")
     visitor.press("Freischalten")
     visitor.sees("Dieser Link geht nicht")
-    visitor.keep("link-unknown")
+    visitor.screenshot("link-unknown")
     visitor.open(f"{site.url}/password/reset/MQ/abc")
     visitor.page.locator("input").first.fill("12345")
     visitor.page.locator("input").last.fill("12345")
     visitor.press("Passwort ändern")
     visitor.sees("Neues Passwort wählen")
-    visitor.keep("password-refused")
+    visitor.screenshot("password-refused")
     visitor.open(f"{site.url}/username/reset/MQ/abc")
     visitor.page.locator("input").fill("Überlänge" * 20)
     visitor.press("Benutzernamen ändern")
     visitor.sees("Neuen Benutzernamen wählen")
-    visitor.keep("username-refused")
+    visitor.screenshot("username-refused")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_its_ground(site: Site, invite: Callable[..., Visitor], scheme: str) -> None:
-    visitor = invite("desk", color_scheme=scheme)
+def test_text_has_enough_contrast(site: Site, invite: Callable[..., Visitor], scheme: str) -> None:
+    visitor = invite("desktop", color_scheme=scheme)
     visitor.open(f"{site.url}/password/reset/MQ/abc")
     for field in visitor.page.locator("input").all():
         field.fill("short")
@@ -172,17 +171,18 @@ def test_text_stands_out_from_its_ground(site: Site, invite: Callable[..., Visit
 
 
 def contrast(visitor: Visitor, selector: str) -> float:
-    """The contrast of the first such element's text with what lies behind it (WCAG 2.2)."""
-    seen = """element => {
+    """The contrast between the text of the first such element and its background (WCAG 2.2)."""
+    script = """element => {
         const ink = getComputedStyle(element).color
         while (getComputedStyle(element).backgroundColor === 'rgba(0, 0, 0, 0)') element = element.parentElement
         return [ink, getComputedStyle(element).backgroundColor].map(colour => colour.match(/\\d+/g).map(Number))
     }"""
-    shades = sorted(luminance(colour[:3]) for colour in visitor.page.locator(selector).first.evaluate(seen))
+    shades = sorted(luminance(colour[:3]) for colour in visitor.page.locator(selector).first.evaluate(script))
     return (shades[1] + 0.05) / (shades[0] + 0.05)
 
 
 def luminance(colour: list[int]) -> float:
+    """The relative luminance of an RGB colour (WCAG 2.2)."""
     parts = [part / 255 for part in colour]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

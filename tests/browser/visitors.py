@@ -1,4 +1,4 @@
-"""A service with its letters in a folder, a browser, and visitors who notice what a person would not."""
+"""A service that writes its letters to a folder, a browser, and visitors that record errors and foreign requests."""
 
 import email
 import email.policy
@@ -31,21 +31,21 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 SCREENS: dict[str, dict[str, Any]] = {
-    "desk": {"viewport": {"width": 1280, "height": 800}},
+    "desktop": {"viewport": {"width": 1280, "height": 800}},
     "phone": {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True},
 }
 LETTER_SECONDS = 20
-# A page that says what was wrong has a status that says so, too; the browser notes that of any page.
-EXPECTED = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
+# A page with a fault has a status of 4xx, and the browser logs that for every such page.
+EXPECTED_MESSAGE = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--pictures", type=Path, required=True, help="folder for what was seen")
+    parser.addoption("--pictures", type=Path, required=True, help="folder for screenshots")
 
 
 @dataclass
 class Site:
-    """A service that sends letters into a folder, and what people do there without a browser."""
+    """A service that writes letters to a folder, and the steps that need no browser."""
 
     url: str
     letters: Path
@@ -61,25 +61,26 @@ class Site:
         return self.post("/auth/jwt/create/", username=name, password=password)
 
     def ask(self, what: str, name: str) -> str:
-        """Ask for a letter: its link."""
+        """Ask for a letter of the kind `what`: its link."""
         assert self.post(f"/auth/users/{what}/", email=f"{name}@example.com") == 204
         return self.link(name, {"reset_password": "password/reset", "reset_username": "username/reset"}[what])
 
     def join(self, name: str) -> None:
-        """Have an account that is active, without waiting for a letter."""
+        """Register an account and activate it in the database, without its letter."""
         self.register(name)
         self.database.execute(
             "update users set is_active = true, awaits_activation = false where username = %s", [name]
         )
 
     def link(self, name: str, page: str) -> str:
-        """The link to `page` in the letter to somebody, as soon as one is there that was not opened before."""
+        """The link to `page` in a letter to the account `name`; waits for the letter, and removes it."""
         pattern = re.compile(rf"{re.escape(self.url)}/{page}/\S+/\S+")
         ends = time.monotonic() + LETTER_SECONDS
         while time.monotonic() < ends:
             for file in sorted(self.letters.glob("*.eml")):
                 letter = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
-                found = pattern.search(letter.get_body(("plain",)).get_content())
+                text = letter.get_body(("plain",))
+                found = pattern.search(text.get_content()) if text else None
                 if found and letter["To"] == f"{name}@example.com":
                     file.unlink()
                     return found[0]
@@ -89,25 +90,25 @@ class Site:
 
 @dataclass
 class Visitor:
-    """Somebody at a browser. Leaving, they must have met no error and asked nobody but the service."""
+    """A browser window. `leave` checks that it logged no error and sent no request to another server."""
 
     site: Site
     screen: str
     context: BrowserContext
     pictures: Path
     page: Page = field(init=False)
-    heard: list[str] = field(default_factory=list)
-    asked: set[str] = field(default_factory=set)
+    errors: list[str] = field(default_factory=list)
+    requested: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.context.on("request", lambda request: self.asked.add(request.url))
-        self.context.on("console", self._hear)
-        self.context.on("weberror", lambda error: self.heard.append(str(error.error)))
+        self.context.on("request", lambda request: self.requested.add(request.url))
+        self.context.on("console", self._record)
+        self.context.on("weberror", lambda error: self.errors.append(str(error.error)))
         self.page = self.context.new_page()
 
-    def _hear(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not EXPECTED.match(message.text):
-            self.heard.append(message.text)
+    def _record(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not EXPECTED_MESSAGE.match(message.text):
+            self.errors.append(message.text)
 
     def open(self, link: str) -> None:
         self.page.goto(link)
@@ -116,31 +117,31 @@ class Visitor:
         self.page.get_by_role("button", name=name).click()
 
     def sees(self, heading: str) -> None:
-        """The page has this heading, and nothing of it sticks out."""
+        """Check that the page has this heading and does not scroll sideways."""
         expect(self.page.get_by_role("heading", level=1)).to_have_text(heading)
         root = "document.documentElement"
         assert self.page.evaluate(f"{root}.scrollWidth") <= self.page.evaluate(f"{root}.clientWidth")
 
-    def keep(self, name: str) -> None:
-        """Leave a picture of what is seen."""
+    def screenshot(self, name: str) -> None:
+        """Write a screenshot of the page."""
         self.page.screenshot(path=self.pictures / f"{name}-{self.screen}.png", full_page=True)
 
     def leave(self) -> None:
         self.context.close()
-        assert self.heard == []
-        assert [url for url in self.asked if not url.startswith((f"{self.site.url}/", "data:"))] == []
+        assert self.errors == []
+        assert [url for url in self.requested if not url.startswith((f"{self.site.url}/", "data:"))] == []
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The service, where accounts must be activated."""
+    """The service in activation mode."""
     folder = tmp_path_factory.mktemp("site")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     letters = folder / "mail"
-    running = Started(
+    service = Started(
         PORT=str(port),
         PUBLIC_URL=url,
         DATA_DIR=str(folder),
@@ -148,11 +149,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         SEND_ACTIVATION_EMAIL="true",
         SITE_NAME="Film club",
     )
-    cluster = attach(folder, say=lambda text: None)
-    with psycopg.connect(cluster.url(), autocommit=True) as database:
+    postgres = attach(folder, say=lambda text: None)
+    with psycopg.connect(postgres.url(), autocommit=True) as database:
         yield Site(url, letters, database)
-    running.stop()
-    cluster.release()
+    service.stop()
+    postgres.release()
 
 
 @pytest.fixture(scope="session")
@@ -166,27 +167,27 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def invite(chromium: Browser, site: Site, pytestconfig: pytest.Config) -> Iterator[Callable[..., Visitor]]:
-    """Lets a visitor in, at a screen of SCREENS or one of their own."""
-    inside: list[Visitor] = []
+    """A function that opens a visitor with a screen of SCREENS, or with a name and options of its own."""
+    opened: list[Visitor] = []
 
-    def let_in(screen: str, **options: Any) -> Visitor:
+    def open_visitor(screen: str, **options: Any) -> Visitor:
         context = chromium.new_context(**SCREENS.get(screen, {}) | options)
-        inside.append(Visitor(site, screen, context, pytestconfig.getoption("--pictures")))
-        return inside[-1]
+        opened.append(Visitor(site, screen, context, pytestconfig.getoption("--pictures")))
+        return opened[-1]
 
-    yield let_in
-    for visitor in inside:
+    yield open_visitor
+    for visitor in opened:
         visitor.leave()
 
 
 @pytest.fixture(params=tuple(SCREENS))
 def visitor(invite: Callable[..., Visitor], request: pytest.FixtureRequest) -> Visitor:
-    """A visitor at each screen."""
+    """A visitor with each of the screens."""
     return invite(request.param)
 
 
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
-    """A username that no other test has."""
+    """A username of this test alone."""
     words = re.findall("[a-z]+", request.node.name)
     return f"{words[-1]}{abs(hash(request.node.name)) % 10**6}"

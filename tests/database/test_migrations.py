@@ -32,9 +32,16 @@ def connection(url: str) -> Iterator[Any]:
 
 
 def tables(connection: Any) -> set[str]:
+    """The schema: tables, columns, constraints, indexes, triggers and functions, those of yoyo left out."""
     rows = connection.execute(
         "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'f')"
-        " union select proname from pg_proc where pronamespace = 'public'::regnamespace"
+        " union select proname || ' ' || prosrc from pg_proc where pronamespace = 'public'::regnamespace"
+        " union select table_name || '.' || column_name || ' ' || data_type || ' ' || coalesce(column_default, '')"
+        " from information_schema.columns where table_schema = 'public'"
+        " union select conname || ' ' || pg_get_constraintdef(oid) from pg_constraint"
+        " where connamespace = 'public'::regnamespace"
+        " union select indexdef from pg_indexes where schemaname = 'public'"
+        " union select pg_get_triggerdef(oid) from pg_trigger where not tgisinternal"
     ).fetchall()
     return {name for (name,) in rows if "yoyo" not in name}
 

@@ -1,1 +1,1 @@
-"""`python -m tests.load`: how fast the service is, beside what else could be picked, on one machine in one run."""
+"""`python -m tests.load` measures how fast the service and its alternatives are, on one machine in one run."""

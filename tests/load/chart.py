@@ -1,4 +1,4 @@
-"""The chart: for each scenario a group of bars, answers a second, ours on top."""
+"""The chart: for each scenario a group of bars, in responses per second, the service first."""
 
 import statistics
 from collections.abc import Sequence
@@ -10,16 +10,14 @@ from tests.load.peers import OURS
 Row = dict[str, Any]
 
 SHOWN = ("read-me", "read-profile", "edit-profile", "list-first", "refresh", "mix")
-TITLE = (
-    "Answers a second: median of all rounds; the thin line runs from the slowest to the fastest; 99 % came within p99"
-)
+TITLE = "Responses per second: median of all rounds; thin line: slowest to fastest round; p99: 99 % were faster"
 COLOURS = {OURS: "#1b6ca8", "ceiling": "#b8c4cc"}
-OTHERS = "#d9a441"
+OTHER_COLOUR = "#d9a441"
 WIDTH, LEFT, RIGHT, BAR, GAP, HEAD = 860, 130, 190, 16, 34, 44
 
 
 def draw(rows: Sequence[Row]) -> str:
-    """An SVG of what was measured, or of nothing."""
+    """Draw the results as SVG. Works without results, too."""
     groups = [(name, [row for row in rows if row["scenario"] == name and row["rates"]]) for name in SHOWN]
     groups = [(name, bars) for name, bars in groups if bars]
     longest = max((statistics.median(row["rates"]) for _, bars in groups for row in bars), default=1.0) or 1.0
@@ -34,22 +32,22 @@ def draw(rows: Sequence[Row]) -> str:
         y += GAP - 8
     title = _text(8, 22, TITLE, size=14)
     head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y}" viewBox="0 0 {WIDTH} {y}">'
-    paper = f'<rect width="{WIDTH}" height="{y}" fill="white"/>'
-    return "\n".join([head, paper, title, *parts, "</svg>", ""])
+    background = f'<rect width="{WIDTH}" height="{y}" fill="white"/>'
+    return "\n".join([head, background, title, *parts, "</svg>", ""])
 
 
 def _bar(row: Row, y: int, longest: float) -> list[str]:
     scale = (WIDTH - LEFT - RIGHT) / longest
     median = statistics.median(row["rates"])
     low, high = LEFT + min(row["rates"]) * scale, min(LEFT + max(row["rates"]) * scale, WIDTH - 8)
-    colour = COLOURS.get(row["peer"], OTHERS)
+    colour = COLOURS.get(row["peer"], OTHER_COLOUR)
     middle = y + BAR / 2
-    told = f"{median:,.0f}" + (f" · p99 {statistics.median(row['p99']):,.0f} ms" if row["p99"] else "")
+    label = f"{median:,.0f}" + (f" · p99 {statistics.median(row['p99']):,.0f} ms" if row["p99"] else "")
     return [
-        _text(LEFT - 8, y + 12, row["lane"], anchor="end"),
+        _text(LEFT - 8, y + 12, row["case"], anchor="end"),
         f'<rect x="{LEFT}" y="{y}" width="{max(median * scale, 1):.1f}" height="{BAR}" fill="{colour}"/>',
         f'<path d="M{low:.1f} {middle}H{high:.1f}" stroke="#333" stroke-width="1.5"/>',
-        _text(round(max(high, LEFT + median * scale)) + 8, y + 12, told),
+        _text(round(max(high, LEFT + median * scale)) + 8, y + 12, label),
     ]
 
 

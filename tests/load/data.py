@@ -1,6 +1,6 @@
-"""The bundled PostgreSQL and what is in it: databases filled once and kept, and a fresh copy of one for each scenario.
+"""The databases: filled once and kept; each scenario gets a fresh copy. They are on a bundled PostgreSQL of their own.
 
-fsync and synchronous_commit stay on. Statements are counted by pg_stat_statements, outside what is timed.
+fsync and synchronous_commit stay on. pg_stat_statements counts statements, and is off while time is measured.
 """
 
 import contextlib
@@ -22,11 +22,11 @@ from tests.load.processes import cpu_seconds
 FILL = Path(__file__).parent / "fill.sql"
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 PASSWORD = "correct horse battery"
-COUNTED = ("select", "insert", "update", "delete", "with", "merge")
+COUNTED_VERBS = ("select", "insert", "update", "delete", "with", "merge")
 
 
-class Person(NamedTuple):
-    """An account of the database: what its requests are made of."""
+class Account(NamedTuple):
+    """An account of the database, with what its requests need."""
 
     id: int
     username: str
@@ -35,38 +35,38 @@ class Person(NamedTuple):
     profile: int
 
 
-class Data:
-    """A running cluster of its own in `folder`; stopped by `close`."""
+class LoadDatabases:
+    """A running PostgreSQL with its data in `folder`; `close` stops it."""
 
     def __init__(self, folder: Path, rounds: int, say: Callable[[str], None]) -> None:
         self._folder = folder
         self._rounds = rounds
         self._say = say
         self._copies = 0
-        self._cluster = self._attach()
+        self._postgres = self._attach()
         self.postmaster = int((folder / "postgres" / "postmaster.pid").read_text().splitlines()[0])
-        self._forget_the_dead()
+        self._drop_leftovers()
 
     def close(self) -> None:
-        """Stop the cluster, unless another measurement uses it."""
-        self._cluster.release()
+        """Stop PostgreSQL, unless another measurement uses it."""
+        self._postgres.release()
 
     def cpu_seconds(self) -> float:
-        """Processor time of PostgreSQL, all of it."""
+        """Processor time of all PostgreSQL processes."""
         return cpu_seconds(self.postmaster)
 
     def version(self) -> str:
-        """Which PostgreSQL this is."""
+        """The version of PostgreSQL."""
         with self.connect("postgres") as connection:
-            return str(connection.execute("select current_setting('server_version')").fetchone()[0])
+            return str(connection.info.parameter_status("server_version"))
 
     def connect(self, database: str) -> "psycopg.Connection[Any]":
         """A connection as superuser."""
-        return psycopg.connect(self._cluster.url(database, user="postgres"), autocommit=True)
+        return psycopg.connect(self._postgres.url(database, user="postgres"), autocommit=True)
 
     @contextlib.contextmanager
     def copy(self, accounts: int) -> Iterator[str]:
-        """The URL of a fresh database with that many accounts, dropped at the end."""
+        """Make a fresh database with that many accounts, and drop it at the end. Yields its URL."""
         filled = self._filled(accounts)
         self._copies += 1
         name = f"load_{os.getpid()}_{self._copies}"
@@ -74,12 +74,12 @@ class Data:
             create = "create database {} template {} owner frontdesk strategy file_copy"
             connection.execute(sql.SQL(create).format(sql.Identifier(name), sql.Identifier(filled)))
             try:
-                yield self._cluster.url(name)
+                yield self._postgres.url(name)
             finally:
                 connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
-    def people(self, url: str, number: int) -> list[Person]:
-        """`number` of the accounts, evenly spread over all of them."""
+    def read_accounts(self, url: str, number: int) -> list[Account]:
+        """Read `number` accounts, evenly spread over the table."""
         with psycopg.connect(url) as connection:
             rows = connection.execute(
                 "select u.id, u.username, u.email, s.id::text, p.id from users u"
@@ -88,17 +88,20 @@ class Data:
                 " order by u.id limit %(number)s",
                 {"number": number},
             ).fetchall()
-        return [Person(*row) for row in rows]
+        return [Account(*row) for row in rows]
 
     @contextlib.contextmanager
     def counting(self, url: str) -> Iterator[dict[str, int]]:
-        """Count the statements of a database: `statements`, and `others` such as begin, commit, reset."""
+        """Count the statements of a database: `statements`, and `others` such as begin, commit, reset.
+
+        The counts are there at the end of the context.
+        """
         counts = {"statements": 0, "others": 0}
         name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
         with self.connect("postgres") as connection:
             self._track(connection, "top")
-            forget = "select pg_stat_statements_reset(0, oid, 0) from pg_database where datname = %s"
-            connection.execute(forget, [name])
+            reset = "select pg_stat_statements_reset(0, oid, 0) from pg_database where datname = %s"
+            connection.execute(reset, [name])
             yield counts
             self._track(connection, "none")
             calls = (
@@ -110,24 +113,24 @@ class Data:
     def _track(self, connection: "psycopg.Connection[Any]", which: str) -> None:
         connection.execute(sql.SQL("alter system set pg_stat_statements.track = {}").format(which))
         connection.execute("select pg_reload_conf()")
-        time.sleep(0.1)  # until every backend has heard of it
+        time.sleep(0.1)  # until every backend has read the setting
 
     def _attach(self) -> BundledPostgres:
-        cluster = attach(self._folder, say=self._say)
-        with psycopg.connect(cluster.url("postgres", user="postgres"), autocommit=True) as connection:
+        postgres = attach(self._folder, say=self._say)
+        with psycopg.connect(postgres.url("postgres", user="postgres"), autocommit=True) as connection:
             (loaded,) = connection.execute("select current_setting('shared_preload_libraries')").fetchone() or ("",)
             if loaded:
-                return cluster
+                return postgres
             connection.execute("alter system set shared_preload_libraries = 'pg_stat_statements'")
             connection.execute("alter system set pg_stat_statements.track = 'none'")
-        cluster.release()
-        cluster = attach(self._folder, say=self._say)
-        with psycopg.connect(cluster.url("postgres", user="postgres"), autocommit=True) as connection:
+        postgres.release()
+        postgres = attach(self._folder, say=self._say)
+        with psycopg.connect(postgres.url("postgres", user="postgres"), autocommit=True) as connection:
             connection.execute("create extension if not exists pg_stat_statements")
-        return cluster
+        return postgres
 
-    def _forget_the_dead(self) -> None:
-        """Drop what a measurement that was killed left behind."""
+    def _drop_leftovers(self) -> None:
+        """Drop the databases of a measurement that was killed."""
         with self.connect("postgres") as connection:
             rows = connection.execute("select datname from pg_database where datname ~ '^(load|half)_'").fetchall()
             for process in {name.split("_")[1] for (name,) in rows}:
@@ -140,14 +143,14 @@ class Data:
             connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
     def _filled(self, accounts: int) -> str:
-        """The name of a database with that many accounts, filled now if there is none yet."""
+        """The name of a database with that many accounts. Fills one if there is none."""
         schema = b"".join(file.read_bytes() for file in sorted(MIGRATIONS.glob("*.sql"))) + FILL.read_bytes()
-        kind = f"accounts_{accounts}_{self._rounds}_"
-        name = kind + hashlib.sha256(schema).hexdigest()[:8]
+        prefix = f"accounts_{accounts}_{self._rounds}_"
+        name = prefix + hashlib.sha256(schema).hexdigest()[:8]
         with self.connect("postgres") as connection:
             if connection.execute("select from pg_database where datname = %s", [name]).fetchone() is None:
-                self._say(f"fills a database with {accounts:,} accounts")
-                self._drop(connection, f"^{kind}")  # of a schema that was
+                self._say(f"filling a database with {accounts:,} accounts")
+                self._drop(connection, f"^{prefix}")  # those of older schemas
                 half = f"half_{os.getpid()}"
                 made = sql.SQL("create database {} owner frontdesk").format(sql.Identifier(half))
                 connection.execute(made)
@@ -157,8 +160,8 @@ class Data:
         return name
 
     def _fill(self, database: str, accounts: int) -> None:
-        migrate.migrate(self._cluster.url(database))
-        # The form that both the service and Django's BCryptSHA256PasswordHasher write.
+        migrate.migrate(self._postgres.url(database))
+        # The format that both the service and Django's BCryptSHA256PasswordHasher write.
         digest = hashlib.sha256(PASSWORD.encode()).hexdigest().encode()
         stored = "bcrypt_sha256$" + bcrypt.hashpw(digest, bcrypt.gensalt(self._rounds)).decode()
         with self.connect(database) as connection:
@@ -172,4 +175,4 @@ class Data:
 
 def _is_statement(query: str) -> bool:
     words = query.lower().split()
-    return bool(words) and words[0] in COUNTED and "pg_advisory_unlock_all" not in query
+    return bool(words) and words[0] in COUNTED_VERBS and "pg_advisory_unlock_all" not in query

@@ -1,6 +1,6 @@
-"""What makes the load, in a process of its own: wrk, or where that is missing a slower one in Python.
+"""The programs that make the load, in a process of their own: wrk, or a slower one in Python.
 
-wrk takes a 3xx for a success; the sampler does not.
+wrk counts a 3xx as a success; the sampler does not.
 """
 
 import asyncio
@@ -16,16 +16,16 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 SCRIPT = Path(__file__).parent / "lua" / "requests.lua"
-TIMEOUT = 60  # seconds: an answer later than this is a failure
+ANSWER_SECONDS = 60  # a later response is a failure
 ROOT = Path(__file__).parents[2]
 
 
-class DriverBroke(Exception):
-    """What makes the load ended before its time; the text holds what it said."""
+class DriverFailed(Exception):
+    """The driver ended without a result; the text is its output."""
 
 
 class Load(NamedTuple):
-    """What a driver saw: answers, seconds, failures among them, milliseconds of the median and the 99th percentile."""
+    """What a driver measured: responses, failures among them, and response times in milliseconds."""
 
     requests: int
     seconds: float
@@ -35,24 +35,27 @@ class Load(NamedTuple):
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
+        """Responses per second."""
         return self.requests / self.seconds if self.seconds else 0.0
 
 
-def best() -> str:
-    """Which driver there is."""
+def available() -> str:
+    """The name of the fastest driver that is installed."""
     return "wrk" if shutil.which("wrk") else "python"
 
 
-def begin(driver: str, base: str, requests: Path, connections: int, seconds: float) -> "subprocess.Popen[str]":
-    """Start to send the `requests` of a file in turn over keep-alive connections; wrk rounds the seconds up."""
+def start(driver: str, base: str, requests: Path, connections: int, seconds: float) -> "subprocess.Popen[str]":
+    """Start a driver. It sends the requests of a file in turn, over keep-alive connections.
+
+    wrk rounds the seconds up.
+    """
     if driver == "wrk":
         command = [
             "wrk",
             "-t1",
             f"-c{connections}",
             f"-d{math.ceil(seconds)}s",
-            f"--timeout={TIMEOUT}s",
+            f"--timeout={ANSWER_SECONDS}s",
             "-s",
             str(SCRIPT),
             base,
@@ -66,21 +69,21 @@ def begin(driver: str, base: str, requests: Path, connections: int, seconds: flo
 
 
 def result(driver: "subprocess.Popen[str]") -> Load:
-    """Wait for a driver and read what it saw. Raises DriverBroke."""
-    said, _ = driver.communicate()
-    for line in said.splitlines():
+    """Wait for a driver and read its result. Raises DriverFailed when there is none."""
+    output, _ = driver.communicate()
+    for line in output.splitlines():
         if line.startswith("RESULT "):
             return Load(**json.loads(line.removeprefix("RESULT ")))
-    raise DriverBroke(f"The driver ended without a result: {said}")
+    raise DriverFailed(f"The driver ended without a result: {output}")
 
 
 class _Connection(asyncio.Protocol):
-    """One keep-alive connection: the next request leaves when the answer has come."""
+    """One keep-alive connection. It sends the next request when the response has arrived."""
 
-    def __init__(self, run: "_Run") -> None:
-        self._run = run
+    def __init__(self, total: "_Total") -> None:
+        self._total = total
         self._received = b""
-        self._began = 0.0
+        self._sent_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -96,59 +99,61 @@ class _Connection(asyncio.Protocol):
         length = int(headers.get(b"content-length", 0))
         if len(body) >= length:
             self._received = body[length:]
-            self._run.answered(time.perf_counter() - self._began, head.split(b" ", 2)[1])
+            self._total.add_response(time.perf_counter() - self._sent_at, head.split(b" ", 2)[1])
             self._send()
 
     def connection_lost(self, error: Exception | None) -> None:
-        if not self._run.over:
-            self._run.statuses[b"lost"] += 1
+        if not self._total.is_over:
+            self._total.statuses[b"lost"] += 1
 
     def _send(self) -> None:
-        if self._run.over:
+        if self._total.is_over:
             self._transport.close()
         else:
-            self._began = time.perf_counter()
-            self._transport.write(self._run.next())
+            self._sent_at = time.perf_counter()
+            self._transport.write(self._total.next_request())
 
 
-class _Run:
-    """What all connections share: the requests, and what came of them."""
+class _Total:
+    """What all connections share: the requests and the measurements."""
 
     def __init__(self, requests: list[bytes]) -> None:
         self._requests = requests
-        self._at = 0
-        self.over = False
+        self._sent = 0
+        self.is_over = False
         self.times: list[float] = []
         self.statuses: Counter[bytes] = Counter()
 
-    def next(self) -> bytes:
-        self._at += 1
-        return self._requests[self._at % len(self._requests)]
+    def next_request(self) -> bytes:
+        self._sent += 1
+        return self._requests[self._sent % len(self._requests)]
 
-    def answered(self, seconds: float, status: bytes) -> None:
-        if not self.over:
+    def add_response(self, seconds: float, status: bytes) -> None:
+        if not self.is_over:
             self.times.append(seconds)
             self.statuses[status] += 1
 
 
 async def _drive(base: str, connections: int, seconds: float, file: Path) -> Load:
-    run = _Run(read_requests(file))
+    total = _Total(read_requests(file))
     loop = asyncio.get_running_loop()
     target = urlsplit(base)
+    assert target.hostname
+    assert target.port
     began = time.perf_counter()
     for _ in range(connections):
-        await loop.create_connection(lambda: _Connection(run), target.hostname, target.port)
+        await loop.create_connection(lambda: _Connection(total), target.hostname, target.port)
     await asyncio.sleep(seconds)
-    run.over = True
+    total.is_over = True
     spent = time.perf_counter() - began
-    failures = sum(number for status, number in run.statuses.items() if not status.startswith(b"2"))
-    times = sorted(run.times) or [0.0]
+    failures = sum(number for status, number in total.statuses.items() if not status.startswith(b"2"))
+    times = sorted(total.times) or [0.0]
     median, last = times[len(times) // 2], times[len(times) * 99 // 100]
-    return Load(len(run.times), spent, failures, median * 1000, last * 1000)
+    return Load(len(total.times), spent, failures, median * 1000, last * 1000)
 
 
 def read_requests(file: Path) -> list[bytes]:
-    """The requests that `write_requests` wrote down."""
+    """Read the file that `write_requests` wrote."""
     requests, data, at = [], file.read_bytes(), 0
     while at < len(data):
         begins = data.index(b"\n", at) + 1
@@ -160,5 +165,5 @@ def read_requests(file: Path) -> list[bytes]:
 
 if __name__ == "__main__":
     _base, _connections, _seconds, _file = sys.argv[1:]
-    _seen = asyncio.run(_drive(_base, int(_connections), float(_seconds), Path(_file)))
-    print("RESULT " + json.dumps(_seen._asdict()))
+    _load = asyncio.run(_drive(_base, int(_connections), float(_seconds), Path(_file)))
+    print("RESULT " + json.dumps(_load._asdict()))

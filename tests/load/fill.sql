@@ -1,7 +1,7 @@
--- Accounts person1, person2, …, each with a profile and with one session that lives for a year.
--- load.accounts: how many; load.password: the hash that all of them have.
+-- Accounts person1, person2, …, each with a profile and a session that is valid for a year.
+-- load.accounts: how many; load.password: the password hash of all of them.
 
--- Row by row the triggers would take minutes for a million.
+-- Without triggers: they would take minutes for a million rows.
 set session_replication_role = replica;
 
 insert into users (username, email, password)

@@ -1,6 +1,6 @@
-"""A client that opens many connections, asks once on each, and holds them until its standard input ends.
+"""A client with many idle connections: it sends one request on each, and keeps them open until its input ends.
 
-`python -m tests.load.held BASE FILE NUMBER` prints `HELD n` when all are open and `ALIVE n` at the end.
+`python -m tests.load.held BASE FILE NUMBER` prints `HELD n` when all are open, and `ALIVE n` at the end.
 """
 
 import asyncio
@@ -12,29 +12,29 @@ from urllib.parse import urlsplit
 
 from tests.load.drivers import read_requests
 
-AT_ONCE = 100  # connections that are being opened: fewer than any listen queue holds
+OPENING_AT_ONCE = 100  # fewer than fit into any listen queue
 
 
-class Held:
-    """The connections that got a good answer."""
+class IdleConnections:
+    """The open connections on which a request succeeded."""
 
     def __init__(self, base: str, requests: list[bytes]) -> None:
         self._target = urlsplit(base)
         self._requests = requests
-        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(OPENING_AT_ONCE)
         self._open: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def open(self, number: int) -> int:
-        """Open that many; how many were answered well."""
+        """Open that many connections. Returns how many requests succeeded."""
         await asyncio.gather(*(self._one(at) for at in range(number)))
         return len(self._open)
 
     def alive(self) -> int:
-        """How many the server has not closed."""
+        """How many connections the server has not closed."""
         return sum(not reader.at_eof() and not writer.is_closing() for reader, writer in self._open)
 
     async def _one(self, at: int) -> None:
-        async with self._turn:
+        async with self._slots:
             reader, writer = await asyncio.open_connection(self._target.hostname, self._target.port)
             writer.write(self._requests[at % len(self._requests)])
             head = await reader.readuntil(b"\r\n\r\n")
@@ -45,14 +45,14 @@ class Held:
 
 
 async def main(base: str, file: str, number: str) -> None:
-    """Open, hold, count."""
-    held = Held(base, read_requests(Path(file)))
-    print(f"HELD {await held.open(int(number))}", flush=True)
+    """Open the connections, wait for the end of the input, count those that are still open."""
+    connections = IdleConnections(base, read_requests(Path(file)))
+    print(f"HELD {await connections.open(int(number))}", flush=True)
     await asyncio.to_thread(sys.stdin.read)
-    print(f"ALIVE {held.alive()}", flush=True)
+    print(f"ALIVE {connections.alive()}", flush=True)
 
 
 if __name__ == "__main__":
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
     asyncio.run(main(*sys.argv[1:]))

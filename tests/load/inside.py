@@ -1,7 +1,7 @@
-"""`python -m tests.load.inside`: what a request costs this process alone, without sockets, wrk or PostgreSQL.
+"""`python -m tests.load.inside`: the processor time of one request, without sockets, wrk or PostgreSQL.
 
-Bytes go into the protocol and come out of it; rows are there at the next turn of the event loop. Microseconds of the
-processor for each request: steadier on a busy machine than any rate, and the place to see what a line of ours costs.
+Bytes go into the protocol and come out of it; rows are there in the next turn of the event loop. The result is in
+microseconds per request. On a busy machine it varies less than a rate, and it shows the cost of a change in the code.
 """
 
 import asyncio
@@ -11,26 +11,28 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import uvloop
 from aiohttp import web
 
-from server.app import create_app, runner, settle
+from server.app import create_app
 from server.auth.tokens import ACCESS, REFRESH
 from server.database.batching import ReadBatcher
+from server.database.database import Database
+from server.process.http_server import make_runner, tune_garbage_collection
 from server.settings.settings import Settings
 from server.web.app_keys import DB, TOKENS
 
 CONNECTIONS = 64
-ROUNDS = 60  # requests of each connection in a measurement
+ROUNDS = 60  # requests on each connection in one measurement
 MEASUREMENTS = 9
 
 
 class Record(dict[str, Any]):
-    """A row by name, as asyncpg's is, with its first column, the key, at place 0."""
+    """A row by column name, as asyncpg has it; its first column, the key, is at index 0."""
 
-    def __missing__(self, place: Any) -> Any:
+    def __missing__(self, index: Any) -> Any:
         return next(iter(self.values()))
 
 
@@ -43,15 +45,15 @@ ROWS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-class Wire(asyncio.Transport):
-    """A connection that goes nowhere and counts the answers."""
+class CountingTransport(asyncio.Transport):
+    """A connection without a socket. It counts the responses."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.answers = 0
+        self.responses = 0
 
     def write(self, data: Any) -> None:
-        self.answers += 1
+        self.responses += 1
 
     def is_closing(self) -> bool:
         return False
@@ -62,8 +64,8 @@ class Wire(asyncio.Transport):
     def close(self) -> None: ...
 
 
-class Rows:
-    """Stands where the database stands: callers share a statement, which takes a turn of the loop."""
+class FakeDatabase:
+    """Takes the place of the database: batches reads, and answers in the next turn of the event loop."""
 
     def __init__(self) -> None:
         self._reads = {name: ReadBatcher(functools.partial(self._run, make)) for name, make in ROWS.items()}
@@ -77,7 +79,7 @@ class Rows:
 
 
 def requests(app: web.Application, kind: str) -> list[bytes]:
-    """One request for each connection, each with a token of its own."""
+    """One request per connection, each with its own token."""
     made = []
     for _ in range(CONNECTIONS):
         token = app[TOKENS].issue(REFRESH if kind == "refresh" else ACCESS, 1, uuid.uuid4())
@@ -91,40 +93,41 @@ def requests(app: web.Application, kind: str) -> list[bytes]:
 
 
 async def cost(kind: str) -> list[float]:
-    """Microseconds for each request, measured several times."""
+    """Microseconds per request, measured several times."""
     app = create_app(Settings(database_url="postgresql:///nowhere", signing_key="k" * 32))
     app.cleanup_ctx.clear()
-    app[DB] = Rows()  # type: ignore[assignment]
-    running = runner(app)
+    app[DB] = cast(Database, FakeDatabase())
+    running = make_runner(app)
     await running.setup()
     assert running.server is not None
-    sent, lines = requests(app, kind), []
+    sent = requests(app, kind)
+    connections: list[tuple[asyncio.Protocol, CountingTransport]] = []
     for _ in range(CONNECTIONS):
-        protocol, wire = running.server(), Wire()
-        protocol.connection_made(wire)
-        lines.append((protocol, wire))
-    settle()
+        protocol, transport = running.server(), CountingTransport()
+        protocol.connection_made(transport)
+        connections.append((protocol, transport))
+    tune_garbage_collection()
 
-    async def once(count: int) -> float:
+    async def measure(count: int) -> float:
         began = time.process_time()
         for _ in range(count):
-            wanted = lines[0][1].answers + 1
-            for (protocol, _), request in zip(lines, sent, strict=True):
+            wanted = connections[0][1].responses + 1
+            for (protocol, _), request in zip(connections, sent, strict=True):
                 protocol.data_received(request)
-            while any(wire.answers < wanted for _, wire in lines):
+            while any(transport.responses < wanted for _, transport in connections):
                 await asyncio.sleep(0)
         return (time.process_time() - began) / (count * CONNECTIONS) * 1e6
 
-    await once(ROUNDS)
-    return [await once(ROUNDS) for _ in range(MEASUREMENTS)]
+    await measure(ROUNDS)
+    return [await measure(ROUNDS) for _ in range(MEASUREMENTS)]
 
 
 def main() -> int:
-    """Print the cost of each kind of request."""
+    """Print the cost of each kind of request. Returns the exit status."""
     for kind in ("healthz", "me", "profile", "refresh"):
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
             found = loop.run(cost(kind))
-        print(f"{kind:<8} {statistics.median(found):6.1f} µs (least {min(found):.1f})", flush=True)
+        print(f"{kind:<8} {statistics.median(found):6.1f} µs (lowest {min(found):.1f})", flush=True)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Gives each peer an environment of its own below `.cache/load/envs/`, made anew when its pins change."""
+"""Installs each peer into its own environment below `.cache/load/envs/`, again when its pinned versions change."""
 
 import hashlib
 import shutil
@@ -10,25 +10,30 @@ from pathlib import Path
 from tests.load.peers import Peer
 
 STAMP = "installed"
-NODE = (("node", "nodejs"), ("npm", "npm"))
+NODE_TOOLS = (("node", "nodejs"), ("npm", "npm"))
 
 
 class CannotInstall(Exception):
     """A peer's environment could not be made; the text says why."""
 
 
-def missing_tools(peers: list[Peer], *, drives: bool) -> list[str]:
-    """A line for each program that is not there, with the command that installs it; wrk only if it `drives`."""
+def missing_tools(peers: list[Peer], *, uses_wrk: bool) -> list[str]:
+    """A line for each program that is not installed, with the command that installs it."""
     lines = []
-    if drives and not shutil.which("wrk"):
+    if uses_wrk and not shutil.which("wrk"):
         lines.append("wrk is missing: apt-get install wrk")
     if any(peer.kind == "node" for peer in peers):
-        lines += [f"{tool} is missing: apt-get install {package}" for tool, package in NODE if not shutil.which(tool)]
+        lines += [
+            f"{tool} is missing: apt-get install {package}" for tool, package in NODE_TOOLS if not shutil.which(tool)
+        ]
     return lines
 
 
 def interpreter(peer: Peer, home: Path, say: Callable[[str], None]) -> tuple[str, Path]:
-    """What runs the peer, and the folder to run it in; installs what is missing. Raises CannotInstall."""
+    """The program that runs the peer, and the folder to run it in. Installs the peer if needed.
+
+    Raises CannotInstall when that fails.
+    """
     if peer.kind == "here":
         return sys.executable, Path(__file__).parents[2]
     environment = home / "envs" / peer.name
@@ -40,7 +45,7 @@ def interpreter(peer: Peer, home: Path, say: Callable[[str], None]) -> tuple[str
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in pins) + sys.version.encode()).hexdigest()
     stamp = environment / STAMP
     if not stamp.exists() or stamp.read_text() != digest:
-        say(f"installs {peer.name}")
+        say(f"installing {peer.name}")
         shutil.rmtree(environment, ignore_errors=True)
         environment.mkdir(parents=True)
         for command in _commands(peer, environment, home):
@@ -48,7 +53,7 @@ def interpreter(peer: Peer, home: Path, say: Callable[[str], None]) -> tuple[str
         stamp.write_text(digest)
     if peer.kind == "python":
         return str(environment / "bin" / "python"), peer.folder
-    shutil.copy(peer.folder / "server.js", environment)  # Node looks for modules beside the file
+    shutil.copy(peer.folder / "server.js", environment)  # Node looks for packages in the folder of the file
     return "node", environment
 
 

@@ -1,8 +1,9 @@
-"""Drives the lanes of a scenario in turn, A B A B, so that a machine that slows down slows all of them."""
+"""Measures the cases of a scenario in turn, A B A B: a machine that becomes slower slows all of them."""
 
 import contextlib
 import http.client
 import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -11,155 +12,159 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.load import drivers
-from tests.load.calls import Asker, Call, write_requests
-from tests.load.data import Data
+from tests.load.calls import Call, PeerCalls, write_requests
+from tests.load.data import LoadDatabases
 from tests.load.drivers import Load
 from tests.load.hashes import bare_rate
 from tests.load.peers import PEERS
 from tests.load.processes import cpu_seconds, machine_seconds, tree
-from tests.load.sampler import TIMEOUT, Sampler, check
-from tests.load.scenarios import BARE, Lane, Options, Scenario
+from tests.load.sampler import ANSWER_SECONDS, Sampler, check
+from tests.load.scenarios import BARE_HASH, Case, Options, Scenario
 from tests.load.servers import Server
 
-CHECKED_AFTER = 3  # calls, where none are sampled during the load
-CALM_SECONDS = 20  # longest wait for a server to finish what the last load left behind
+CHECKED_AFTER = 3  # calls that are checked after the load, where none are sampled during it
+IDLE_SECONDS = 20  # the longest wait for a server to finish the work of the last load
 
 
 @dataclass
 class Result:
-    """What a lane came to: an entry for each round, and what was counted once."""
+    """The measurements of a case: lists have one entry per round, the rest is counted over all rounds."""
 
     scenario: str
-    lane: Lane
-    rates: list[float] = field(default_factory=list)  # answers a second
+    case: Case
+    rates: list[float] = field(default_factory=list)  # responses per second
     p50: list[float] = field(default_factory=list)  # milliseconds
     p99: list[float] = field(default_factory=list)
-    cpu: list[float] = field(default_factory=list)  # seconds of the server for 1,000 answers
-    database_cpu: list[float] = field(default_factory=list)  # seconds of PostgreSQL for 1,000 answers
-    elsewhere: list[float] = field(default_factory=list)  # cores that processes with no part in this kept busy
-    rss: int = 0  # bytes, the greatest seen
-    statements: float | None = None  # for one answer
-    others: float | None = None  # begin, commit, reset …, for one answer
-    answers: int = 0
-    looked_at: int = 0
+    cpu: list[float] = field(default_factory=list)  # seconds of the server per 1,000 responses
+    database_cpu: list[float] = field(default_factory=list)  # seconds of PostgreSQL per 1,000 responses
+    other_cores: list[float] = field(default_factory=list)  # cores that unrelated processes used
+    rss: int = 0  # bytes, the maximum
+    statements: float | None = None  # per response
+    others: float | None = None  # begin, commit, reset …, per response
+    responses: int = 0
+    checked: int = 0
     failures: int = 0
-    wrong: list[str] = field(default_factory=list)  # the first few answers that were not as they should be
-    figures: dict[str, float] = field(default_factory=dict)  # of the scenarios that measure no rate
+    wrong: list[str] = field(default_factory=list)  # the first few wrong responses
+    figures: dict[str, float] = field(default_factory=dict)  # measurements that are no rate
 
     def as_json(self) -> dict[str, Any]:
-        """For the file."""
-        return {**asdict(self.lane), **asdict(self), "lane": self.lane.title}
+        """The result as a row of `results.json`."""
+        return {**asdict(self.case), **asdict(self), "case": self.case.title}
 
 
 class Bench:
-    """The cluster, the options, and where things lie."""
+    """What all measurements of a run share: databases, options, folders."""
 
-    def __init__(self, options: Options, data: Data, home: Path, folder: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, options: Options, data: LoadDatabases, home: Path, folder: Path, say: Callable[[str], None]
+    ) -> None:
         self.options = options
         self.data = data
         self.home = home
-        self.folder = folder  # for what lasts as long as the run
+        self.folder = folder  # for files of this run
         self.say = say
 
     def measure(self, scenario: Scenario) -> list[Result]:
-        """Every lane of a scenario, each round of each in turn."""
-        lanes = scenario.lanes(self.options)
+        """Measure every case of a scenario, in turn, round after round."""
+        cases = scenario.cases(self.options)
         with contextlib.ExitStack() as stack:
-            tracks = self._tracks(stack, scenario, lanes)
-            for track in tracks:
-                track.warm_up()
+            runs = self._runs(stack, scenario, cases)
+            for run in runs:
+                run.warm_up()
             for number in range(1, self.options.rounds + 1):
-                for track in tracks:
-                    load = track.run()
-                    told = f"{load.rate:>10,.1f}/s   p50 {load.p50:8.2f} ms   p99 {load.p99:8.2f} ms"
-                    self.say(f"{scenario.name} {number}/{self.options.rounds}  {track.result.lane.title:<36} {told}")
-        return [track.result for track in tracks]
+                for run in runs:
+                    load = run.measure_round()
+                    text = f"{load.rate:>10,.1f}/s   p50 {load.p50:8.2f} ms   p99 {load.p99:8.2f} ms"
+                    self.say(f"{scenario.name} {number}/{self.options.rounds}  {run.result.case.title:<36} {text}")
+        return [run.result for run in runs]
 
-    def _tracks(self, stack: contextlib.ExitStack, scenario: Scenario, lanes: list[Lane]) -> "list[Track | BareTrack]":
+    def _runs(self, stack: contextlib.ExitStack, scenario: Scenario, cases: list[Case]) -> "list[CaseRun | HashRun]":
         databases: dict[int, str] = {}
-        servers: dict[tuple[str, int], tuple[Server, Asker]] = {}
-        tracks: list[Track | BareTrack] = []
-        for lane in lanes:
-            if lane.peer == BARE:
-                tracks.append(BareTrack(self, scenario, lane))
+        servers: dict[tuple[str, int], tuple[Server, PeerCalls]] = {}
+        runs: list[CaseRun | HashRun] = []
+        for case in cases:
+            if case.peer == BARE_HASH:
+                runs.append(HashRun(self, scenario, case))
                 continue
-            accounts = lane.accounts or self.options.accounts
+            accounts = case.accounts or self.options.accounts
             if accounts not in databases:
                 databases[accounts] = stack.enter_context(self.data.copy(accounts))
-            key = lane.peer, accounts
+            key = case.peer, accounts
             if key not in servers:
-                servers[key] = stack.enter_context(self.serving(lane.peer, databases[accounts]))
-            tracks.append(Track(self, scenario, lane, databases[accounts], *servers[key]))
-        return tracks
+                servers[key] = stack.enter_context(self.serving(case.peer, databases[accounts]))
+            runs.append(CaseRun(self, scenario, case, databases[accounts], *servers[key]))
+        return runs
 
     @contextlib.contextmanager
-    def serving(self, name: str, url: str) -> Iterator[tuple[Server, Asker]]:
-        """A peer on a database, and who asks it."""
+    def serving(self, name: str, url: str) -> Iterator[tuple[Server, PeerCalls]]:
+        """Run a peer on a database. Yields the server and what makes calls for it."""
         peer = PEERS[name]
         server = Server(peer, url, self.options.hash_rounds, self.home, self.say)
         try:
-            yield server, Asker(self.data.people(url, self.options.tokens), peer.paths, peer.token)
+            yield server, PeerCalls(self.data.read_accounts(url, self.options.tokens), peer.paths, peer.make_token)
         finally:
             server.stop()
 
     @contextlib.contextmanager
-    def watching(self, result: Result) -> Iterator[None]:
-        """Note how many cores others kept busy meanwhile: they blur what is measured."""
-        began, before = time.monotonic(), self._foreign_seconds()
+    def watching_other_processes(self, result: Result) -> Iterator[None]:
+        """Note how many cores unrelated processes use meanwhile: they make the result less exact."""
+        start, before = time.monotonic(), self._foreign_seconds()
         yield
-        result.elsewhere.append(max(0.0, self._foreign_seconds() - before) / (time.monotonic() - began))
+        result.other_cores.append(max(0.0, self._foreign_seconds() - before) / (time.monotonic() - start))
 
     def _foreign_seconds(self) -> float:
-        own = cpu_seconds(os.getpid())  # servers and drivers are its children
+        own = cpu_seconds(os.getpid())  # includes servers and drivers: they are its children
         if self.data.postmaster not in tree(os.getpid()):
             own += self.data.cpu_seconds()
         return machine_seconds() - own
 
 
-class Track:
-    """A lane with everything it needs to be driven."""
+class CaseRun:
+    """A case with everything that its measurement needs."""
 
-    def __init__(self, bench: Bench, scenario: Scenario, lane: Lane, url: str, server: Server, asker: Asker) -> None:
-        self.result = Result(scenario.name, lane)
+    def __init__(
+        self, bench: Bench, scenario: Scenario, case: Case, url: str, server: Server, peer_calls: PeerCalls
+    ) -> None:
+        self.result = Result(scenario.name, case)
         self._bench = bench
         self._scenario = scenario
-        self._lane = lane
+        self._case = case
         self._url = url
         self._server = server
-        self._asker = asker
-        self._calls = asker.calls(lane.work)
-        self._storm = asker.calls("sign-in") if lane.storm else []
+        self._peer_calls = peer_calls
+        self._calls = peer_calls.calls(case.work)
+        self._sign_ins = peer_calls.calls("sign-in") if case.storm_clients else []
 
     def warm_up(self) -> None:
-        """Drive it once without a stopwatch, and count the statements."""
+        """Make load without measuring time, and count the statements."""
         with self._bench.data.counting(self._url) as counts:
-            load = self._drive(self._bench.options.warm_up * self._lane.longer)
-            self._calm_down()
-        if not self._lane.storm:
-            # The last request of each connection is worked on, too, though nobody waits for its answer.
-            asked = load.requests + self._lane.connections
+            load = self._drive(self._bench.options.warm_up * self._case.seconds_factor)
+            self._wait_until_idle()
+        if not self._case.storm_clients:
+            # The server also works on the last request of each connection, whose response is not awaited.
+            asked = load.requests + self._case.connections
             self.result.statements = counts["statements"] / asked
             self.result.others = counts["others"] / asked
 
-    def run(self) -> Load:
-        """One round."""
-        if self._lane.work == "register":
-            self._calls = self._asker.calls("register")
+    def measure_round(self) -> Load:
+        """Measure one round."""
+        if self._case.work == "register":
+            self._calls = self._peer_calls.calls("register")
         with contextlib.ExitStack() as stack:
             sampler = (
                 stack.enter_context(Sampler(self._server.base, self._calls)) if self._scenario.is_sampled else None
             )
             used, database = self._server.cpu_seconds(), self._bench.data.cpu_seconds()
-            with self._bench.watching(self.result):
-                load = self._drive(self._bench.options.seconds * self._lane.longer)
+            with self._bench.watching_other_processes(self.result):
+                load = self._drive(self._bench.options.seconds * self._case.seconds_factor)
             used, database = self._server.cpu_seconds() - used, self._bench.data.cpu_seconds() - database
         wrong = sampler.wrong if sampler else self._check_after()
-        self._note(load, used, database, wrong, sampler.looked if sampler else CHECKED_AFTER)
-        self._calm_down()
+        self._note(load, used, database, wrong, sampler.checked if sampler else CHECKED_AFTER)
+        self._wait_until_idle()
         return load
 
-    def _note(self, load: Load, used: float, database: float, wrong: list[str], looked_at: int) -> None:
-        thousands = max(load.requests + looked_at, 1) / 1000
+    def _note(self, load: Load, used: float, database: float, wrong: list[str], checked: int) -> None:
+        thousands = max(load.requests + checked, 1) / 1000
         result = self.result
         result.rates.append(load.rate)
         result.p50.append(load.p50)
@@ -167,64 +172,64 @@ class Track:
         result.cpu.append(used / thousands)
         result.database_cpu.append(database / thousands)
         result.rss = max(result.rss, self._server.rss_bytes())
-        result.answers += load.requests
-        result.looked_at += looked_at
+        result.responses += load.requests
+        result.checked += checked
         result.failures += load.failures + len(wrong)
         result.wrong = (result.wrong + wrong)[:5]
 
     def _drive(self, seconds: float) -> Load:
         with contextlib.ExitStack() as stack:
-            if self._storm:
+            if self._sign_ins:
                 stack.enter_context(self._signing_in(seconds + 1))
-            return drivers.result(self._begin("load", self._calls, self._lane.connections, seconds))
+            return drivers.result(self._start("load", self._calls, self._case.connections, seconds))
 
     @contextlib.contextmanager
     def _signing_in(self, seconds: float) -> Iterator[None]:
-        storm = self._begin("storm", self._storm, self._lane.storm, seconds)
-        time.sleep(0.5)  # the reads begin when the storm is there
+        storm = self._start("storm", self._sign_ins, self._case.storm_clients, seconds)
+        time.sleep(0.5)  # the reads start when the sign-ins are under way
         yield
-        seen = drivers.result(storm)
-        self.result.failures += seen.failures
-        self.result.figures["sign-ins a second"] = seen.rate
+        load = drivers.result(storm)
+        self.result.failures += load.failures
+        self.result.figures["sign-ins per second"] = load.rate
 
-    def _begin(self, name: str, calls: list[Call], connections: int, seconds: float) -> Any:
+    def _start(self, name: str, calls: list[Call], connections: int, seconds: float) -> "subprocess.Popen[str]":
         file = self._bench.folder / f"{name}.requests"
         write_requests(file, urlsplit(self._server.base).netloc, calls)
-        return drivers.begin(self._bench.options.driver, self._server.base, file, connections, seconds)
+        return drivers.start(self._bench.options.driver, self._server.base, file, connections, seconds)
 
     def _check_after(self) -> list[str]:
-        connection = http.client.HTTPConnection(urlsplit(self._server.base).netloc, timeout=TIMEOUT)
+        connection = http.client.HTTPConnection(urlsplit(self._server.base).netloc, timeout=ANSWER_SECONDS)
         faults = [check(connection, call) for call in self._calls[-CHECKED_AFTER:]]
         connection.close()
         return [fault for fault in faults if fault]
 
-    def _calm_down(self) -> None:
-        """Wait until the server rests: hashes that nobody waits for any more would burden whoever comes next."""
-        ends = time.monotonic() + CALM_SECONDS
+    def _wait_until_idle(self) -> None:
+        """Wait until the server is idle: hashes of abandoned requests would slow the next case."""
+        end = time.monotonic() + IDLE_SECONDS
         used, now = -1.0, self._server.cpu_seconds()
-        while now - used > 0.02 and time.monotonic() < ends:
+        while now - used > 0.02 and time.monotonic() < end:
             time.sleep(0.1)
             used, now = now, self._server.cpu_seconds()
 
 
-class BareTrack:
-    """The hashes alone, on all cores: what no server that hashes as much can beat."""
+class HashRun:
+    """The hashes alone, on all cores: the upper limit for a server that hashes as much."""
 
-    def __init__(self, bench: Bench, scenario: Scenario, lane: Lane) -> None:
-        self.result = Result(scenario.name, lane)
+    def __init__(self, bench: Bench, scenario: Scenario, case: Case) -> None:
+        self.result = Result(scenario.name, case)
         self._bench = bench
-        self._seconds = bench.options.seconds * lane.longer
+        self._seconds = bench.options.seconds * case.seconds_factor
         self._rounds = bench.options.hash_rounds
 
     def warm_up(self) -> None:
-        """Nothing to warm."""
+        """Do nothing: hashing needs no warm-up."""
 
-    def run(self) -> Load:
-        """One round."""
-        with self._bench.watching(self.result):
+    def measure_round(self) -> Load:
+        """Measure one round."""
+        with self._bench.watching_other_processes(self.result):
             load = bare_rate(self._seconds, self._rounds)
         self.result.rates.append(load.rate)
         self.result.p50.append(load.p50)
         self.result.p99.append(load.p99)
-        self.result.answers += load.requests
+        self.result.responses += load.requests
         return load

@@ -1,4 +1,4 @@
-"""What a process holds: at rest, over many requests, and for each connection that does nothing."""
+"""The memory of a process: when idle, over many requests, and per idle connection."""
 
 import resource
 import subprocess
@@ -6,7 +6,7 @@ import sys
 from urllib.parse import urlsplit
 
 from tests.load import drivers
-from tests.load.calls import Asker, write_requests
+from tests.load.calls import PeerCalls, write_requests
 from tests.load.measure import Bench, Result
 from tests.load.peers import OURS
 from tests.load.scenarios import Scenario
@@ -14,86 +14,87 @@ from tests.load.servers import Server
 
 MB = 1e6
 KB = 1e3
-SPARE_FILES = 300  # for the database, the logs, the load that runs beside the idle
+SPARE_FILES = 300  # for the database, the logs, and the load beside the idle connections
 SLICE_SECONDS = 5
 
 
-def watch(bench: Bench, scenario: Scenario) -> list[Result]:
-    """RSS of each peer at rest, and of ours while it answers a million requests."""
+def measure_memory(bench: Bench, scenario: Scenario) -> list[Result]:
+    """Measure the RSS of each idle peer, and of the service over a million requests."""
     results = []
     with bench.data.copy(bench.options.accounts) as url:
-        for lane in scenario.lanes(bench.options):
-            result = Result(scenario.name, lane)
-            with bench.serving(lane.peer, url) as (server, asker):
+        for case in scenario.cases(bench.options):
+            result = Result(scenario.name, case)
+            with bench.serving(case.peer, url) as (server, peer_calls):
                 result.rss = server.rss_bytes()
-                result.figures["MB at rest"] = result.rss / MB
-                if lane.peer == OURS:
-                    _answer_many(bench, result, server, asker)
-            told = ", ".join(f"{value:.1f} {name}" for name, value in result.figures.items())
-            bench.say(f"{scenario.name}  {lane.title:<36} {told}")
+                result.figures["MB when idle"] = result.rss / MB
+                if case.peer == OURS:
+                    _send_many(bench, result, server, peer_calls)
+            text = ", ".join(f"{value:.1f} {name}" for name, value in result.figures.items())
+            bench.say(f"{scenario.name}  {case.title:<36} {text}")
             results.append(result)
     return results
 
 
-def _answer_many(bench: Bench, result: Result, server: Server, asker: Asker) -> None:
+def _send_many(bench: Bench, result: Result, server: Server, peer_calls: PeerCalls) -> None:
     file = bench.folder / "load.requests"
-    write_requests(file, urlsplit(server.base).netloc, asker.calls("read-me"))
-    number = bench.options.requests
-    for wanted in (number // 10, number // 2, number):  # a tenth fills every cache
-        while result.answers < wanted:
+    write_requests(file, urlsplit(server.base).netloc, peer_calls.calls("read-me"))
+    number = bench.options.memory_requests
+    for wanted in (number // 10, number // 2, number):  # a tenth fills all caches
+        while result.responses < wanted:
             load = drivers.result(
-                drivers.begin(bench.options.driver, server.base, file, 64, min(SLICE_SECONDS, bench.options.seconds))
+                drivers.start(bench.options.driver, server.base, file, 64, min(SLICE_SECONDS, bench.options.seconds))
             )
-            result.answers += load.requests
+            result.responses += load.requests
             result.failures += load.failures
         result.rss = server.rss_bytes()
-        result.figures[f"MB after {wanted:,} answers"] = result.rss / MB
+        result.figures[f"MB after {wanted:,} responses"] = result.rss / MB
 
 
-def hold(bench: Bench, scenario: Scenario) -> list[Result]:
-    """RSS of ours for each idle keep-alive connection; how fast it is with all of them open."""
-    (lane,) = scenario.lanes(bench.options)
+def measure_idle(bench: Bench, scenario: Scenario) -> list[Result]:
+    """Measure the RSS of the service per idle keep-alive connection, and its rate with all of them open."""
+    (case,) = scenario.cases(bench.options)
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    number = min(lane.connections, files - SPARE_FILES)
-    if number < lane.connections:
-        bench.say(f"idle: {number:,} connections, since {files:,} open files are allowed (ulimit -n)")
-    result = Result(scenario.name, lane)
-    with bench.data.copy(bench.options.accounts) as url, bench.serving(lane.peer, url) as (server, asker):
+    number = min(case.connections, files - SPARE_FILES)
+    if number < case.connections:
+        bench.say(f"idle: {number:,} connections, because only {files:,} open files are allowed (ulimit -n)")
+    result = Result(scenario.name, case)
+    with bench.data.copy(bench.options.accounts) as url, bench.serving(case.peer, url) as (server, peer_calls):
         file = bench.folder / "load.requests"
-        write_requests(file, urlsplit(server.base).netloc, asker.calls("read-me"))
-        drivers.result(drivers.begin(bench.options.driver, server.base, file, 64, bench.options.warm_up))
+        write_requests(file, urlsplit(server.base).netloc, peer_calls.calls("read-me"))
+        drivers.result(drivers.start(bench.options.driver, server.base, file, 64, bench.options.warm_up))
         before = server.rss_bytes()
-        client = _Client(server.base, str(file), number)
+        client = _IdleClient(server.base, str(file), number)
         held, result.rss = client.held(), server.rss_bytes()
-        load = drivers.result(drivers.begin(bench.options.driver, server.base, file, 64, bench.options.seconds))
+        load = drivers.result(drivers.start(bench.options.driver, server.base, file, 64, bench.options.seconds))
         alive = client.alive()
     result.rates, result.p50, result.p99 = [load.rate], [load.p50], [load.p99]
-    result.answers, result.failures = load.requests, load.failures + number - alive
+    result.responses, result.failures = load.requests, load.failures + number - alive
     result.figures = {
-        "connections held": held,
+        "open connections": held,
         "MB before": before / MB,
         "MB with all open": result.rss / MB,
-        "kB a connection": (result.rss - before) / max(held, 1) / KB,
+        "kB per connection": (result.rss - before) / max(held, 1) / KB,
     }
-    told = ", ".join(f"{value:,.1f} {name}" for name, value in result.figures.items())
-    bench.say(f"{scenario.name}  {lane.title:<36} {told}; {load.rate:,.0f}/s beside them, p99 {load.p99:.1f} ms")
+    text = ", ".join(f"{value:,.1f} {name}" for name, value in result.figures.items())
+    bench.say(f"{scenario.name}  {case.title:<36} {text}; {load.rate:,.0f}/s beside them, p99 {load.p99:.1f} ms")
     return [result]
 
 
-class _Client:
-    """`held.py` as a process."""
+class _IdleClient:
+    """`held.py` in a process of its own."""
 
     def __init__(self, base: str, file: str, number: int) -> None:
         command = [sys.executable, "-m", "tests.load.held", base, file, str(number)]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self._process = subprocess.Popen(command, cwd=drivers.ROOT, text=True, **pipes)
+        self._process = subprocess.Popen(
+            command, cwd=drivers.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
     def held(self) -> int:
-        """Wait until all are open: how many."""
+        """Wait until the connections are open. Returns how many are."""
         assert self._process.stdout is not None
         return int(self._process.stdout.readline().removeprefix("HELD "))
 
     def alive(self) -> int:
-        """Let it end: how many were open still."""
-        said, _ = self._process.communicate("")
-        return int(said.removeprefix("ALIVE "))
+        """End the process. Returns how many connections were still open."""
+        output, _ = self._process.communicate("")
+        return int(output.removeprefix("ALIVE "))

@@ -1,4 +1,4 @@
-"""Processes as the kernel sees them: how much processor time and memory one takes, its children included."""
+"""What the kernel knows about processes: the processor time and memory of one, its children included."""
 
 import contextlib
 import os
@@ -7,20 +7,20 @@ import socket
 import subprocess
 from pathlib import Path
 
-TICK = os.sysconf("SC_CLK_TCK")
-PAGE = os.sysconf("SC_PAGE_SIZE")
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 STOP_SECONDS = 40
 
 
 def free_port() -> int:
-    """A TCP port of the loopback that nobody uses now."""
+    """A TCP port on 127.0.0.1 that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def tree(pid: int) -> list[int]:
-    """`pid` and all that descend from it."""
+    """The process ids of `pid` and its descendants."""
     found = [pid]
     for each in found:
         with contextlib.suppress(OSError):
@@ -30,19 +30,19 @@ def tree(pid: int) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time that `pid` and its descendants have used, those that ended included."""
+    """Processor time that `pid` and its descendants have used, including those that ended."""
     ticks = 0
     for each in tree(pid):
         with contextlib.suppress(OSError):
-            # After the name, which may hold anything: utime, stime, and both of the children that were waited for.
+            # After the name, which may contain anything: utime and stime, its own and those of ended children.
             ticks += sum(map(int, Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()[11:15]))
-    return ticks / TICK
+    return ticks / TICKS_PER_SECOND
 
 
 def machine_seconds() -> float:
     """Processor time that all processes of the machine have used."""
     user, nice, system = Path("/proc/stat").read_text().split()[1:4]
-    return (int(user) + int(nice) + int(system)) / TICK
+    return (int(user) + int(nice) + int(system)) / TICKS_PER_SECOND
 
 
 def rss_bytes(pid: int) -> int:
@@ -51,11 +51,11 @@ def rss_bytes(pid: int) -> int:
     for each in tree(pid):
         with contextlib.suppress(OSError):
             pages += int(Path(f"/proc/{each}/statm").read_text().split()[1])
-    return pages * PAGE
+    return pages * PAGE_BYTES
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
-    """SIGTERM, and SIGKILL when that was not enough."""
+    """Send SIGTERM, and after 40 seconds SIGKILL."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
     try:

@@ -1,4 +1,4 @@
-"""What a run came to: a table for people, JSON for everything else, a chart."""
+"""The results of a run: a table on the terminal, `results.json`, a chart."""
 
 import json
 import os
@@ -16,20 +16,20 @@ from tests.load.peers import OURS, PEERS
 from tests.load.scenarios import SCENARIOS, Options
 from tests.load.targets import judge
 
-HEAD = ("", "answers/s", "from–to", "p50 ms", "p99 ms", "CPU s", "DB CPU s", "RSS MB", "statements", "ours is", "wrong")
+HEAD = ("", "responses/s", "range", "p50 ms", "p99 ms", "CPU s", "DB CPU s", "RSS MB", "statements", "ratio", "wrong")
 
 Row = dict[str, Any]
-"""A lane as the file has it."""
+"""The result of a case, as in `results.json`."""
 
 
 def write(
     folder: Path, command: str, options: Options, versions: dict[str, str], results: Sequence[Result]
 ) -> list[str]:
-    """Write `results.json` and `chart.svg`; the lines that tell people."""
+    """Write `results.json` and `chart.svg`. Returns the lines for the terminal."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [result.as_json() for result in results]
     verdicts = [] if options.is_quick else judge(rows)
-    told = {
+    content = {
         "command": command,
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine() | versions,
@@ -37,14 +37,14 @@ def write(
         "results": [row | {"ours_is": ratios(row, rows)} for row in rows],
         "targets": [verdict._asdict() for verdict in verdicts],
     }
-    (folder / "results.json").write_text(json.dumps(told, indent=1) + "\n")
+    (folder / "results.json").write_text(json.dumps(content, indent=1) + "\n")
     (folder / "chart.svg").write_text(draw(rows))
     files = [f"written: {folder / name}" for name in ("results.json", "chart.svg")]
-    return [*table(rows), *_lacking(options), *quiet(rows), *(verdict.line() for verdict in verdicts), *files]
+    return [*table(rows), *_lacking(options), *other_processes(rows), *(verdict.line() for verdict in verdicts), *files]
 
 
 def machine() -> dict[str, Any]:
-    """What it was measured on."""
+    """The machine of the run."""
     processor = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return {
         "processor": processor[0].partition(": ")[2] if processor else platform.machine(),
@@ -56,7 +56,7 @@ def machine() -> dict[str, Any]:
 
 
 def ratios(row: Row, rows: Sequence[Row]) -> list[float]:
-    """How many times as fast ours was, round by round; empty where there is nothing to compare."""
+    """How many times as fast the service was, for each round; empty if there is nothing to compare."""
     same = [each for each in rows if each["peer"] == OURS and each["scenario"] == row["scenario"]]
     ours = [each for each in same if each["variant"] == row["variant"]] or same
     if not ours or row["peer"] == OURS:
@@ -66,37 +66,35 @@ def ratios(row: Row, rows: Sequence[Row]) -> list[float]:
 
 
 def spread(values: Sequence[float], form: str = ",.0f") -> str:
-    """The least and the greatest."""
+    """The lowest and the highest value."""
     return f"{min(values):{form}}–{max(values):{form}}" if values else ""
 
 
 def table(rows: Sequence[Row]) -> list[str]:
-    """All lanes, scenario by scenario, in columns; CPU seconds are those of 1,000 answers."""
+    """All cases in columns, scenario by scenario; CPU seconds are per 1,000 responses."""
     lines: list[str] = []
     for name in dict.fromkeys(row["scenario"] for row in rows):
         cells = [_cells(row, rows) for row in rows if row["scenario"] == name]
         widths = [max(map(len, column)) for column in zip(HEAD, *cells, strict=True)]
-        lines += ["", f"{name}: {SCENARIOS[name].says}"]
+        lines += ["", f"{name}: {SCENARIOS[name].description}"]
         for line in (HEAD, *cells):
             aligned = [line[0].ljust(widths[0])]
             aligned += [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
             lines.append("  " + "  ".join(aligned).rstrip())
         for row in rows:
             if row["scenario"] == name:
-                lines += [f"  {row['lane']}: {value:,.1f} {what}" for what, value in row["figures"].items()]
-                lines += [f"  {row['lane']} answered wrongly: {fault}" for fault in row["wrong"]]
+                lines += [f"  {row['case']}: {value:,.1f} {what}" for what, value in row["figures"].items()]
+                lines += [f"  {row['case']}, wrong response: {fault}" for fault in row["wrong"]]
     return [*lines, ""]
 
 
-def quiet(rows: Sequence[Row]) -> list[str]:
-    """How much of the machine others took: a line, or none where no lane was timed."""
-    cores = [each for row in rows for each in row["elsewhere"]]
+def other_processes(rows: Sequence[Row]) -> list[str]:
+    """A line about how much of the machine other processes used; no line if no time was measured."""
+    cores = [each for row in rows for each in row["other_cores"]]
     if not cores:
         return []
-    return [
-        f"other processes kept {statistics.median(cores):.2f} of {os.cpu_count()} cores busy in the median,"
-        f" {max(cores):.2f} at most"
-    ]
+    text = f"other processes used {statistics.median(cores):.2f} of {os.cpu_count()} cores (median)"
+    return [f"{text}, {max(cores):.2f} at most"]
 
 
 def _cells(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
@@ -106,7 +104,7 @@ def _cells(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
     times = ratios(row, rows)
     ours_is = f"× {statistics.median(times):.2f} ({spread(times, '.2f')})" if times else ""
     return (
-        row["lane"],
+        row["case"],
         median("rates", ",.0f" if row["rates"] and statistics.median(row["rates"]) > 100 else ",.1f"),
         spread(row["rates"]),
         median("p50", ",.2f"),
@@ -121,7 +119,7 @@ def _cells(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def statements(row: Row) -> str:
-    """Statements for one answer, and begins, commits, resets."""
+    """Statements per response, and begins, commits, resets."""
     if row["statements"] is None:
         return ""
     others = f" + {row['others']:.1f}" if row["others"] and row["others"] > 0.05 else ""

@@ -1,4 +1,4 @@
-"""Looks at answers while the load runs: one more connection, a few calls a second, each answer checked in full."""
+"""Checks responses while the load runs: one more connection, a few calls a second, each response in full."""
 
 import http.client
 import json
@@ -10,19 +10,19 @@ from urllib.parse import urlsplit
 
 from tests.load.calls import Call
 
-PAUSE = 0.1  # seconds between two calls: next to 64 connections that never pause this one is not felt
-TIMEOUT = 30
+PAUSE_SECONDS = 0.1  # between two calls; 64 busy connections are not slowed by this one
+ANSWER_SECONDS = 30
 
 
 class Sampler:
-    """A context in which `calls` are made from the last one on; `wrong` tells of what was not as it should be."""
+    """A context in which a thread makes the `calls`, the last one first. `wrong` describes wrong responses."""
 
     def __init__(self, base: str, calls: Sequence[Call]) -> None:
         self._base = base
         self._calls = calls
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._look)
-        self.looked = 0
+        self._thread = threading.Thread(target=self._run)
+        self.checked = 0
         self.wrong: list[str] = []
 
     def __enter__(self) -> Self:
@@ -35,25 +35,25 @@ class Sampler:
         self._stop.set()
         self._thread.join()
 
-    def _look(self) -> None:
-        connection = http.client.HTTPConnection(urlsplit(self._base).netloc, timeout=TIMEOUT)
+    def _run(self) -> None:
+        connection = http.client.HTTPConnection(urlsplit(self._base).netloc, timeout=ANSWER_SECONDS)
         for call in reversed(self._calls):
-            self.looked += 1
+            self.checked += 1
             fault = check(connection, call)
             if fault:
                 self.wrong.append(fault)
-            if self._stop.wait(PAUSE):
+            if self._stop.wait(PAUSE_SECONDS):
                 break
         connection.close()
 
 
 def check(connection: http.client.HTTPConnection, call: Call) -> str:
-    """Make one call; what is wrong with its answer, or nothing."""
+    """Make one call. Returns what is wrong with the response, or an empty text."""
     try:
         connection.request(call.method, call.path, call.body or None, call.headers)
         response = connection.getresponse()
         body = response.read()
-        if response.status == call.status and call.fits(json.loads(body)):
+        if response.status == call.status and call.is_expected(json.loads(body)):
             return ""
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError) as failure:
         connection.close()

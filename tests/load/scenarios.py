@@ -1,135 +1,146 @@
-"""What is measured: each scenario is a few lanes, and the lanes are driven in turn, round after round."""
+"""What is measured: a scenario is a few cases, which are measured in turn, round after round."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tests.load.peers import OURS, PEERS
 
-BARE = "bcrypt"  # no peer: hashes on all cores, with no server around them
-DEPTH = 100_000  # rows before the page that lies 1,000 pages deep
-HASHING = 16  # connections where each answer costs a hash
+BARE_HASH = "bcrypt"  # not a peer: hashes on all cores, without a server
+DEEP_ROWS = 100_000  # rows before page 1,000
+HASHING_CONNECTIONS = 16  # connections where each response costs a hash
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How much of everything."""
+    """How much is measured."""
 
     accounts: int = 100_000
-    many: int = 1_000_000  # accounts where size is what is measured
-    few: int = 10_000
+    many_accounts: int = 1_000_000  # where the effect of size is measured
+    few_accounts: int = 10_000
     tokens: int = 10_000
     rounds: int = 5
     seconds: float = 3
     warm_up: float = 2
     hash_rounds: int = 12
-    idle: int = 10_000  # connections
-    requests: int = 1_000_000  # while memory is watched
+    idle_connections: int = 10_000
+    memory_requests: int = 1_000_000  # while memory is measured
     peers: tuple[str, ...] = tuple(PEERS)
     driver: str = "wrk"
-    is_quick: bool = False  # shows that it works; how fast it is says nothing
+    is_quick: bool = False  # tests the harness; its rates mean nothing
 
 
 QUICK = Options(
     accounts=200,
-    many=400,
-    few=100,
+    many_accounts=400,
+    few_accounts=100,
     tokens=100,
     rounds=1,
     seconds=0.2,
     warm_up=0.2,
     hash_rounds=4,
-    idle=50,
-    requests=500,
+    idle_connections=50,
+    memory_requests=500,
     is_quick=True,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lane:
-    """One peer doing one kind of work in one way."""
+class Case:
+    """One peer that does one kind of work in one way."""
 
     peer: str
     work: str
     variant: str = ""
     connections: int = 64
-    accounts: int = 0  # 0: as many as the run has
-    storm: int = 0  # clients that sign in all the while
+    accounts: int = 0  # 0: as many as Options.accounts
+    storm_clients: int = 0  # clients that sign in during the measurement
 
     @property
-    def longer(self) -> int:
-        """How many times the seconds of the run: a hash takes a third of one."""
+    def seconds_factor(self) -> int:
+        """The factor for the seconds of a round: it is longer where a response costs a hash, a third of a second."""
         return 3 if self.work in ("register", "sign-in", "hash") else 1
 
     @property
     def title(self) -> str:
-        """The lane's name within its scenario."""
+        """The name of the case within its scenario."""
         return f"{self.peer}, {self.variant}" if self.variant else self.peer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """Some lanes that are compared with each other."""
+    """Cases that are compared with each other."""
 
     name: str
-    says: str
-    lanes: Callable[[Options], list[Lane]]
-    is_sampled: bool = True  # answers are looked at during the load; otherwise after it, where one more call would tell
+    description: str
+    cases: Callable[[Options], list[Case]]
+    is_sampled: bool = True  # responses are checked during the load; False: after it, where a call more would matter
 
 
 def offering(options: Options, *works: str) -> list[str]:
-    """The peers of the run that offer all of `works`, ours first."""
+    """The peers of the run that offer all kinds of `works`, the service first."""
     return [name for name in options.peers if all(work in PEERS[name].paths for work in works)]
 
 
-def _plain(work: str, *, needs: Sequence[str] = (), **says: int) -> Callable[[Options], list[Lane]]:
-    return lambda options: [Lane(peer=name, work=work, **says) for name in offering(options, *(needs or [work]))]
+def _plain(work: str, *, needs: Sequence[str] = (), connections: int = 64) -> Callable[[Options], list[Case]]:
+    return lambda options: [
+        Case(peer=name, work=work, connections=connections) for name in offering(options, *(needs or [work]))
+    ]
 
 
-def _hashing(work: str) -> Callable[[Options], list[Lane]]:
-    def lanes(options: Options) -> list[Lane]:
+def _hashing(work: str) -> Callable[[Options], list[Case]]:
+    def cases(options: Options) -> list[Case]:
         peers = offering(options, work)
-        return [Lane(peer=BARE, work="hash"), *(Lane(peer=name, work=work, connections=HASHING) for name in peers)]
+        return [
+            Case(peer=BARE_HASH, work="hash"),
+            *(Case(peer=name, work=work, connections=HASHING_CONNECTIONS) for name in peers),
+        ]
 
-    return lanes
+    return cases
 
 
-def _deep(options: Options) -> list[Lane]:
-    is_deep = options.many > DEPTH
-    second = ("list-deep", "page 1,000") if is_deep else ("list-halfway", "half way")
+def _deep(options: Options) -> list[Case]:
+    is_deep = options.many_accounts > DEEP_ROWS
+    second = ("list-deep", "page 1,000") if is_deep else ("list-halfway", "middle page")
     pages = [("list-first", "page 1"), second]
     return [
-        Lane(peer=name, work=work, variant=page, accounts=options.many)
+        Case(peer=name, work=work, variant=page, accounts=options.many_accounts)
         for name in offering(options, "list")
         for work, page in pages
     ]
 
 
-def _storm(options: Options) -> list[Lane]:
-    weather = [("calm", 0), ("storm", 20)]
+def _storm(options: Options) -> list[Case]:
+    variants = [("calm", 0), ("storm", 20)]
     peers = offering(options, "read-me", "sign-in")
-    return [Lane(peer=name, work="read-me", variant=says, storm=clients) for name in peers for says, clients in weather]
-
-
-def _connections(options: Options) -> list[Lane]:
     return [
-        Lane(peer=name, work="read-me", variant=f"{number} connections", connections=number)
+        Case(peer=name, work="read-me", variant=variant, storm_clients=clients)
+        for name in peers
+        for variant, clients in variants
+    ]
+
+
+def _connections(options: Options) -> list[Case]:
+    return [
+        Case(peer=name, work="read-me", variant=f"{number} connections", connections=number)
         for name in offering(options, "read-me")
         for number in (64, 256)
     ]
 
 
-def _growth(options: Options) -> list[Lane]:
+def _growth(options: Options) -> list[Case]:
     works = ("read-me", "read-profile", "edit-profile", "list-first", "refresh")
-    kinds = [Lane(peer=OURS, work=work) for work in works] + [Lane(peer=OURS, work="sign-in", connections=HASHING)]
+    kinds = [Case(peer=OURS, work=work) for work in works] + [
+        Case(peer=OURS, work="sign-in", connections=HASHING_CONNECTIONS)
+    ]
     return [
         replace(kind, variant=f"{kind.work}, {accounts:,} accounts", accounts=accounts)
         for kind in kinds
-        for accounts in (options.few, options.many)
+        for accounts in (options.few_accounts, options.many_accounts)
     ]
 
 
-def _idle(options: Options) -> list[Lane]:
-    return [Lane(peer=OURS, work="read-me", connections=options.idle)]
+def _idle(options: Options) -> list[Case]:
+    return [Case(peer=OURS, work="read-me", connections=options.idle_connections)]
 
 
 MIX = ("read-me", "read-profile", "edit-profile", "refresh")
@@ -137,21 +148,25 @@ MIX = ("read-me", "read-profile", "edit-profile", "refresh")
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
-        Scenario(name="read-me", says="the caller's account", lanes=_plain("read-me")),
-        Scenario(name="read-profile", says="somebody's profile: two look-ups", lanes=_plain("read-profile")),
-        Scenario(name="edit-profile", says="the caller's own profile, three fields", lanes=_plain("edit-profile")),
-        Scenario(name="list-first", says="100 profiles", lanes=_plain("list-first", needs=["list"])),
-        Scenario(name="list-deep", says="page 1 and page 1,000 of a million", lanes=_deep),
-        Scenario(name="refresh", says="a new access token, if the session lives", lanes=_plain("refresh")),
-        Scenario(name="verify", says="whether a token is good", lanes=_plain("verify")),
-        Scenario(name="register", says="new accounts", lanes=_hashing("register"), is_sampled=False),
-        Scenario(name="sign-in", says="new sessions", lanes=_hashing("sign-in"), is_sampled=False),
-        Scenario(name="mix", says="90 % reads, 8 % edits, 2 % refreshes", lanes=_plain("mix", needs=MIX)),
-        Scenario(name="storm", says="reads while 20 clients sign in all the time", lanes=_storm),
-        Scenario(name="connections", says="64 and 256 connections", lanes=_connections),
-        Scenario(name="lone", says="one connection", lanes=_plain("read-me", connections=1), is_sampled=False),
-        Scenario(name="growth", says="ten thousand and a million accounts", lanes=_growth),
-        Scenario(name="idle", says="10,000 connections that do nothing", lanes=_idle),
-        Scenario(name="memory", says="memory at rest and over a million requests", lanes=_plain("read-me")),
+        Scenario(name="read-me", description="the caller's account", cases=_plain("read-me")),
+        Scenario(
+            name="read-profile", description="another account's profile: two look-ups", cases=_plain("read-profile")
+        ),
+        Scenario(
+            name="edit-profile", description="the caller's own profile, three fields", cases=_plain("edit-profile")
+        ),
+        Scenario(name="list-first", description="100 profiles", cases=_plain("list-first", needs=["list"])),
+        Scenario(name="list-deep", description="page 1 and page 1,000 of a million", cases=_deep),
+        Scenario(name="refresh", description="a new access token, if the session is valid", cases=_plain("refresh")),
+        Scenario(name="verify", description="whether a token is valid", cases=_plain("verify")),
+        Scenario(name="register", description="new accounts", cases=_hashing("register"), is_sampled=False),
+        Scenario(name="sign-in", description="new sessions", cases=_hashing("sign-in"), is_sampled=False),
+        Scenario(name="mix", description="90 % reads, 8 % edits, 2 % refreshes", cases=_plain("mix", needs=MIX)),
+        Scenario(name="storm", description="reads while 20 clients sign in all the time", cases=_storm),
+        Scenario(name="connections", description="64 and 256 connections", cases=_connections),
+        Scenario(name="lone", description="one connection", cases=_plain("read-me", connections=1), is_sampled=False),
+        Scenario(name="growth", description="ten thousand and a million accounts", cases=_growth),
+        Scenario(name="idle", description="10,000 idle connections", cases=_idle),
+        Scenario(name="memory", description="memory when idle and over a million requests", cases=_plain("read-me")),
     )
 }

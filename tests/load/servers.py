@@ -1,4 +1,4 @@
-"""A peer that runs: in a process of its own on a database, for as long as a scenario lasts."""
+"""A running peer: a process on a database, for one scenario."""
 
 import http.client
 import os
@@ -12,7 +12,7 @@ from typing import Any
 from psycopg.conninfo import conninfo_to_dict
 
 from server.settings.settings import Settings
-from tests.load.calls import KEY, YEAR
+from tests.load.calls import SIGNING_KEY, YEAR_SECONDS
 from tests.load.install import interpreter
 from tests.load.peers import Peer
 from tests.load.processes import cpu_seconds, free_port, rss_bytes, stop
@@ -21,11 +21,11 @@ START_SECONDS = 30
 
 
 class CannotStart(Exception):
-    """A peer does not answer; the text holds the end of what it said."""
+    """A peer does not answer; the text has the end of its log."""
 
 
 class Server:
-    """One peer as a process. Raises CannotStart, CannotInstall."""
+    """One peer as a process. The constructor raises CannotStart or CannotInstall when that fails."""
 
     def __init__(self, peer: Peer, url: str, rounds: int, home: Path, say: Callable[[str], None]) -> None:
         self.peer = peer
@@ -36,53 +36,53 @@ class Server:
         self._log = home / "logs" / f"{peer.name}.log"
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("wb") as log:
-            says: dict[str, Any] = {"cwd": folder, "env": environment, "stdout": log, "stderr": log}
+            options: dict[str, Any] = {"cwd": folder, "env": environment, "stdout": log, "stderr": log}
             if peer.prepare:
-                subprocess.run([program, *peer.prepare], check=False, **says)
+                subprocess.run([program, *peer.prepare], check=False, **options)
             command = [program, *(word.format(port=self.port) for word in peer.command)]
-            self.process = subprocess.Popen(command, **says)
-        self._wait()
+            self.process = subprocess.Popen(command, **options)
+        self._wait_until_ready()
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the process."""
         stop(self.process)
 
     def cpu_seconds(self) -> float:
-        """Processor time it has used so far."""
+        """Processor time that the peer has used so far."""
         return cpu_seconds(self.process.pid)
 
     def rss_bytes(self) -> int:
-        """Memory it holds."""
+        """Memory of the peer."""
         return rss_bytes(self.process.pid)
 
     def _environment(self, url: str, rounds: int) -> dict[str, str]:
         parts = conninfo_to_dict(url)
         ours = {each.name.upper() for each in fields(Settings)}
-        kept = {name: value for name, value in os.environ.items() if name not in ours}
+        inherited = {name: value for name, value in os.environ.items() if name not in ours}
         libpq = {f"PG{name.upper()}": str(parts[name]) for name in ("host", "port", "user")}
         return (
-            kept
+            inherited
             | libpq
             | {
                 "PGDATABASE": str(parts["dbname"]),
                 "DATABASE_URL": url,
-                "SIGNING_KEY": KEY,
+                "SIGNING_KEY": SIGNING_KEY,
                 "HOST": "127.0.0.1",
                 "PORT": str(self.port),
                 "MIGRATE_ON_START": "false",
-                "ACCESS_LIFETIME": str(YEAR),
+                "ACCESS_LIFETIME": str(YEAR_SECONDS),
                 "BCRYPT_ROUNDS": str(rounds),
                 "DJANGO_SETTINGS_MODULE": "settings",
                 "NODE_ENV": "production",
             }
         )
 
-    def _wait(self) -> None:
+    def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
             try:
-                connection.request("GET", self.peer.paths["read-me"], headers={"Authorization": "Bearer nobody's"})
+                connection.request("GET", self.peer.paths["read-me"], headers={"Authorization": "Bearer invalid"})
                 if connection.getresponse().status == 401:
                     return
             except OSError:

@@ -1,4 +1,4 @@
-"""The load harness works: every scenario, every driver, every count. How fast anything is, no test asks."""
+"""The load harness works: scenarios, drivers, counts. No test depends on a rate."""
 
 import http.client
 import json
@@ -25,25 +25,25 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """The command in a process of its own."""
+    """Run the command in a process of its own."""
     command = [sys.executable, "-m", "tests.load", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=surroundings(**environment))
 
 
-# The rest is measured by the load line of README, which `.ci/run` pastes.
+# The load line of README, which `.ci/run` runs, tries the other scenarios.
 TRIED = ("read-me",)
 
 
 @pytest.mark.slow
-def test_a_quick_run_measures_and_every_answer_is_right(tmp_path: Path) -> None:
+def test_a_quick_run_measures_and_every_response_is_right(tmp_path: Path) -> None:
     done = run(*TRIED, "--quick", "--driver", "python", "--out", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads((tmp_path / "results.json").read_text())["results"]
     assert {row["scenario"] for row in rows} == set(TRIED)
     for row in rows:
-        assert row["answers"] > 0 or row["figures"], row
+        assert row["responses"] > 0 or row["figures"], row
         assert row["failures"] == 0, row
-        assert row["looked_at"] > 0 or row["figures"] or row["peer"] == "bcrypt", row
+        assert row["checked"] > 0 or row["figures"] or row["peer"] == "bcrypt", row
     assert len(ET.parse(tmp_path / "chart.svg").getroot()) > 10
     assert all(f"\n{name}: " in done.stdout for name in TRIED)
 
@@ -64,7 +64,7 @@ def test_a_peer_offers_each_kind_of_work_or_says_why_not() -> None:
         assert not set(peer.paths) & set(peer.lacks), peer.name
 
 
-def test_a_peers_packages_are_pinned_and_no_registry_is_named() -> None:
+def test_the_packages_of_peers_are_pinned_and_no_registry_is_named() -> None:
     for file in FOLDER.rglob("requirements.txt"):
         assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in file.read_text().splitlines()), file
     for file in FOLDER.rglob("package*.json"):
@@ -73,8 +73,8 @@ def test_a_peers_packages_are_pinned_and_no_registry_is_named() -> None:
         assert re.fullmatch(r"[\d.]+", version)
 
 
-class Answers(BaseHTTPRequestHandler):
-    """Says what it was asked: `/STATUS` is answered with that status, always with the same JSON."""
+class Responder(BaseHTTPRequestHandler):
+    """Answers `/STATUS` with that status, always with the same JSON."""
 
     protocol_version = "HTTP/1.1"
 
@@ -85,14 +85,14 @@ class Answers(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *says: Any) -> None:
-        """Nothing."""
+    def log_message(self, *_: Any) -> None:
+        """Log nothing."""
 
 
 @pytest.fixture
 def base() -> Iterator[str]:
-    """The URL of a server that answers what it is asked to answer."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+    """The URL of a server that runs a Responder."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Responder) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -100,41 +100,41 @@ def base() -> Iterator[str]:
         thread.join()
 
 
-def asking(status: int, username: str = "anna") -> Call:
-    return Call("GET", f"/{status}", {}, b"", lambda answer: answer == {"username": username})
+def call_for(status: int, username: str = "anna") -> Call:
+    return Call("GET", f"/{status}", {}, b"", lambda found: found == {"username": username})
 
 
-def test_an_answer_is_right_only_with_its_status_and_its_content(base: str) -> None:
+def test_a_response_is_right_only_with_the_expected_status_and_content(base: str) -> None:
     connection = http.client.HTTPConnection(base.removeprefix("http://"))
-    assert check(connection, asking(200)) == ""
-    assert "201" in check(connection, asking(201))
-    assert "anna" in check(connection, asking(200, "boris"))
+    assert check(connection, call_for(200)) == ""
+    assert "201" in check(connection, call_for(201))
+    assert "anna" in check(connection, call_for(200, "boris"))
     connection.close()
 
 
-@pytest.mark.parametrize("driver", sorted({"python", drivers.best()}))
+@pytest.mark.parametrize("driver", sorted({"python", drivers.available()}))
 def test_a_driver_sends_the_requests_in_turn_and_counts_failures(base: str, tmp_path: Path, driver: str) -> None:
     file = tmp_path / "requests"
-    calls.write_requests(file, "127.0.0.1", [asking(200), asking(201), asking(401), asking(503)])
-    seen = drivers.result(drivers.begin(driver, base, file, 1, 0.2))
-    assert seen.requests >= 4
-    assert abs(seen.failures - seen.requests / 2) <= 1
+    calls.write_requests(file, "127.0.0.1", [call_for(200), call_for(201), call_for(401), call_for(503)])
+    load = drivers.result(drivers.start(driver, base, file, 1, 0.2))
+    assert load.requests >= 4
+    assert abs(load.failures - load.requests / 2) <= 1
 
 
-def row(peer: str, *rates: float, **says: Any) -> dict[str, Any]:
-    return {"scenario": "read-me", "peer": peer, "variant": "", "work": "read-me", "rates": list(rates), **says}
+def row(peer: str, *rates: float, **fields: Any) -> dict[str, Any]:
+    return {"scenario": "read-me", "peer": peer, "variant": "", "work": "read-me", "rates": list(rates), **fields}
 
 
-def test_ratios_are_those_of_the_same_round() -> None:
+def test_a_ratio_compares_values_of_the_same_round() -> None:
     rows = [row(OURS, 100, 300), row("fastify", 50, 100)]
     assert report.ratios(rows[1], rows) == [2, 3]
     (verdict,) = targets.judge(rows)
-    assert (verdict.says, verdict.value, verdict.is_met) == ("read-me, times fastify", 2.5, True)
+    assert (verdict.target, verdict.value, verdict.is_met) == ("read-me, times fastify", 2.5, True)
 
 
-def test_readme_shows_the_run_that_is_kept() -> None:
-    told = json.loads((publish.KEPT / "results.json").read_text())
-    assert publish.section(told) in publish.README.read_text()
-    assert (publish.KEPT / "README.md").read_text() == publish.targets(told)
-    assert (publish.KEPT / "chart.svg").read_text() == draw(told["results"])
-    assert not told["options"]["is_quick"]
+def test_readme_shows_the_published_run() -> None:
+    results = json.loads((publish.PUBLISHED / "results.json").read_text())
+    assert publish.section(results) in publish.README.read_text()
+    assert (publish.PUBLISHED / "README.md").read_text() == publish.targets(results)
+    assert (publish.PUBLISHED / "chart.svg").read_text() == draw(results["results"])
+    assert not results["options"]["is_quick"]

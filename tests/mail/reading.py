@@ -1,4 +1,4 @@
-"""Letters as whoever gets them reads them."""
+"""Reads letters as a mail program does."""
 
 import email
 import email.policy
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass
 class Read:
-    """A letter: its two texts without their encoding, and the link that it carries, if any."""
+    """A letter: its text and HTML, decoded, and its link, or "" without one."""
 
     message: EmailMessage
     to: str
@@ -21,7 +21,7 @@ class Read:
 
     @property
     def uid_and_token(self) -> dict[str, str]:
-        """What a front end reads out of the link, for links that end with `uid/token`."""
+        """What a front end reads from a link that ends with `uid/token`."""
         uid, token = self.link.split("/")[-2:]
         return {"uid": uid, "token": token}
 
@@ -31,12 +31,12 @@ def read(content: bytes) -> Read:
     assert isinstance(message, EmailMessage)
     parts = list(message.iter_parts()) or [message]
     text, html = [*(part.get_content().replace("\r\n", "\n") for part in parts), ""][:2]
-    links = re.findall(r"^\S+://\S+/[\w-]+/[\w-]{43}$", text, re.M)
+    links = re.findall(r"^\S+://\S+/[\w-]+/[\w-]{43}$", text, re.MULTILINE)
     return Read(message, message["To"].addresses[0].addr_spec, message["Subject"], text, html, (links or [""])[0])
 
 
 def collect(folder: Path) -> list[Read]:
-    """The letters of a folder, which is empty then."""
+    """Read and delete the letters of a folder, the oldest first."""
     found = []
     for file in sorted(folder.glob("*.eml")):
         found.append(read(file.read_bytes()))

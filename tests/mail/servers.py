@@ -1,9 +1,10 @@
-"""Mail servers on loopback: real ones (aiosmtpd), and one that dies in the middle of a letter."""
+"""Mail servers on loopback (aiosmtpd), with and without TLS."""
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import pytest
 import trustme
@@ -13,7 +14,7 @@ from tests.mail.reading import Read, read
 
 
 class Clerk:
-    """Takes letters; says `rcpt`, `mail` or `data` instead of yes where they are set; waits for `waits` in DATA."""
+    """Accepts letters. `mail`, `rcpt` and `data`, if set, are its replies to these commands; DATA waits for `waits`."""
 
     def __init__(self) -> None:
         self.letters: list[Read] = []
@@ -46,6 +47,7 @@ class Clerk:
         assert isinstance(envelope.content, bytes)
         letter = read(envelope.content)
         assert envelope.rcpt_tos == [letter.to]
+        assert server.transport is not None
         self.is_tls.append(server.transport.get_extra_info("ssl_object") is not None)
         self.letters.append(letter)
         return "250 OK"
@@ -64,22 +66,25 @@ def authority() -> trustme.CA:
 
 @pytest.fixture(scope="session")
 def certified(authority: trustme.CA) -> ssl.SSLContext:
-    """What a server on localhost shows."""
+    """The TLS context of a server on localhost, with a certificate of `authority`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
     return context
 
 
 @pytest.fixture
-def trusted(authority: trustme.CA, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The service's machine trusts the authority."""
+def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the service trust `authority`."""
     file = tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(str(file))
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
 
 
+Serve: TypeAlias = Callable[..., Awaitable[tuple[Clerk, int]]]
+
+
 @pytest.fixture
-async def serve() -> AsyncIterator[Callable[..., Any]]:
+async def serve() -> AsyncIterator[Serve]:
     """Starts a mail server: its clerk and its port. `at_once`: TLS from the first byte; `asks`: for a password."""
     running: list[asyncio.Server] = []
 

@@ -1,4 +1,4 @@
-"""Letters are queued with the act they tell of, go to whom they are meant for, and hold no secret while they wait."""
+"""Letters are queued with the act that they report, go to the right address, and the queue holds no token."""
 
 import re
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from server.auth.one_time_tokens import read_uid
-from server.mail.letters import ACTIVATION, KINDS, LINKED, PASSWORD_RESET, USERNAME_RESET
+from server.mail.letters import ACTIVATION, LETTER_KINDS, LINK_LETTER_KINDS, PASSWORD_RESET, USERNAME_RESET
 from tests.mail.conftest import Office
 from tests.mail.reading import Read, collect
 
@@ -16,7 +16,7 @@ async def sent(office: Office) -> list[Read]:
     return collect(office.settings.letters_dir)
 
 
-async def test_a_letter_is_undone_with_the_act_it_tells_of(office: Office) -> None:
+async def test_a_letter_is_rolled_back_with_the_act_that_it_reports(office: Office) -> None:
     anna = office.account()
 
     async def act() -> None:
@@ -31,22 +31,22 @@ async def test_a_letter_is_undone_with_the_act_it_tells_of(office: Office) -> No
     assert office.queued() == []
 
 
-@pytest.mark.parametrize("kind", LINKED)
-async def test_a_link_carries_a_token_of_its_purpose_that_works_once(office: Office, kind: str) -> None:
+@pytest.mark.parametrize("kind", LINK_LETTER_KINDS)
+async def test_a_link_contains_a_token_of_its_purpose_that_works_once(office: Office, kind: str) -> None:
     anna = office.account(pending_email="new@example.com")
     await office.queue_link(kind, anna)
     (letter,) = await sent(office)
     uid, token = letter.link.split("/")[-2:]
     assert (read_uid(uid), letter.link.startswith(f"{office.settings.site_url}/")) == (anna, True)
     async with office.db.transaction() as transaction:
-        assert await office.one_time_tokens.use(transaction, anna, token, *LINKED) == kind
-        assert await office.one_time_tokens.use(transaction, anna, token, *LINKED) is None
+        assert await office.one_time_tokens.use(transaction, anna, token, *LINK_LETTER_KINDS) == kind
+        assert await office.one_time_tokens.use(transaction, anna, token, *LINK_LETTER_KINDS) is None
     assert office.queued() == []
 
 
 async def test_nothing_in_the_database_holds_a_token(office: Office) -> None:
     anna = office.account(pending_email="new@example.com")
-    for kind in LINKED:
+    for kind in LINK_LETTER_KINDS:
         await office.queue_link(kind, anna)
     tables = office.rows.execute(
         "select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace"
@@ -55,14 +55,14 @@ async def test_nothing_in_the_database_holds_a_token(office: Office) -> None:
         [office.rows.execute(f'select t::text from "{row["relname"]}" t').fetchall() for row in tables.fetchall()]
     )
     letters = await sent(office)
-    assert len(letters) == len(LINKED)
+    assert len(letters) == len(LINK_LETTER_KINDS)
     for letter in letters:
         uid, token = letter.link.split("/")[-2:]
         assert token not in kept
         assert uid not in re.findall(r"[\w-]+", kept)
 
 
-async def test_letters_go_to_the_address_they_are_meant_for(office: Office) -> None:
+async def test_each_kind_of_letter_goes_to_its_address(office: Office) -> None:
     anna = office.account(email="Anna@example.com", pending_email="new@example.com")
     for kind in ("email_change", "password_reset"):
         await office.queue_link(kind, anna)
@@ -93,13 +93,13 @@ async def test_an_account_without_an_address_gets_no_letter(office: Office) -> N
         "delete from users",
     ],
 )
-async def test_a_link_that_is_no_longer_good_is_not_sent(office: Office, act: Any) -> None:
+async def test_a_link_that_is_no_longer_valid_is_not_sent(office: Office, act: bytes) -> None:
     await office.queue_link(PASSWORD_RESET, office.account())
     office.rows.execute(act)
     assert (await sent(office), office.queued()) == ([], [])
 
 
-async def test_only_the_last_link_of_a_kind_is_sent(office: Office) -> None:
+async def test_only_the_latest_link_of_a_kind_is_sent(office: Office) -> None:
     anna = office.account()
     for kind in (PASSWORD_RESET, PASSWORD_RESET, USERNAME_RESET):
         await office.queue_link(kind, anna)
@@ -109,15 +109,15 @@ async def test_only_the_last_link_of_a_kind_is_sent(office: Office) -> None:
     ]
 
 
-async def test_a_request_queues_the_same_for_everybody_and_sends_only_to_the_stored_address(office: Office) -> None:
+async def test_a_request_queues_the_same_for_every_address_and_sends_only_to_the_stored_one(office: Office) -> None:
     office.account()
     asked = ["ANNA@example.com", "nobody@example.com", "аnna@example.com", ""]  # the third with a Cyrillic а
     for address in asked:
         await office.request(PASSWORD_RESET, address)
     rows = office.queued()
     assert [row["address"] for row in rows] == asked
-    told = {(row["kind"], row["user_id"], row["nonce"], row["tries"], row["fault"]) for row in rows}
-    assert told == {("password_reset", None, "", 0, None)}
+    queued = {(row["kind"], row["user_id"], row["nonce"], row["tries"], row["fault"]) for row in rows}
+    assert queued == {("password_reset", None, "", 0, None)}
     assert [letter.to for letter in await sent(office)] == ["anna@example.com"]
     assert office.queued() == []
 
@@ -136,7 +136,7 @@ async def test_a_request_queues_the_same_for_everybody_and_sends_only_to_the_sto
         (ACTIVATION, {}, False),
     ],
 )
-async def test_a_request_is_answered_for_those_who_may_have_the_link(
+async def test_a_request_is_answered_for_accounts_that_may_get_the_link(
     office: Office, kind: str, columns: dict[str, Any], answered: bool
 ) -> None:
     office.account(**columns)
@@ -158,7 +158,7 @@ async def test_every_account_of_an_address_gets_a_letter_of_its_own(office: Offi
     assert ["anna" in letters[0].text, "boris" in letters[1].text] == [True, True]
 
 
-async def test_a_request_that_dies_midway_is_answered_once(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_request_that_fails_midway_is_answered_once(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     office.account()
     await office.request(PASSWORD_RESET, "anna@example.com")
     with monkeypatch.context() as patch:
@@ -174,6 +174,6 @@ async def test_a_request_that_dies_midway_is_answered_once(office: Office, monke
     assert len(await sent(office)) == 1
 
 
-def test_the_database_knows_every_kind(office: Office) -> None:
-    for kind in KINDS:
+def test_the_database_accepts_every_kind(office: Office) -> None:
+    for kind in LETTER_KINDS:
         office.rows.execute("insert into letters (kind) values (%s)", [kind])

@@ -1,4 +1,4 @@
-"""Real clients against a started process: aiohttp, requests and curl; four processes that behave as one."""
+"""Real clients and the service in processes of its own: aiohttp, requests and curl; four services behave as one."""
 
 import asyncio
 import contextlib
@@ -8,26 +8,24 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 import requests
 
-from tests.conftest import PASSWORD
-from tests.processes import COUNTED, START_SECONDS, Started, header, register, surroundings
+from tests.conftest import PASSWORD, Client
+from tests.processes import COUNTED, START_SECONDS, Started, eventually, header, register, surroundings
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent.parent
 
 
-async def test_requests_and_aiohttp_take_the_tour(start: Callable[..., Started]) -> None:
+async def test_requests_and_aiohttp_can_use_the_service(start: Callable[..., Started]) -> None:
     url = start().url
-    await asyncio.to_thread(tour_of_requests, url)
+    await asyncio.to_thread(use_with_requests, url)
     account = {"username": "boris", "password": PASSWORD}
     async with aiohttp.ClientSession(url) as session:
         assert (await session.post("/auth/users/", json=account)).status == 201
@@ -36,7 +34,8 @@ async def test_requests_and_aiohttp_take_the_tour(start: Callable[..., Started])
         assert (me.status, (await me.json())["username"]) == (200, "boris")
 
 
-def tour_of_requests(url: str) -> None:
+def use_with_requests(url: str) -> None:
+    """Register, sign in, read and change the profile."""
     tokens = register(url, "anna")
     assert requests.get(f"{url}/auth/users/me", headers=header(tokens), timeout=10).json()["username"] == "anna"
     profile = requests.get(f"{url}/api/accounts/all-profiles", headers=header(tokens), timeout=10).json()[0]
@@ -49,7 +48,7 @@ def tour_of_requests(url: str) -> None:
     assert answer.json() | {"updated_on": ""} == profile | {"location": "Lisbon", "is_creator": True, "updated_on": ""}
 
 
-def test_curl_takes_the_tour_of_the_readme(start: Callable[..., Started]) -> None:
+def test_curl_can_run_the_example_of_the_readme(start: Callable[..., Started]) -> None:
     url = start().url
     tour = re.search(r"Paste this.*?```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert tour
@@ -73,15 +72,15 @@ def test_four_processes_on_one_database_behave_as_one(start: Callable[..., Start
     assert requests.post(f"{fourth}/auth/users/", json=again, timeout=10).status_code == 400
 
 
-async def test_no_request_is_cut_when_the_service_is_told_to_stop(start: Callable[..., Started]) -> None:
+async def test_a_stop_cuts_no_request(start: Callable[..., Started]) -> None:
     service = start()
     children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children")
-    assert children.read_text() == "", "one process is one process"
+    assert children.read_text() == "", "one worker needs no other process"
     headers = header(await asyncio.to_thread(register, service.url, "anna"))
-    answered = []
+    answered: list[tuple[int, int]] = []
 
     async def keep_asking(session: aiohttp.ClientSession) -> None:
-        with contextlib.suppress(aiohttp.ClientConnectorError):  # the door is shut: that is no cut
+        with contextlib.suppress(aiohttp.ClientConnectorError):  # refused because the service has stopped: not cut
             while True:
                 async with session.get("/auth/users/me/", headers=headers) as response:
                     answered.append((response.status, len(await response.read())))
@@ -95,7 +94,7 @@ async def test_no_request_is_cut_when_the_service_is_told_to_stop(start: Callabl
     assert {status for status, _ in answered} == {200}
 
 
-async def test_what_was_answered_before_a_kill_is_there_after_it(start: Callable[..., Started], client: Any) -> None:
+async def test_what_was_answered_before_a_kill_is_stored(start: Callable[..., Started], client: Client) -> None:
     service = start()
     tokens = await asyncio.to_thread(register, service.url, "anna")
     service.stop(signal.SIGKILL)
@@ -103,7 +102,9 @@ async def test_what_was_answered_before_a_kill_is_there_after_it(start: Callable
         assert answer.status == 200
 
 
-def test_the_bundled_database_starts_and_keeps_its_key(start: Callable[..., Started], tmp_path: Path) -> None:
+def test_the_bundled_postgresql_starts_and_the_signing_key_is_kept(
+    start: Callable[..., Started], tmp_path: Path
+) -> None:
     bundled = {"DATABASE_URL": "", "SIGNING_KEY": "", "DATA_DIR": str(tmp_path / "data")} | COUNTED
     service = start(**bundled)
     tokens = register(service.url, "anna")
@@ -114,7 +115,7 @@ def test_the_bundled_database_starts_and_keeps_its_key(start: Callable[..., Star
     assert service.stop() == 0
 
 
-def test_faulty_settings_stop_the_start_with_every_fault_named() -> None:
+def test_every_fault_of_the_settings_is_named_and_the_service_does_not_start() -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "server"],
         cwd=ROOT,
@@ -127,12 +128,12 @@ def test_faulty_settings_stop_the_start_with_every_fault_named() -> None:
     assert [line.split()[0] for line in ended.stderr.splitlines()] == ["PORT", "BCRYPT_ROUNDS", "SIGNING_KEY"]
 
 
-def test_a_killed_database_is_503_and_comes_back_by_itself(start: Callable[..., Started], tmp_path: Path) -> None:
+def test_a_killed_database_means_503_until_it_is_revived(start: Callable[..., Started], tmp_path: Path) -> None:
     service = start(DATABASE_URL="", SIGNING_KEY="", DATA_DIR=str(tmp_path / "data"))
     tokens = register(service.url, "anna")
     pid = int((tmp_path / "data" / "postgres" / "postmaster.pid").read_text().splitlines()[0])
     os.kill(pid, signal.SIGKILL)
-    # Its children see that it is gone a moment later, and may answer until then.
+    # Its child processes notice that a moment later, and may answer until then.
     assert until(service.url, tokens, 503).headers["Retry-After"] == "2"
     assert requests.get(f"{service.url}/healthz", timeout=10).status_code == 200
     until(service.url, tokens, 200)
@@ -140,11 +141,10 @@ def test_a_killed_database_is_503_and_comes_back_by_itself(start: Callable[..., 
 
 
 def until(url: str, tokens: dict[str, str], status: int) -> requests.Response:
-    """Ask until the answer has `status`."""
-    ends = time.monotonic() + START_SECONDS
-    while time.monotonic() < ends:
-        answer = requests.get(f"{url}/auth/users/me/", headers=header(tokens), timeout=20)
-        if answer.status_code == status:
-            return answer
-        time.sleep(0.02)
-    raise AssertionError(f"no {status} came")
+    """Send requests until a response has `status`, and return that."""
+
+    def matching() -> list[requests.Response]:  # a response with an error status is false
+        response = requests.get(f"{url}/auth/users/me/", headers=header(tokens), timeout=20)
+        return [response] if response.status_code == status else []
+
+    return eventually(matching)[0]

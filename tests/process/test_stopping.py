@@ -1,4 +1,4 @@
-"""To stop: no request is cut, nobody holds it up for long, and no signal leaves the bundled database behind."""
+"""A stop cuts no request, waits for no client for long, and no signal leaves the bundled PostgreSQL behind."""
 
 import asyncio
 import contextlib
@@ -8,15 +8,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import pytest
 
-from server import app
 from server.mail import sender
-from server.process import serving
+from server.mail.delivery import FolderDelivery
+from server.process import http_server, serving
 from server.web.app_keys import DB, LETTER_SENDER
+from server.web.protocol import Runner
 from tests.conftest import PASSWORD, Client, post
 from tests.processes import ROOT, Started, surroundings
 
@@ -24,8 +26,8 @@ BODY = json.dumps({"username": "anna", "password": PASSWORD}).encode()
 HEAD = b"POST /auth/users/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 
 
-class Line:
-    """A connection, byte by byte."""
+class Connection:
+    """A client's connection, byte by byte."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -35,7 +37,7 @@ class Line:
         self._writer.write(sent)
 
     async def answer(self) -> bytes:
-        """All that comes until the other side closes."""
+        """Everything that the server sends until it closes the connection."""
         with contextlib.suppress(ConnectionError):
             return await self._reader.read()
         return b""
@@ -44,37 +46,51 @@ class Line:
         self._writer.close()
 
 
-@pytest.fixture
-async def connect(client: Client) -> AsyncIterator[Callable[[], Awaitable[Line]]]:
-    lines: list[Line] = []
+Connect: TypeAlias = Callable[[], Awaitable[Connection]]
 
-    async def connected() -> Line:
-        lines.append(Line(*await asyncio.open_connection(client.host, client.port)))
-        return lines[-1]
+
+@pytest.fixture
+async def connect(client: Client) -> AsyncIterator[Connect]:
+    """Opens connections to the service."""
+    opened: list[Connection] = []
+
+    async def connected() -> Connection:
+        opened.append(Connection(*await asyncio.open_connection(client.host, client.port)))
+        return opened[-1]
 
     yield connected
-    for line in lines:
-        line.close()
+    for each in opened:
+        each.close()
 
 
 @pytest.fixture
-async def half(client: Client, connect: Any) -> Line:
-    """A request whose body is on its way."""
-    line: Line = await connect()
-    line.send(HEAD % len(BODY) + BODY[:10])
-    while client.server.runner.server.requests_count == 0:
+async def half(client: Client, connect: Connect) -> Connection:
+    """A request of which the service has read the headers and a part of the body."""
+    server = runner_of(client).server
+    assert server
+    connection = await connect()
+    connection.send(HEAD % len(BODY) + BODY[:10])
+    while server.requests_count == 0:
         await asyncio.sleep(0)
-    return line
+    return connection
+
+
+def runner_of(client: Client) -> Runner:
+    """The service's own runner, in the test server."""
+    runner = client.server.runner
+    assert isinstance(runner, Runner)
+    return runner
 
 
 def stopping(client: Client, at_once: asyncio.Event | None = None) -> "asyncio.Task[None]":
-    return asyncio.create_task(app.stop(client.server.runner, at_once or asyncio.Event()))
+    """Stop the service in a task."""
+    return asyncio.create_task(http_server.stop(runner_of(client), at_once or asyncio.Event()))
 
 
-async def test_a_body_that_still_arrives_is_read_to_its_end(
-    client: Client, connect: Any, half: Line, monkeypatch: pytest.MonkeyPatch
+async def test_a_stop_reads_a_body_that_still_arrives(
+    client: Client, connect: Connect, half: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "LEAVE_SECONDS", 0.0)
+    monkeypatch.setattr(http_server, "LEAVE_SECONDS", 0.0)
     idle = await connect()
     stop = stopping(client)
     assert await idle.answer() == b""
@@ -85,21 +101,21 @@ async def test_a_body_that_still_arrives_is_read_to_its_end(
     await stop
 
 
-async def test_a_body_that_never_ends_holds_it_up_for_a_while_only(
-    client: Client, half: Line, monkeypatch: pytest.MonkeyPatch
+async def test_a_stop_waits_for_a_body_that_never_ends_no_longer_than_its_limit(
+    client: Client, half: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "STOP_SECONDS", 0.0)
+    monkeypatch.setattr(http_server, "STOP_SECONDS", 0.0)
     await stopping(client)
     assert await half.answer() == b""
 
 
 @pytest.mark.parametrize("settings", [{"send_activation_email": True}], indirect=True)
-async def test_letters_under_way_end_beside_the_last_requests(
-    client: Client, half: Line, monkeypatch: pytest.MonkeyPatch
+async def test_letters_under_way_end_at_the_same_time_as_the_last_requests(
+    client: Client, half: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = asyncio.Event()
 
-    async def hang(message: Any, kind: str) -> None:
+    async def hang(self: FolderDelivery, message: EmailMessage, kind: str) -> None:
         handed.set()
         try:
             await asyncio.Event().wait()
@@ -107,7 +123,7 @@ async def test_letters_under_way_end_beside_the_last_requests(
             ended.set()
 
     handed = asyncio.Event()
-    monkeypatch.setattr(client.app[LETTER_SENDER]._post, "deliver", hang)
+    monkeypatch.setattr(FolderDelivery, "deliver", hang)
     monkeypatch.setattr(sender, "FINISH_SECONDS", 0.0)
     await post(client, "/auth/users/", username="boris", password=PASSWORD, email="boris@example.com")
     draining = asyncio.create_task(client.app[LETTER_SENDER].drain(client.app[DB]))
@@ -119,7 +135,7 @@ async def test_letters_under_way_end_beside_the_last_requests(
     await asyncio.gather(stop, draining)
 
 
-async def test_asked_once_more_it_waits_for_nobody(client: Client, half: Line) -> None:
+async def test_a_stop_at_once_cuts_the_requests_under_way(client: Client, half: Connection) -> None:
     at_once = asyncio.Event()
     stop = stopping(client, at_once)
     await asyncio.sleep(0)
@@ -130,31 +146,31 @@ async def test_asked_once_more_it_waits_for_nobody(client: Client, half: Line) -
 
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
-async def test_the_second_signal_asks_to_stop_at_once(second: int) -> None:
-    asked = serving.asked_to_stop()
+async def test_the_second_signal_requests_a_stop_at_once(second: int) -> None:
+    requested = serving.stop_requests()
     try:
         signal.raise_signal(signal.SIGTERM)
-        await asked.stop.wait()
-        assert not asked.at_once.is_set()
+        await requested.stop.wait()
+        assert not requested.at_once.is_set()
         signal.raise_signal(second)
-        await asked.at_once.wait()
+        await requested.at_once.wait()
     finally:
-        forget()
+        remove_handlers()
 
 
-async def test_a_terminal_that_closes_asks_to_stop_however_often_it_says_so() -> None:
-    asked = serving.asked_to_stop()
+async def test_a_terminal_that_closes_requests_a_stop_but_never_at_once() -> None:
+    requested = serving.stop_requests()
     try:
         for _ in range(2):
             signal.raise_signal(signal.SIGHUP)
-            await asked.stop.wait()
+            await requested.stop.wait()
         signal.raise_signal(signal.SIGTERM)
-        await asked.at_once.wait()
+        await requested.at_once.wait()
     finally:
-        forget()
+        remove_handlers()
 
 
-def forget() -> None:
+def remove_handlers() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         asyncio.get_running_loop().remove_signal_handler(number)
 
@@ -170,7 +186,7 @@ def forget() -> None:
         *((r"(listens) on", each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)),
     ],
 )
-def test_no_signal_leaves_the_bundled_database_behind(
+def test_no_signal_leaves_the_bundled_postgresql_behind(
     start: Callable[..., Started], tmp_path: Path, moment: str, number: int
 ) -> None:
     service = start(moment, DATABASE_URL="", SIGNING_KEY="", DATA_DIR=str(tmp_path))
@@ -181,13 +197,14 @@ def test_no_signal_leaves_the_bundled_database_behind(
 
 
 def uses(process: Path, folder: Path) -> bool:
+    """Whether a process has `folder` in its command line."""
     with contextlib.suppress(OSError):
         return os.fsencode(folder) in (process / "cmdline").read_bytes()
     return False
 
 
 @pytest.mark.slow
-def test_an_interrupt_while_the_program_loads_shows_no_traceback(tmp_path: Path) -> None:
+def test_ctrl_c_while_the_program_loads_shows_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "psycopg.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")
     ended = subprocess.run(
         [sys.executable, "-m", "server"],

@@ -10,7 +10,6 @@ import requests
 
 from server.telemetry.metrics import ENDED_PROCESSES_ROW, METRICS, Metrics, make_table
 from tests.conftest import Client
-from tests.process.test_workers import metrics_url
 from tests.processes import Started
 
 
@@ -64,7 +63,7 @@ async def test_the_public_port_shows_no_metrics(client: Client) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_the_address_of_the_metrics_shows_metrics_and_nothing_else(start: Callable[..., Started], workers: str) -> None:
-    url = metrics_url(start(METRICS="127.0.0.1:0", WORKERS=workers))
+    url = start(METRICS="127.0.0.1:0", WORKERS=workers).metrics_url()
     answer = requests.get(url, timeout=10)
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert f"frontdesk_processes {workers}\n" in answer.text

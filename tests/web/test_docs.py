@@ -1,4 +1,4 @@
-"""The document is true and valid; Swagger UI comes from the service alone."""
+"""The OpenAPI document is valid and complete; Swagger UI is served by the service alone (security 35)."""
 
 import re
 from pathlib import Path
@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
-from server.app import create_app, document
+from server.app import create_app
 from server.settings.settings import Settings
-from server.web.documentation import endpoints
-from server.web.documentation.endpoints import FILES
+from server.web.documentation.endpoints import SWAGGER_FILES, document
 from tests.conftest import Client
 
 METHODS = {"get", "put", "post", "delete", "patch"}
@@ -34,7 +33,7 @@ def test_a_second_application_has_the_same_document(described: dict[str, Any], s
     assert document(create_app(settings)) == described
 
 
-def test_every_operation_has_a_name_of_its_own_a_summary_and_a_tag(described: dict[str, Any]) -> None:
+def test_every_operation_has_a_unique_id_a_summary_and_a_tag(described: dict[str, Any]) -> None:
     names = [each["operationId"] for each in operations(described).values()]
     assert len(names) == len(set(names)) == 34
     for operation in operations(described).values():
@@ -42,7 +41,7 @@ def test_every_operation_has_a_name_of_its_own_a_summary_and_a_tag(described: di
         assert operation["tags"]
 
 
-def test_every_path_stands_once_with_its_own_methods(described: dict[str, Any]) -> None:
+def test_every_path_is_listed_once_without_head_and_options(described: dict[str, Any]) -> None:
     assert len({path.rstrip("/") for path in described["paths"]}) == len(described["paths"])
     assert {method for _, method in operations(described)} <= METHODS
 
@@ -58,11 +57,13 @@ def test_every_path_stands_once_with_its_own_methods(described: dict[str, Any]) 
         ("/healthz", "get", {200, 400, 406}),
     ],
 )
-def test_every_status_is_named(described: dict[str, Any], path: str, method: str, statuses: set[int]) -> None:
+def test_every_status_of_an_operation_is_listed(
+    described: dict[str, Any], path: str, method: str, statuses: set[int]
+) -> None:
     assert {int(status) for status in operations(described)[path, method]["responses"]} == statuses
 
 
-def test_bodies_come_in_three_media_types_with_examples(described: dict[str, Any]) -> None:
+def test_bodies_have_three_media_types_and_examples(described: dict[str, Any]) -> None:
     content = operations(described)["/auth/users/", "post"]["requestBody"]["content"]
     assert list(content) == ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
     fields = described["components"]["schemas"]["Registration"]["properties"]
@@ -82,7 +83,7 @@ def test_bodies_come_in_three_media_types_with_examples(described: dict[str, Any
         ("/api/accounts/all-profiles", "post", False),
     ],
 )
-def test_a_body_is_needed_where_one_of_its_fields_is(
+def test_a_body_is_required_if_one_of_its_fields_is(
     described: dict[str, Any], path: str, method: str, needed: bool
 ) -> None:
     assert operations(described)[path, method]["requestBody"]["required"] is needed
@@ -103,12 +104,12 @@ async def test_the_document_is_served_as_json(client: Client, described: dict[st
     assert (response.status, response.content_type, await response.json()) == (200, "application/json", described)
 
 
-async def test_the_address_of_the_service_leads_to_the_page(client: Client) -> None:
+async def test_the_root_path_redirects_to_swagger_ui(client: Client) -> None:
     response = await client.get("/", headers={"Accept": "text/html"})
     assert (response.status, response.url.path) == (200, "/docs")
 
 
-async def test_the_page_runs_scripts_of_ours_alone(client: Client) -> None:
+async def test_swagger_ui_runs_only_scripts_of_the_service(client: Client) -> None:
     response = await client.get("/docs?url=https://evil.example&configUrl=https://evil.example")
     page = await response.text()
     policy = response.headers["Content-Security-Policy"]
@@ -120,8 +121,8 @@ async def test_the_page_runs_scripts_of_ours_alone(client: Client) -> None:
     assert re.findall(r"https?:", page) == []
 
 
-@pytest.mark.parametrize("name", FILES)
-async def test_its_parts_are_sent_once_and_then_only_when_they_changed(client: Client, name: str) -> None:
+@pytest.mark.parametrize("name", SWAGGER_FILES)
+async def test_its_files_are_sent_again_only_when_they_have_changed(client: Client, name: str) -> None:
     response = await client.get(f"/docs/{name}")
     assert response.status == 200
     assert response.content_type in ("text/javascript", "application/javascript", "text/css", "image/png")
@@ -133,18 +134,18 @@ async def test_its_parts_are_sent_once_and_then_only_when_they_changed(client: C
     ("known", "status"),
     [("W/{}", 304), ('"other", {}', 304), ('"other" ,W/{},"x"', 304), ("*", 304), ('"other"', 200), ("x{}", 200)],
 )
-async def test_what_a_browser_or_a_proxy_knows_already_is_not_sent(client: Client, known: str, status: int) -> None:
+async def test_if_none_match_is_compared_weakly(client: Client, known: str, status: int) -> None:
     tag = (await client.get("/docs/start.js")).headers["ETag"]
     again = await client.get("/docs/start.js", headers={"If-None-Match": known.format(tag)})
     assert again.status == status
 
 
 @pytest.mark.parametrize("name", ["index.html", "__init__.py", "..%2fdocs.py", "nothing.js", "LICENSE"])
-async def test_no_other_file_is_sent(client: Client, name: str) -> None:
+async def test_no_other_file_is_served(client: Client, name: str) -> None:
     assert (await client.get(f"/docs/{name}")).status == 404
 
 
-async def test_swagger_looks_at_no_query_and_remembers_nothing(client: Client) -> None:
+async def test_swagger_ui_reads_no_query_and_stores_nothing(client: Client) -> None:
     start = await (await client.get("/docs/start.js")).text()
     for setting in (
         'url: "/openapi.json"',
@@ -155,11 +156,12 @@ async def test_swagger_looks_at_no_query_and_remembers_nothing(client: Client) -
         assert setting in start
 
 
-async def test_a_file_of_the_explorer_is_read_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[Path] = []
-    read_bytes = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path) or read_bytes(path))
-    endpoints._content.cache_clear()
-    for _ in range(3):
-        assert (await client.get("/docs/swagger-ui.css")).status == 200
-    assert [path.name for path in read] == ["swagger-ui.css"]
+async def test_a_file_of_swagger_ui_is_read_from_disk_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await (await client.get("/docs/swagger-ui.css")).read()
+
+    def fail(path: Path) -> bytes:
+        raise AssertionError(f"{path} is read again")
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    for _ in range(2):
+        assert await (await client.get("/docs/swagger-ui.css")).read() == first

@@ -1,4 +1,4 @@
-"""Fields: what a name, an address and a flag may look like (contract 3)."""
+"""Fields: which usernames, addresses, passwords, texts and flags are valid (contract 1.3, 3)."""
 
 from typing import Any
 
@@ -104,23 +104,23 @@ def faults(field: Any, value: Any) -> Any:
 
 
 @pytest.mark.parametrize("address", GOOD_EMAILS)
-def test_an_address_is_kept_as_it_is_written(address: str) -> None:
+def test_a_valid_address_is_kept_as_typed(address: str) -> None:
     assert faults(Email(blank=True), address) == address
 
 
 @pytest.mark.parametrize("address", BAD_EMAILS)
-def test_what_is_no_address_is_refused(address: str) -> None:
+def test_a_malformed_address_is_refused(address: str) -> None:
     assert faults(Email(), address) == [NOT_EMAIL]
 
 
-def test_a_well_formed_address_that_is_too_long_is_only_that() -> None:
+def test_a_well_formed_address_that_is_too_long_has_one_fault() -> None:
     domain = ("b" * 60 + ".") * 4 + "com"
     assert faults(Email(), f"aaaaaa@{domain}") == f"aaaaaa@{domain}"  # 254 characters
     assert faults(Email(), f"aaaaaaa@{domain}") == [TOO_LONG_EMAIL]
 
 
 @pytest.mark.parametrize("address", ["x" * 300, "x" * 100_000, "a@" + "b" * 250 + ".com"])
-def test_what_is_no_address_and_too_long_is_both(address: str) -> None:
+def test_a_malformed_address_that_is_too_long_has_two_faults(address: str) -> None:
     assert sorted(faults(Email(), address)) == sorted([TOO_LONG_EMAIL, NOT_EMAIL])
 
 
@@ -132,16 +132,16 @@ def test_what_is_no_address_and_too_long_is_both(address: str) -> None:
         ("a@\udfff.co", {"Surrogate characters are not allowed: U+DFFF."}),
     ],
 )
-def test_odd_characters_of_an_address_are_named(address: str, found: set[str]) -> None:
+def test_characters_of_an_address_that_cannot_be_stored_are_named(address: str, found: set[str]) -> None:
     assert set(faults(Email(), address)) >= found
 
 
 @pytest.mark.parametrize("value", [True, False, [], {}, 12, 1.5])
-def test_what_is_no_text_is_no_address(value: Any) -> None:
+def test_a_value_that_is_not_text_is_not_an_address(value: Any) -> None:
     assert faults(Email(), value) == [NOT_EMAIL]
 
 
-def test_an_address_may_be_blank_only_where_the_field_says_so() -> None:
+def test_an_address_may_be_blank_only_if_the_field_allows_it() -> None:
     for blank in ("", " ", "\t\n"):
         assert faults(Email(blank=True), blank) == ""
         assert faults(Email(), blank) == [BLANK]
@@ -151,18 +151,18 @@ def test_an_address_may_be_blank_only_where_the_field_says_so() -> None:
 @pytest.mark.parametrize(
     "name", ["a", "Mario", "ma.rio@x+y-z_1", "мария", "マリオ", "١٢٣", "x" * 150, "я" * 150, "_", "@", "...", "a@b.co"]
 )
-def test_names_are_letters_digits_and_a_few_signs_of_any_script(name: str) -> None:
+def test_usernames_have_letters_and_digits_of_any_script_and_a_few_signs(name: str) -> None:
     assert faults(Username(), name) == name
 
 
 @pytest.mark.parametrize(
     "name", ["a b", "a/b", "a\tb", "😀", "a\u200bb", "a\nb", "a!", "½", "\u0301", "a\xadb", "a:b", "é\u202e"]
 )
-def test_other_characters_are_refused_in_names(name: str) -> None:
+def test_other_characters_are_refused_in_usernames(name: str) -> None:
     assert faults(Username(), name) == [NOT_USERNAME]
 
 
-def test_names_are_normalised_before_they_are_judged() -> None:
+def test_usernames_are_normalised_before_they_are_checked() -> None:
     assert faults(Username(), " ｗｉｄｅ ") == "wide"
     assert faults(Username(), "ﷺ" * 20) == [NOT_USERNAME, "Ensure this field has no more than 150 characters."]
     assert faults(Username(), "e\u0301" * 150) == "é" * 150
@@ -171,7 +171,7 @@ def test_names_are_normalised_before_they_are_judged() -> None:
     assert faults(Username(), "²") == "2"
 
 
-def test_all_faults_of_a_name_are_told_together() -> None:
+def test_all_faults_of_a_username_are_reported_together() -> None:
     assert faults(Username(), "a\0\ud800 !" + "x" * 150) == [
         NOT_USERNAME,
         "Ensure this field has no more than 150 characters.",
@@ -182,17 +182,17 @@ def test_all_faults_of_a_name_are_told_together() -> None:
 
 @pytest.mark.parametrize("value", [True, [], {}, ["a"]])
 @pytest.mark.parametrize("field", [Text(), Username(), Login(), Password()], ids=lambda field: type(field).__name__)
-def test_what_is_no_text_is_refused(field: Any, value: Any) -> None:
+def test_a_value_that_is_not_text_is_refused(field: Any, value: Any) -> None:
     assert faults(field, value) == [NOT_TEXT]
 
 
 @pytest.mark.parametrize("field", [Text(), Username(), Login(), Password()], ids=lambda field: type(field).__name__)
-def test_what_is_null_or_blank_is_told_so(field: Any) -> None:
+def test_null_and_blank_have_texts_of_their_own(field: Any) -> None:
     assert faults(field, None) == [NULL]
     assert faults(field, "") == [BLANK]
 
 
-def test_a_password_is_not_trimmed_and_counted_in_bytes() -> None:
+def test_a_password_is_not_trimmed_and_its_length_is_counted_in_bytes() -> None:
     for password in (" ", "\tx\n", "x" * 4096, "é" * 2048, "a\u0301", "ｗ"):
         assert faults(Password(), password) == password
     for password in ("x" * 4097, "é" * 2049, "\U0001f600" * 1025):
@@ -200,23 +200,23 @@ def test_a_password_is_not_trimmed_and_counted_in_bytes() -> None:
 
 
 @pytest.mark.parametrize("word", [True, 1, 1.0, "t", "Y", "yes", "TRUE", "on", "oN", "1"])
-def test_words_for_true(word: Any) -> None:
+def test_words_that_mean_true(word: Any) -> None:
     assert faults(Flag(), word) is True
 
 
 @pytest.mark.parametrize("word", [False, 0, 0.0, "f", "N", "no", "False", "OFF", "0"])
-def test_words_for_false(word: Any) -> None:
+def test_words_that_mean_false(word: Any) -> None:
     assert faults(Flag(), word) is False
 
 
 @pytest.mark.parametrize(
     "word", ["", "maybe", 2, -1, 0.5, 10**60, [], {}, [True], "yes please", "null", "01", "1.0", "١"]
 )
-def test_other_words_are_no_flag(word: Any) -> None:
+def test_other_words_are_not_a_flag(word: Any) -> None:
     assert faults(Flag(), word) == [NOT_FLAG]
 
 
-def test_no_flag_is_null() -> None:
+def test_a_flag_may_not_be_null() -> None:
     assert faults(Flag(), None) == [NULL]
 
 

@@ -1,22 +1,25 @@
-"""Many at once, counted instead of timed: who does not hash, read or write slowly is served beside those who do."""
+"""Many requests at once, counted instead of timed: requests that wait for nothing are served beside slow ones."""
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 import bcrypt
 import pytest
 
-from server import app
+from server.app import create_app
+from server.process import http_server
 from server.web.app_keys import STOPPING
 from tests.conftest import PASSWORD, Person, post
 
-CROWD = 50
+CLIENTS = 50
 
 
-async def test_with_sign_ins_queued_others_are_served(anna: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_other_requests_are_served_while_sign_ins_are_queued(
+    anna: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gate, hashed = threading.Event(), []
     check = bcrypt.checkpw
 
@@ -28,7 +31,7 @@ async def test_with_sign_ins_queued_others_are_served(anna: Person, monkeypatch:
     monkeypatch.setattr(bcrypt, "checkpw", held)
     signing_in = [
         asyncio.create_task(post(anna.client, "/auth/jwt/create/", username="anna", password=PASSWORD))
-        for _ in range(CROWD)
+        for _ in range(CLIENTS)
     ]
     try:
         async with asyncio.timeout(15):
@@ -41,16 +44,16 @@ async def test_with_sign_ins_queued_others_are_served(anna: Person, monkeypatch:
     finally:
         gate.set()
     assert {status for status, _ in await asyncio.gather(*signing_in)} == {200}
-    assert len(hashed) == CROWD
+    assert len(hashed) == CLIENTS
 
 
 @pytest.fixture
-async def slow(anna: Person) -> AsyncIterator[Any]:
-    """Connections that send these bytes and then do nothing, neither write nor read."""
+async def open_idle(anna: Person) -> AsyncIterator[Callable[[bytes], Awaitable[None]]]:
+    """A function that opens connections which send the given bytes, and then neither write nor read."""
     opened: list[asyncio.StreamWriter] = []
 
     async def connect(sent: bytes) -> None:
-        for _ in range(CROWD):
+        for _ in range(CLIENTS):
             _, writer = await asyncio.open_connection(anna.client.host, anna.client.port, limit=1)
             writer.write(sent)
             await writer.drain()
@@ -66,28 +69,30 @@ async def slow(anna: Person) -> AsyncIterator[Any]:
     [
         pytest.param(b"GET /auth/users/me/ HTTP/1.1\r\nHost: x\r\nX-", id="half a head"),
         pytest.param(b"POST /auth/jwt/create/ HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{", id="half a body"),
-        pytest.param(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 3, id="answers not read"),
+        pytest.param(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 3, id="responses not read"),
     ],
 )
-async def test_slow_clients_hold_up_nobody(anna: Person, slow: Any, sent: bytes) -> None:
-    await slow(sent)
+async def test_idle_clients_do_not_delay_other_clients(
+    anna: Person, open_idle: Callable[[bytes], Awaitable[None]], sent: bytes
+) -> None:
+    await open_idle(sent)
     async with asyncio.timeout(15):
         for _ in range(10):
             assert (await anna.get("/auth/users/me/"))[0] == 200
 
 
-async def test_a_request_that_comes_while_the_service_stops_is_answered_and_told_it_was_the_last(
+async def test_a_request_that_arrives_during_the_stop_is_answered_and_its_connection_closed(
     settings: Any, database: Any
 ) -> None:
-    running = app.runner(app.create_app(replace(settings, port=0)))
+    running = http_server.make_runner(create_app(replace(settings, port=0)))
     await running.setup()
-    address = await app.listen(running)
+    address = await http_server.listen(running)
     reader, writer = await asyncio.open_connection(*address[7:-1].split(":"))
     request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
     writer.write(request)
     assert b"keep-alive" not in (first := await reader.readuntil(b'"ok"}'))
     assert b"Connection: close" not in first
-    stopping = asyncio.create_task(app.stop(running, asyncio.Event()))
+    stopping = asyncio.create_task(http_server.stop(running, asyncio.Event()))
     await running.app[STOPPING].wait()
     writer.write(request)
     last = await reader.read()

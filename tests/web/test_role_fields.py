@@ -1,4 +1,4 @@
-"""The fields of a role: judged by its schema, told in the contract's words, bounded before any schema sees them."""
+"""The fields of a role: bounded first, then validated by its JSON Schema, with the contract's texts."""
 
 import re
 from typing import Any
@@ -12,11 +12,19 @@ from server.settings import field_schemas
 from server.settings.faults import SettingFaults
 from server.settings.roles import Role, Roles
 from server.web.schemas.fields import BLANK, NOT_EMAIL, NOT_FLAG, NOT_TEXT, NULL, REQUIRED
-from server.web.schemas.role_faults import MAX_BYTES, NOT_SO, TOO_LONG, UNKNOWN, faults
-from server.web.schemas.role_fields import MAX_DEPTH, MAX_VALUES, TOO_LARGE, TOO_MANY, TOO_SMALL, RoleFields, change
+from server.web.schemas.role_faults import NOT_VALID, ROLE_FIELDS_MAX_BYTES, ROLE_FIELDS_TOO_LONG, UNKNOWN_FIELD, faults
+from server.web.schemas.role_fields import (
+    NUMBER_TOO_LARGE,
+    NUMBER_TOO_SMALL,
+    ROLE_FIELDS_MAX_DEPTH,
+    ROLE_FIELDS_MAX_VALUES,
+    TOO_MANY_VALUES,
+    RoleFields,
+    change,
+)
 
-NO_PATTERN = "This value does not match the required pattern."
-NO_CHOICE = "Not a valid choice."
+PATTERN_MISMATCH = "This value does not match the required pattern."
+NOT_A_CHOICE = "Not a valid choice."
 
 
 def role(**fields: Any) -> Role:
@@ -35,7 +43,7 @@ def role(**fields: Any) -> Role:
         ({"type": "string", "enum": ["a"]}, None, [NULL]),
         ({"type": ["string", "null"]}, None, None),
         ({"type": ["string", "null"]}, 7, [NOT_TEXT]),
-        ({"type": ["string", "integer"]}, [], [NOT_SO]),
+        ({"type": ["string", "integer"]}, [], [NOT_VALID]),
         ({"type": "boolean"}, "yes", [NOT_FLAG]),
         ({"type": "integer"}, 1.5, ["A valid integer is required."]),
         ({"type": "number"}, "1", ["A valid number is required."]),
@@ -47,24 +55,24 @@ def role(**fields: Any) -> Role:
         (
             {"pattern": "^[A-Z]{2}$", "maxLength": 2},
             "abc",
-            [NO_PATTERN, "Ensure this field has no more than 2 characters."],
+            [PATTERN_MISMATCH, "Ensure this field has no more than 2 characters."],
         ),
         ({"pattern": r"^\p{Lu}+$"}, "ÉÑ", None),
-        ({"pattern": r"^\p{Lu}+$"}, "éñ", [NO_PATTERN]),
+        ({"pattern": r"^\p{Lu}+$"}, "éñ", [PATTERN_MISMATCH]),
         ({"minimum": 3}, 2, ["Ensure this value is greater than or equal to 3."]),
         ({"maximum": 3}, 4, ["Ensure this value is less than or equal to 3."]),
         ({"exclusiveMinimum": 3}, 3, ["Ensure this value is greater than 3."]),
         ({"exclusiveMaximum": 3}, 3, ["Ensure this value is less than 3."]),
         ({"multipleOf": 0.5}, 0.7, ["Ensure this value is a multiple of 0.5."]),
-        ({"enum": ["a", "b"]}, "c", [NO_CHOICE]),
-        ({"const": True}, False, [NO_CHOICE]),
+        ({"enum": ["a", "b"]}, "c", [NOT_A_CHOICE]),
+        ({"const": True}, False, [NOT_A_CHOICE]),
         ({"minItems": 2}, [1], ["Ensure this field has at least 2 elements."]),
         ({"maxItems": 1}, [1, 2], ["Ensure this field has no more than 1 elements."]),
         ({"uniqueItems": True}, [{"a": 1, "b": 2}, {"b": 2, "a": 1}], ["Ensure this field has no repeated elements."]),
         ({"uniqueItems": True}, [1, True, "1", [1], None], None),
         ({"minProperties": 1}, {}, ["Ensure this field has at least 1 fields."]),
-        ({"anyOf": [{"type": "string"}, {"minimum": 5}]}, 3, [NOT_SO]),
-        ({"not": {}}, 3, [NOT_SO]),
+        ({"anyOf": [{"type": "string"}, {"minimum": 5}]}, 3, [NOT_VALID]),
+        ({"not": {}}, 3, [NOT_VALID]),
         ({"type": "array", "items": {"type": "string"}}, ["a", 1], {"1": [NOT_TEXT]}),
         (
             {"maxItems": 1, "items": {"type": "string"}},
@@ -73,7 +81,7 @@ def role(**fields: Any) -> Role:
         ),
         ({"required": ["city"]}, {}, {"city": [REQUIRED]}),
         ({"dependentRequired": {"a": ["b"]}}, {"a": 1}, {"b": [REQUIRED]}),
-        ({"properties": {}, "additionalProperties": False}, {"a": 1}, {"a": [UNKNOWN]}),
+        ({"properties": {}, "additionalProperties": False}, {"a": 1}, {"a": [UNKNOWN_FIELD]}),
         ({"additionalProperties": {"type": "string"}}, {"a": 1}, {"a": [NOT_TEXT]}),
         ({"if": {"const": 1}, "then": {"minimum": 2}}, 1, ["Ensure this value is greater than or equal to 2."]),
         ({"format": "email"}, "a@b.co", None),
@@ -90,7 +98,7 @@ def role(**fields: Any) -> Role:
         ({"format": "no format that is known"}, "anything", None),
     ],
 )
-def test_each_keyword_has_its_words(schema: Any, value: Any, texts: Any) -> None:
+def test_each_keyword_has_its_text(schema: Any, value: Any, texts: Any) -> None:
     assert faults(role(properties={"x": schema}), {"x": value}) == ({"x": texts} if texts else {})
 
 
@@ -106,88 +114,88 @@ def test_each_keyword_has_its_words(schema: Any, value: Any, texts: Any) -> None
         *(("ipv6", text) for text in ("1.2.3.4", "fe80::1%eth0")),
     ],
 )
-def test_what_is_not_of_a_format_is_refused(name: str, value: str) -> None:
+def test_a_value_without_the_declared_format_is_refused(name: str, value: str) -> None:
     (text,) = faults(role(properties={"x": {"format": name}}), {"x": value}).get("x", ["accepted"])
     assert re.search("format|valid", text), text
 
 
-def test_all_faults_of_all_fields_are_told_as_deep_as_they_lie() -> None:
+def test_all_faults_are_reported_nested_like_the_fields() -> None:
     address = {"type": "object", "required": ["city"], "properties": {"zip": {"type": "string", "pattern": "^[0-9]+$"}}}
     schema = {"required": ["school", "since"], "properties": {"school": {}, "since": {}, "address": address}}
     assert faults(role(**schema), {"address": {"zip": "x"}, "since": 2020}) == {
         "school": [REQUIRED],
-        "address": {"city": [REQUIRED], "zip": [NO_PATTERN]},
+        "address": {"city": [REQUIRED], "zip": [PATTERN_MISMATCH]},
     }
 
 
 @pytest.mark.parametrize("pattern", ["^(a+)+$", "^(a|aa)+$", "(a*)*b"])
-def test_no_text_keeps_a_pattern_busy(pattern: str) -> None:
-    # With a matcher that goes back and tries again this test would never end.
-    assert faults(role(properties={"x": {"pattern": pattern}}), {"x": "a" * 10_000 + "!"}) == {"x": [NO_PATTERN]}
+def test_a_pattern_is_matched_in_linear_time(pattern: str) -> None:
+    # A backtracking matcher would not finish this test.
+    assert faults(role(properties={"x": {"pattern": pattern}}), {"x": "a" * 10_000 + "!"}) == {"x": [PATTERN_MISMATCH]}
 
 
 def read(value: Any) -> Any:
     return RoleFields(Roles()).deserialize(value)
 
 
-def refused(value: Any) -> Any:
+def faults_of(value: Any) -> Any:
     with pytest.raises(ValidationError) as raised:
         read(value)
     return raised.value.messages
 
 
-def test_texts_are_trimmed_however_deep() -> None:
+def test_texts_are_trimmed_at_every_depth() -> None:
     assert read({"a": " x ", "b": [{"c": "\ty\n"}], " d ": 1.0}) == {"a": "x", "b": [{"c": "y"}], " d ": 1}
 
 
-def test_what_no_database_can_hold_is_told_where_it_stands() -> None:
+def test_values_that_cannot_be_stored_are_reported_at_their_place() -> None:
     null, surrogate = "Null characters are not allowed.", "Surrogate characters are not allowed: U+D800."
-    assert refused({"a": "x\0", "b": ["\ud800\0"]}) == {"a": [null], "b": {"0": [null, surrogate]}}
-    assert refused({"a\0": 1, "\ud800": {"b\0": 1}}) == {
+    assert faults_of({"a": "x\0", "b": ["\ud800\0"]}) == {"a": [null], "b": {"0": [null, surrogate]}}
+    assert faults_of({"a\0": 1, "\ud800": {"b\0": 1}}) == {
         "non_field_errors": [null, surrogate],
         "?": [null],
     }
-    assert refused({"a": 2**63, "b": -(2**64)}) == {"a": [TOO_LARGE], "b": [TOO_LARGE]}
+    assert faults_of({"a": 2**63, "b": -(2**64)}) == {"a": [NUMBER_TOO_LARGE], "b": [NUMBER_TOO_LARGE]}
 
 
 @pytest.mark.parametrize(
     ("number", "text"),
     [
-        *((number, TOO_LARGE) for number in (1e300, -1e300, 2.0**63, -(2.0**64), float("inf"), float("nan"))),
-        *((number, TOO_SMALL) for number in (1e-300, -1e-300, 5e-324)),
+        *((number, NUMBER_TOO_LARGE) for number in (1e300, -1e300, 2.0**63, -(2.0**64), float("inf"), float("nan"))),
+        *((number, NUMBER_TOO_SMALL) for number in (1e-300, -1e-300, 5e-324)),
     ],
 )
-def test_no_number_grows_in_the_database(number: float, text: str) -> None:
-    assert refused({"a": [number]}) == {"a": {"0": [text]}}
+def test_numbers_that_would_be_long_in_the_database_are_refused(number: float, text: str) -> None:
+    assert faults_of({"a": [number]}) == {"a": {"0": [text]}}
 
 
-def test_numbers_that_people_write_are_kept() -> None:
-    written = {"a": 0.0, "b": -0.5, "c": 1e-15, "d": 123456789012345.5, "e": 1e18, "f": 2**63 - 1, "g": True}
-    assert read(written) == written
+def test_ordinary_numbers_are_kept() -> None:
+    numbers = {"a": 0.0, "b": -0.5, "c": 1e-15, "d": 123456789012345.5, "e": 1e18, "f": 2**63 - 1, "g": True}
+    assert read(numbers) == numbers
 
 
 @pytest.mark.parametrize("value", [None, [], "x", 7, True])
-def test_only_an_object_has_fields(value: Any) -> None:
-    said = refused(value)
-    assert said == ([NULL] if value is None else {"non_field_errors": [said["non_field_errors"][0]]})
+def test_a_value_that_is_not_an_object_is_refused(value: Any) -> None:
+    found = faults_of(value)
+    assert found == ([NULL] if value is None else {"non_field_errors": [found["non_field_errors"][0]]})
 
 
-def test_how_much_comes_is_bounded() -> None:
+def test_depth_number_of_values_and_size_are_bounded() -> None:
     deep: Any = {}
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(ROLE_FIELDS_MAX_DEPTH + 1):
         deep = {"a": deep}
-    assert refused(deep) == {"non_field_errors": [TOO_MANY]}
-    assert refused({"a": [0] * MAX_VALUES}) == {"non_field_errors": [TOO_MANY]}
-    assert read({"a": [0] * (MAX_VALUES - 2)})
-    assert faults(role(), {"a": "é" * (MAX_BYTES // 2)}) == {"non_field_errors": [TOO_LONG]}
-    assert faults(role(), {"a": "x" * (MAX_BYTES - len('{"a":""}'))}) == {}
+    assert faults_of(deep) == {"non_field_errors": [TOO_MANY_VALUES]}
+    assert faults_of({"a": [0] * ROLE_FIELDS_MAX_VALUES}) == {"non_field_errors": [TOO_MANY_VALUES]}
+    assert read({"a": [0] * (ROLE_FIELDS_MAX_VALUES - 2)})
+    assert faults(role(), {"a": "é" * (ROLE_FIELDS_MAX_BYTES // 2)}) == {"non_field_errors": [ROLE_FIELDS_TOO_LONG]}
+    assert faults(role(), {"a": "x" * (ROLE_FIELDS_MAX_BYTES - len('{"a":""}'))}) == {}
 
 
 def changed(roles: Roles, name: str | None, stored: Any, given: Any, *, merge: bool = False) -> Any:
     return change(roles, {"role": name, "fields": orjson.dumps(stored).decode()}, given, merge=merge)
 
 
-def test_a_whole_replaces_and_a_part_is_merged_where_null_removes() -> None:
+def test_an_edit_replaces_all_fields_or_is_merged_and_null_removes_a_field() -> None:
     roles = Roles("", {"teacher": role(properties={"a": {}, "b": {}, "c": {"type": ["null", "string"]}})})
     stored = {"a": 1, "c": None}
     assert changed(roles, "teacher", stored, {"b": 2, "c": None}) == {"b": 2, "c": None}
@@ -195,17 +203,17 @@ def test_a_whole_replaces_and_a_part_is_merged_where_null_removes() -> None:
     assert changed(roles, "teacher", stored, {"a": None}, merge=True) == {"c": None}
 
 
-def test_fields_that_nobody_asked_for_go_as_the_schema_says() -> None:
-    for says, expected in (({}, {"a": 1}), ({"additionalProperties": True}, {"a": 1, "z": 2})):
-        roles = Roles("", {"teacher": role(properties={"a": {}}, **says)})
+def test_unknown_fields_are_ignored_kept_or_refused_as_the_schema_says() -> None:
+    for rule, expected in (({}, {"a": 1}), ({"additionalProperties": True}, {"a": 1, "z": 2})):
+        roles = Roles("", {"teacher": role(properties={"a": {}}, **rule)})
         assert changed(roles, "teacher", {}, {"a": 1, "z": 2}) == expected
     roles = Roles("", {"teacher": role(properties={"a": {}}, additionalProperties=False)})
     with pytest.raises(FieldErrors) as raised:
         changed(roles, "teacher", {}, {"a": 1, "z": 2})
-    assert raised.value.fields == {"fields": {"z": [UNKNOWN]}}
+    assert raised.value.fields == {"fields": {"z": [UNKNOWN_FIELD]}}
 
 
-def test_who_has_no_schema_sends_back_what_there_is_or_nothing() -> None:
+def test_an_account_whose_role_has_no_schema_may_only_send_back_what_is_stored() -> None:
     for name, text in ((None, "Without a role there are no fields."), ("gone", "has no fields any more")):
         assert changed(Roles(), name, {"a": 1}, {"a": 1}) == {"a": 1}
         with pytest.raises(FieldErrors) as raised:

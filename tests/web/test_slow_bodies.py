@@ -1,7 +1,7 @@
-"""A body that takes its time: a bounded one, and who sends it must still be somebody when it is there."""
+"""A slow body: it must arrive in time, and its sender must still be signed in when it has arrived."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -10,96 +10,90 @@ from aiohttp import web
 from server.web import bodies
 from tests.conftest import Person, post
 
+JSON = {"Content-Type": "application/json"}
+
 
 @pytest.fixture
-def identified(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Set as soon as somebody was let in and the service begins to read what they send."""
-    event = asyncio.Event()
-    read = bodies._read
+def is_awaited(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Set as soon as the service waits for a body that is not complete: its sender is identified by then."""
+    event, read = asyncio.Event(), web.Request.read
 
-    async def noted(request: web.Request) -> bytes:
-        event.set()
+    async def notify_and_read(request: web.Request) -> bytes:
+        if not request.content.is_eof():
+            event.set()
         return await read(request)
 
-    monkeypatch.setattr(bodies, "_read", noted)
+    monkeypatch.setattr(web.Request, "read", notify_and_read)
     return event
 
 
-def edit(person: Person, identified: asyncio.Event, meanwhile: Callable[[], Any]) -> Any:
-    """An edit of one's own account; once the door is passed, and before its body comes, `meanwhile` happens."""
-
-    async def chunks() -> AsyncIterator[bytes]:
-        yield b'{"email": '
-        await identified.wait()
-        await meanwhile()
-        yield b'"anna@example.org"}'
-
-    return person.patch("/auth/users/me/", data=chunks(), headers={"Content-Type": "application/json"})
+async def body(
+    is_awaited: asyncio.Event, begin: bytes, meanwhile: Callable[[], Awaitable[Any]], end: bytes
+) -> AsyncIterator[bytes]:
+    """A body in two parts; `meanwhile` happens between them, after the sender was identified."""
+    yield begin
+    await is_awaited.wait()
+    await meanwhile()
+    yield end
 
 
-def deletes(database: Any) -> Callable[[], Any]:
-    async def delete() -> None:
-        await asyncio.to_thread(database.execute, "delete from users")
+def edit(person: Person, is_awaited: asyncio.Event, meanwhile: Callable[[], Awaitable[Any]]) -> Any:
+    """Edit an account's own address with a slow body."""
+    chunks = body(is_awaited, b'{"email": ', meanwhile, b'"anna@example.org"}')
+    return person.patch("/auth/users/me/", data=chunks, headers=JSON)
 
-    return delete
+
+def run(database: Any, statement: str) -> Callable[[], Awaitable[Any]]:
+    """A function that runs `statement` in the database."""
+    return lambda: asyncio.to_thread(database.execute, statement)
 
 
-async def test_who_signed_out_while_the_body_came_is_nobody(
-    anna: Person, identified: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+async def test_a_sender_who_signed_out_meanwhile_gets_401(
+    anna: Person, is_awaited: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bodies, "STALE_SECONDS", 0)
+    monkeypatch.setattr(bodies, "STALE_IDENTITY_SECONDS", 0)
 
     async def sign_out() -> None:
         assert (await post(anna.client, "/auth/jwt/blacklist/", refresh=anna.tokens["refresh"]))[0] == 200
 
-    status, said = await edit(anna, identified, sign_out)
-    assert (status, said["code"]) == (401, "token_not_valid")
+    status, failure = await edit(anna, is_awaited, sign_out)
+    assert (status, failure["code"]) == (401, "token_not_valid")
 
 
-async def test_who_is_no_longer_staff_when_the_body_is_there_is_refused(
-    staff: Person, anna: Person, database: Any, identified: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+async def test_a_sender_who_is_no_longer_staff_gets_403(
+    staff: Person, anna: Person, database: Any, is_awaited: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bodies, "STALE_SECONDS", 0)
-
-    async def chunks() -> AsyncIterator[bytes]:
-        yield b'{"is_active": '
-        await identified.wait()
-        await asyncio.to_thread(database.execute, "update users set is_staff = false")
-        yield b"false}"
-
-    path, headers = f"/auth/users/{anna.id}/", {"Content-Type": "application/json"}
-    assert (await staff.patch(path, data=chunks(), headers=headers))[0] == 403
+    monkeypatch.setattr(bodies, "STALE_IDENTITY_SECONDS", 0)
+    demote = run(database, "update users set is_staff = false")
+    chunks = body(is_awaited, b'{"is_active": ', demote, b"false}")
+    assert (await staff.patch(f"/auth/users/{anna.id}/", data=chunks, headers=JSON))[0] == 403
     assert (await anna.get("/auth/users/me/"))[0] == 200
 
 
-async def test_an_own_account_that_is_gone_when_the_body_is_there_is_401(
-    anna: Person, database: Any, identified: asyncio.Event
+async def test_an_edit_of_the_own_account_that_was_deleted_meanwhile_is_401(
+    anna: Person, database: Any, is_awaited: asyncio.Event
 ) -> None:
-    status, said = await edit(anna, identified, deletes(database))
-    assert (status, said["code"]) == (401, "user_not_found")
+    status, failure = await edit(anna, is_awaited, run(database, "delete from users"))
+    assert (status, failure["code"]) == (401, "user_not_found")
 
 
-async def test_a_password_for_an_account_that_is_gone_is_401(
-    anna: Person, database: Any, identified: asyncio.Event
+async def test_a_password_for_an_account_that_was_deleted_meanwhile_is_401(
+    anna: Person, database: Any, is_awaited: asyncio.Event
 ) -> None:
-    async def chunks() -> AsyncIterator[bytes]:
-        yield b'{"current_password": '
-        await identified.wait()
-        await deletes(database)()
-        yield b'"correct horse battery"}'
-
-    status, said = await anna.delete("/auth/users/me/", data=chunks(), headers={"Content-Type": "application/json"})
-    assert (status, said["code"]) == (401, "user_not_found")
+    delete = run(database, "delete from users")
+    chunks = body(is_awaited, b'{"current_password": ', delete, b'"correct horse battery"}')
+    status, failure = await anna.delete("/auth/users/me/", data=chunks, headers=JSON)
+    assert (status, failure["code"]) == (401, "user_not_found")
 
 
-async def test_a_body_that_does_not_come_is_408(anna: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "READ_SECONDS", 0.01)
-    told = asyncio.Event()
+async def test_a_body_that_does_not_arrive_in_time_is_408(anna: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "BODY_READ_SECONDS", 0.01)
+    answered = asyncio.Event()
 
     async def chunks() -> AsyncIterator[bytes]:
         yield b"{"
-        await told.wait()
+        await answered.wait()
 
     async with asyncio.timeout(10), anna.client.post("/auth/jwt/create/", data=chunks()) as response:
         assert (response.status, await response.json()) == (408, {"detail": "The request body did not arrive in time."})
-        told.set()
+        answered.set()

@@ -1,4 +1,4 @@
-"""The document and Swagger UI, served by the service itself under a strict policy: nothing comes from elsewhere."""
+"""The OpenAPI document and Swagger UI, served by the service itself under a strict policy (security 35)."""
 
 import functools
 from typing import Any
@@ -16,7 +16,7 @@ endpoints = Endpoints("documentation", other_methods=Access.ANONYMOUS)
 
 
 class Document:
-    """The document of one application, made when it is first asked for: a start need not wait for it."""
+    """The document of one application; made at the first request, so that the start does not wait for it."""
 
     def __init__(self, app: web.Application) -> None:
         self._app = app
@@ -34,16 +34,16 @@ class Document:
 
 DOCUMENT = web.AppKey("DOCUMENT", Document)
 
-# Swagger UI writes style attributes and inline SVG images; scripts come from files of ours alone.
-POLICY = (
+# Swagger UI writes style attributes and inline SVG images; scripts are loaded from the service alone.
+SWAGGER_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-FILES = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png", "start.js")
+SWAGGER_FILES = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png", "start.js")
 
 
 def describe(app: web.Application) -> None:
-    """Let `app` tell what its endpoints are."""
+    """Let `app` serve a document of its endpoints."""
     app[DOCUMENT] = Document(app)
 
 
@@ -59,8 +59,8 @@ async def read_document(request: web.Request) -> web.Response:
 
 
 @endpoints.get("/", access=Access.ANONYMOUS, is_json=False, in_document=False)
-async def lead_to_docs(request: web.Request) -> web.Response:
-    """Lead whoever opens the address of the service in a browser to its documentation."""
+async def redirect_to_docs(request: web.Request) -> web.Response:
+    """Redirect the root path to the documentation."""
     return json_bytes_response(None, 302, {"Location": "docs"})
 
 
@@ -72,15 +72,15 @@ async def read_docs(request: web.Request) -> web.Response:
 
 @endpoints.get(r"/docs/{file:[\w.-]+}", access=Access.ANONYMOUS, is_json=False, in_document=False)
 async def read_file(request: web.Request) -> web.Response:
-    """Read a part of Swagger UI."""
+    """Read a file of Swagger UI."""
     name = request.match_info["file"]
-    if name not in FILES:
+    if name not in SWAGGER_FILES:
         raise NotFound
     return _file(request, name)
 
 
 def _file(request: web.Request, name: str) -> web.Response:
-    return send_file(request, name, _content(name), POLICY)
+    return send_file(request, name, _content(name), SWAGGER_POLICY)
 
 
 @functools.cache

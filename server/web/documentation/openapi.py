@@ -1,6 +1,6 @@
-"""The document says what the code does: each line of it is derived from an endpoint's declaration and its schemas.
+"""The OpenAPI 3.1 document, derived from the declarations of the endpoints and their schemas.
 
-aiohttp-apispec's decorators carry the notes, apispec writes them as OpenAPI 3.1. docs/decisions/openapi.md
+aiohttp-apispec's decorators annotate the handlers, apispec writes the document. docs/decisions/openapi.md
 """
 
 import copy
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import web
-from aiohttp_apispec import AiohttpApiSpec, docs, json_schema, response_schema
+from aiohttp_apispec import AiohttpApiSpec, docs, json_schema, querystring_schema, response_schema
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import fields
@@ -17,23 +17,23 @@ from marshmallow import fields
 from server import __version__
 from server.settings.field_schemas import moved
 from server.settings.roles import Role, Roles
-from server.web import paging
 from server.web.app_keys import SETTINGS
 from server.web.endpoints import MEDIA_TYPES, Access, Endpoint
+from server.web.paging import PageQuery
 from server.web.schemas.fields import Email, Password, Text
 from server.web.schemas.role_fields import RoleFields
 
-ABOUT = """Accounts and sign-in for any front end, in the HTTP contract of djoser and simplejwt.
+DESCRIPTION = """Accounts and sign-in for any front end, in the HTTP contract of djoser and simplejwt.
 
 Register at `POST /auth/users/`, sign in at `POST /auth/jwt/create/`, and send `Authorization: Bearer ACCESS`.
-Every path answers with and without its last slash. Bodies are JSON, form or multipart; answers are JSON."""
+Every path answers with and without its last slash. Bodies are JSON, form or multipart; responses are JSON."""
 
 _SIGNED_IN: list[dict[str, list[str]]] = [{"bearer": []}, {"token": []}]
 _TEXTS = {"type": "array", "items": {"type": "string"}}
 _COMPONENTS: dict[str, dict[str, Any]] = {
     "Detail": {
         "type": "object",
-        "description": "What went wrong; token errors carry a code.",
+        "description": "What went wrong; token errors also have a code.",
         "required": ["detail"],
         "properties": {
             "detail": {"type": "string", "example": "Not found."},
@@ -44,7 +44,7 @@ _COMPONENTS: dict[str, dict[str, Any]] = {
     },
     "FieldErrors": {
         "type": "object",
-        "description": "Texts by field, nested as these are; those of a whole object under `non_field_errors`.",
+        "description": "Texts by field, nested like the fields; texts for a whole object under `non_field_errors`.",
         "additionalProperties": {"anyOf": [_TEXTS, {"$ref": "#/components/schemas/FieldErrors"}]},
         "example": {"username": ["This field is required."]},
     },
@@ -52,93 +52,89 @@ _COMPONENTS: dict[str, dict[str, Any]] = {
 _DETAIL = {"$ref": "#/components/schemas/Detail"}
 _FIELDS = {"anyOf": [{"$ref": "#/components/schemas/FieldErrors"}, _DETAIL, _TEXTS]}
 
-_FAULTS: dict[int, tuple[str, dict[str, Any]]] = {
-    400: ("The request is not what the endpoint reads.", _FIELDS),
-    401: ("Nobody is signed in, or the credentials are no good.", _DETAIL),
-    403: ("Not yours to change.", _DETAIL),
-    404: ("There is none, or none that you may know of.", _DETAIL),
+_FAILURES: dict[int, tuple[str, dict[str, Any]]] = {
+    400: ("The request has faults.", _FIELDS),
+    401: ("Credentials are missing or not valid.", _DETAIL),
+    403: ("The caller may not do this.", _DETAIL),
+    404: ("It does not exist, or the caller may not know that it does.", _DETAIL),
     406: ("The Accept header excludes JSON.", _DETAIL),
     408: ("The body did not arrive in time.", _DETAIL),
-    409: ("There is one already.", _DETAIL),
+    409: ("It exists already.", _DETAIL),
     413: ("The body is larger than 1 MiB.", _DETAIL),
-    415: ("The body is in a form that is not read.", _DETAIL),
-    503: ("The database is away, or a queue is full.", _DETAIL),
+    415: ("The media type or the encoding of the body is not supported.", _DETAIL),
+    503: ("The database is unavailable, or a queue is full.", _DETAIL),
 }
 
 _TEXT: dict[str, Any] = {"schema": {"type": "string"}}
-_ALWAYS = {
+_EVERY_RESPONSE = {
     "Allow": {**_TEXT, "required": True, "description": "The methods of this path."},
-    "X-Request-ID": {**_TEXT, "required": True, "description": "Stands in the log beside what happened."},
+    "X-Request-ID": {**_TEXT, "required": True, "description": "The id of this request in the log."},
 }
 _HEADERS: dict[int, dict[str, Any]] = {
-    400: {},  # bytes that are no HTTP are answered before there is a path to allow anything, or an id
-    404: {"X-Request-ID": _ALWAYS["X-Request-ID"]},  # an id that is no number is no path of ours either
-    401: _ALWAYS | {"WWW-Authenticate": {**_TEXT, "required": True, "description": "RFC 6750, section 3."}},
-    503: _ALWAYS | {"Retry-After": {**_TEXT, "required": True, "description": "Seconds."}},
+    400: {},  # malformed HTTP is refused before the path is known
+    # No Allow: an unknown path has no methods, and a path with an id that is not a number is unknown.
+    404: {"X-Request-ID": _EVERY_RESPONSE["X-Request-ID"]},
+    401: _EVERY_RESPONSE | {"WWW-Authenticate": {**_TEXT, "required": True, "description": "RFC 6750, section 3."}},
+    503: _EVERY_RESPONSE | {"Retry-After": {**_TEXT, "required": True, "description": "Seconds."}},
 }
-_LINK = {"Link": {**_TEXT, "description": 'The next page, `<…>; rel="next"`, where there is one.'}}
+_LINK_HEADER = {"Link": {**_TEXT, "description": 'The next page, `<…>; rel="next"`, if there is one.'}}
 
 _ID = {"in": "path", "name": "id", "required": True, "schema": {"type": "integer", "format": "int64", "minimum": 1}}
-_PAGE = [
-    {
-        "in": "query",
-        "name": "limit",
-        "description": "Rows at most.",
-        "schema": {"type": "integer", "minimum": 1, "maximum": paging.MAX_LIMIT, "default": paging.LIMIT},
-    },
-    {
-        "in": "query",
-        "name": "after",
-        "description": "The id after which the page begins.",
-        "schema": {"type": "integer", "format": "int64", "minimum": 0, "default": 0},
-    },
-]
 
 
 def openapi(app: web.Application) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of every endpoint in the router of `app` that is part of the API."""
+    """Make the OpenAPI 3.1 document of the endpoints in the router of `app` that are declared `in_document`."""
     spec = _Spec(app[SETTINGS].roles)
     for route in app.router.routes():
         endpoint = getattr(route.handler, "endpoint", None)
         canonical = route.resource.canonical if route.resource else ""
-        if endpoint and endpoint.in_document and (endpoint.method, _plain(endpoint.path)) == (route.method, canonical):
-            _note(route.handler, endpoint)
+        if (
+            endpoint
+            and endpoint.in_document
+            and (endpoint.method, _without_patterns(endpoint.path)) == (route.method, canonical)
+        ):
+            _annotate(route.handler, endpoint)
             spec._register_route(route, endpoint.method.lower(), route.handler)
     return spec.swagger_dict()  # type: ignore[no-any-return]
 
 
-def _plain(path: str) -> str:
+def _without_patterns(path: str) -> str:
     return re.sub(r"\{(\w+):[^}]*\}", r"{\1}", path)
 
 
-def _note(handler: Any, endpoint: Endpoint) -> None:
-    """Write all that is known of an endpoint onto its handler, in aiohttp-apispec's words."""
-    parameters = ([_ID] if "{id" in endpoint.path else []) + (_PAGE if _is_paged(endpoint) else [])
+def _annotate(handler: Any, endpoint: Endpoint) -> None:
+    """Annotate a handler with its endpoint, by aiohttp-apispec's decorators."""
     summary, _, description = (endpoint.function.__doc__ or "").strip().partition("\n")
     docs(
         tags=[endpoint.tag],
         operationId=_operation_id(endpoint),
         summary=summary.rstrip("."),
         description=" ".join(description.split()),
-        parameters=copy.deepcopy(parameters),
-        security=_SIGNED_IN if endpoint.access is Access.SIGNED_IN else [],
-        responses={str(status): _fault(status, endpoint) for status in _statuses(endpoint)},
+        parameters=[copy.deepcopy(_ID)] if "{id" in endpoint.path else [],
+        security=_SIGNED_IN if endpoint.access in (Access.SIGNED_IN, Access.STAFF) else [],
+        responses={str(status): _failure(status, endpoint) for status in _statuses(endpoint)},
     )(handler)
     if endpoint.body:
         json_schema(endpoint.body)(handler)
         handler.__apispec__["needs_body"] = any(field.required for field in endpoint.body().fields.values())
-    answers = endpoint.response(many=endpoint.many) if endpoint.response else None
-    if answers:
-        response_schema(answers, endpoint.status, description="Done.")(handler)
-    handler.__apispec__["done"] = (endpoint.status, answers, _ALWAYS | (_LINK if _is_paged(endpoint) else {}))
+    if endpoint.query:
+        querystring_schema(endpoint.query)(handler)
+    response = endpoint.response(many=endpoint.many) if endpoint.response else None
+    if response:
+        response_schema(response, endpoint.status, description="Done.")(handler)
+    handler.__apispec__["done"] = (
+        endpoint.status,
+        response,
+        _EVERY_RESPONSE | (_LINK_HEADER if _is_paged(endpoint) else {}),
+    )
 
 
 def _is_paged(endpoint: Endpoint) -> bool:
-    return endpoint.many and endpoint.is_paged
+    return endpoint.query is not None and issubclass(endpoint.query, PageQuery)
 
 
 def _operation_id(endpoint: Endpoint) -> str:
-    # PUT and PATCH share a function; an id must be one operation's.
+    # PUT and PATCH share a function, and every operation needs an id of its own.
     name = getattr(endpoint.function, "__name__", "")
     return f"{name}_partly" if endpoint.method == "PATCH" else name
 
@@ -151,37 +147,40 @@ def _statuses(endpoint: Endpoint) -> Iterable[int]:
         statuses.add(401)
     if endpoint.access is not Access.ANONYMOUS or endpoint.body:
         statuses.add(503)
+    if endpoint.access is Access.STAFF:
+        statuses.add(403)
     if "{id" in endpoint.path:
         statuses.add(404)
     return sorted(statuses)
 
 
-def _fault(status: int, endpoint: Endpoint) -> dict[str, Any]:
-    description, schema = _FAULTS[status]
-    headers = _HEADERS.get(status, _ALWAYS)
+def _failure(status: int, endpoint: Endpoint) -> dict[str, Any]:
+    description, schema = _FAILURES[status]
+    headers = _HEADERS.get(status, _EVERY_RESPONSE)
     if any(problem.status == status and not problem.has_body for problem in endpoint.errors):
         return {"description": f"{description} It may have no body.", "headers": headers}
     return {"description": description, "headers": headers, "content": {"application/json": {"schema": schema}}}
 
 
 class _Spec(AiohttpApiSpec):  # type: ignore[misc]
-    """aiohttp-apispec's reader of notes, writing OpenAPI 3.1 where it knows only 2.0."""
+    """Writes aiohttp-apispec's annotations as OpenAPI 3.1; the library itself writes version 2.0."""
 
     def __init__(self, roles: Roles) -> None:
-        # Not super().__init__(): it makes a document of version 2.0 and wants a URL to serve it at.
+        # super().__init__() is not called: it makes a document of version 2.0, and needs a URL to serve it.
         self.prefix = ""
         self.plugin = MarshmallowPlugin(schema_name_resolver=_schema_name)
         self.spec = APISpec(
             title="Frontdesk",
             version=__version__,
             openapi_version="3.1.0",
-            info={"description": ABOUT, "license": {"name": "MIT", "identifier": "MIT"}},
+            info={"description": DESCRIPTION, "license": {"name": "MIT", "identifier": "MIT"}},
             servers=[{"url": "/"}],
             security=_SIGNED_IN,
             plugins=[self.plugin],
         )
-        assert self.plugin.converter is not None
-        self.plugin.converter.add_attribute_function(_facts)  # type: ignore[no-untyped-call]
+        assert self.plugin.converter is not None  # APISpec has set it
+        self.converter = self.plugin.converter
+        self.converter.add_attribute_function(_field_facts)  # type: ignore[no-untyped-call]
         self.spec.components.security_scheme(
             "bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "An access token."}
         )
@@ -191,7 +190,7 @@ class _Spec(AiohttpApiSpec):  # type: ignore[misc]
                 "type": "apiKey",
                 "in": "header",
                 "name": "Authorization",
-                "description": "`Token ` and what token login answers.",
+                "description": "`Token ` and the `auth_token` that token login returns.",
             },
         )
         for name, schema in _COMPONENTS.items():
@@ -200,21 +199,24 @@ class _Spec(AiohttpApiSpec):  # type: ignore[misc]
             self.spec.components.schema(_fields_name(role), moved(role.fields, _component(_fields_name(role))))
 
     def _update_paths(self, data: dict[str, Any], method: str, url_path: str) -> None:
-        operation = copy.deepcopy({name: data[name] for name in _KEPT if data.get(name) not in (None, "")})
-        status, answers, headers = data["done"]
+        operation = copy.deepcopy({name: data[name] for name in _OPERATION_KEYS if data.get(name) not in (None, "")})
+        status, response, headers = data["done"]
         done: dict[str, Any] = {"description": "Done.", "headers": headers}
-        if answers:
-            done["content"] = {"application/json": {"schema": answers}}
+        if response:
+            done["content"] = {"application/json": {"schema": response}}
         operation["responses"] = {str(status): done} | {
             key: value for key, value in operation["responses"].items() if key != str(status)
         }
-        for body in data["schemas"]:
-            content = {media_type: {"schema": body["schema"]} for media_type in MEDIA_TYPES}
-            operation["requestBody"] = {"required": data["needs_body"], "content": content}
-        self.spec.path(path=_plain(url_path), operations={method: operation})
+        for annotated in data["schemas"]:
+            if annotated["location"] == "querystring":
+                operation["parameters"] += self.converter.schema2parameters(annotated["schema"], location="query")
+            else:
+                content = {media_type: {"schema": annotated["schema"]} for media_type in MEDIA_TYPES}
+                operation["requestBody"] = {"required": data["needs_body"], "content": content}
+        self.spec.path(path=_without_patterns(url_path), operations={method: operation})
 
 
-_KEPT = ("tags", "operationId", "summary", "description", "parameters", "security", "responses")
+_OPERATION_KEYS = ("tags", "operationId", "summary", "description", "parameters", "security", "responses")
 
 
 def _schema_name(schema: Any) -> str:
@@ -229,8 +231,8 @@ def _component(name: str) -> str:
     return f"#/components/schemas/{name}"
 
 
-def _facts(self: Any, field: fields.Field[Any], **kwargs: Any) -> dict[str, Any]:
-    """What our fields promise beyond what apispec sees in marshmallow's."""
+def _field_facts(self: Any, field: fields.Field[Any], **kwargs: Any) -> dict[str, Any]:
+    """The rules of the service's own fields, which apispec does not know."""
     facts: dict[str, Any] = {}
     if isinstance(field, Text) and not field.blank:
         facts["minLength"] = 1

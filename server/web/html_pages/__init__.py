@@ -1,1 +1,1 @@
-"""Pages for people."""
+"""The HTML pages that the links in letters open."""

@@ -1,12 +1,13 @@
-"""Pages for people: what a letter's link opens. They work without script, and nothing in them comes from elsewhere.
+"""The HTML pages behind the links in letters. They need no script, and load nothing from other sites.
 
-Whoever fetches a page changes nothing and learns nothing: scanners of mail follow every link (trust 26). The form's
-button posts to the same address, which does the act of the JSON endpoint.
+GET changes nothing and reveals nothing, because mail scanners follow every link (security 26). The button of the form
+posts to the same path, which does the same as the JSON endpoint.
 """
 
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,15 +15,14 @@ import jinja2
 from aiohttp import hdrs, web
 from marshmallow import fields
 
-from server.auth.one_time_tokens import MAX_LENGTH
+from server.auth.one_time_tokens import LINK_PART_MAX_LENGTH
 from server.errors import FieldErrors, NotFound, Problem, StaleToken
 from server.templates import TEXTS
 from server.web.app_keys import SETTINGS, TEMPLATES
 from server.web.bodies import read_body
-from server.web.endpoints import Access, Endpoints, SchemaChoice, declared
+from server.web.endpoints import Access, Endpoints, SchemaChoice, endpoint_of
 from server.web.files import send_file
-from server.web.responses import SECURITY_HEADERS
-from server.web.responses import refuse as refuse_in_json
+from server.web.responses import SECURITY_HEADERS, error_response
 from server.web.schemas.fields import Body
 
 log = logging.getLogger(__name__)
@@ -31,21 +31,21 @@ endpoints = Endpoints("pages", other_methods=Access.ANONYMOUS)
 
 Act = Callable[[web.Request, dict[str, Any]], Awaitable[dict[str, Any] | None]]
 
-STYLE = "pages/style.css"
-POLICY = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-HEADERS = {
+STYLESHEET = "pages/style.css"
+PAGE_POLICY = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+PAGE_HEADERS = {
     **SECURITY_HEADERS,
-    "Content-Security-Policy": POLICY,
-    "Referrer-Policy": "no-referrer",  # the path opens an account
+    "Content-Security-Policy": PAGE_POLICY,
+    "Referrer-Policy": "no-referrer",  # the path holds a token
     "Cache-Control": "no-store",
     "Vary": "Accept-Language",
 }
-_LINK = re.compile(rf"[A-Za-z0-9_=-]{{1,{MAX_LENGTH}}}")
-_SHOWN = 300  # characters of what was typed that are shown again
+_LINK_PART = re.compile(rf"[A-Za-z0-9_=-]{{1,{LINK_PART_MAX_LENGTH}}}")
+TYPED_MAX_LENGTH = 300  # of a value that the form shows again
 
 
 class Typed(Body):
-    """What may be shown again to whoever typed it; passwords are not among it."""
+    """The fields whose values the form shows again; passwords are not shown."""
 
     new_username = fields.Raw()
     new_email = fields.Raw()
@@ -54,70 +54,78 @@ class Typed(Body):
 def link_page(
     endpoints: Endpoints, path: str, form: str, done: str, *, body: SchemaChoice = Body
 ) -> Callable[[Act], Act]:
-    """Declare the page at `path`, with `{uid}` and `{token}` in it: template `form` asks, the act runs, `done` tells.
+    """Declare GET and POST of the page at `path`, which has `{uid}` and `{token}` in it: a decorator of the act.
 
-    The act is given the fields of `body`, uid and token; what it returns are facts for `done`. Its FieldErrors come
-    back in the form, every other Problem on a page of its own.
+    GET shows the template `form`; POST runs the act and shows the template `done`. The act receives the fields of
+    `body`, uid and token, and returns values for `done`. Its FieldErrors are shown in the form, every other Problem on
+    a page of its own.
     """
-    says: dict[str, Any] = {"is_json": False, "in_document": False, "render_error": refuse}
-    says |= {"access": Access.ANONYMOUS, "other_methods": Access.ANONYMOUS}
+    declare = partial(
+        endpoints.declare,
+        path=path,
+        access=Access.ANONYMOUS,
+        body=body,  # of the GET, too: the form has its fields
+        other_methods=Access.ANONYMOUS,
+        is_json=False,
+        in_document=False,
+        render_error=error_page,
+    )
 
-    def declare(act: Act) -> Act:
-        # The schema stands at both: the form has its fields.
-        @endpoints.get(path, body=body, **says)
+    def decorate(act: Act) -> Act:
+        @declare("GET")
         async def show(request: web.Request) -> web.Response:
             _link(request)
             return _form(request, form)
 
-        @endpoints.post(path, body=body, **says)
+        @declare("POST")
         async def send(request: web.Request) -> web.Response:
             link = _link(request)
             try:
-                facts = await act(request, await read_body(request) | link)
+                values = await act(request, await read_body(request) | link)
             except FieldErrors as failure:
                 return await _form_again(request, form, failure)
-            return page(request, done, **(facts or {}))
+            return html_response(request, done, **(values or {}))
 
         show.__doc__ = send.__doc__ = act.__doc__
         return act
 
-    return declare
+    return decorate
 
 
-def page(request: web.Request, name: str, status: int = 200, **facts: Any) -> web.Response:
-    """The template `pages/NAME.html` in the language that the reader asks for (Accept-Language)."""
+def html_response(request: web.Request, name: str, status: int = 200, **values: Any) -> web.Response:
+    """Respond with the template `pages/NAME.html` in the language that the client asks for (Accept-Language)."""
     templates, settings = request.app[TEMPLATES], request.app[SETTINGS]
     language = templates.choose(", ".join(request.headers.getall(hdrs.ACCEPT_LANGUAGE, ())))
-    # A proxy that gives the service a folder of the site takes it off again.
-    style = f"{urlsplit(settings.site_url).path}/{STYLE}"
-    text = templates.render(language, f"pages/{name}.html", site_name=settings.site_name, style=style, **facts)
-    return web.Response(text=text, status=status, content_type="text/html", charset="utf-8", headers=HEADERS)
+    # Below a sub-path of a proxy (contract 11.33): browsers need the sub-path, the proxy removes it.
+    style = f"{urlsplit(settings.site_url).path}/{STYLESHEET}"
+    text = templates.render(language, f"pages/{name}.html", site_name=settings.site_name, style=style, **values)
+    return web.Response(text=text, status=status, content_type="text/html", charset="utf-8", headers=PAGE_HEADERS)
 
 
-def refuse(request: web.Request, problem: Problem) -> web.Response:
-    """A failure as a page."""
+def error_page(request: web.Request, problem: Problem) -> web.Response:
+    """Render a failure as a page."""
     try:
-        response = page(request, "problem", problem.status, kind=_kind(problem))
-    except jinja2.TemplateError:  # a site's own template; the failure may have been another one's
-        log.exception("the page of a failure cannot be shown")
-        return refuse_in_json(problem)
+        response = html_response(request, "problem", problem.status, kind=_kind(problem))
+    except jinja2.TemplateError:  # a template of the site itself is broken
+        log.exception("the page of a failure cannot be rendered")
+        return error_response(problem)
     response.headers.update(problem.headers)
     return response
 
 
-@endpoints.get(f"/{STYLE}", access=Access.ANONYMOUS, is_json=False, in_document=False)
+@endpoints.get(f"/{STYLESHEET}", access=Access.ANONYMOUS, is_json=False, in_document=False)
 async def read_style(request: web.Request) -> web.Response:
-    """Read how pages look."""
+    """Read the style sheet of the pages."""
     own = request.app[SETTINGS].templates_dir
-    file = own / STYLE if own and (own / STYLE).is_file() else TEXTS / STYLE
-    return send_file(request, STYLE, file.read_bytes(), POLICY)
+    file = own / STYLESHEET if own and (own / STYLESHEET).is_file() else TEXTS / STYLESHEET
+    return send_file(request, STYLESHEET, file.read_bytes(), PAGE_POLICY)
 
 
 def _link(request: web.Request) -> dict[str, str]:
-    """The uid and token of the path. Raises NotFound for what no letter carries."""
-    # Not in the pattern of the path: the log knows a link by it, and so one that was lengthened on its way, too.
+    """The uid and token of the path. Raises NotFound for characters that no link has."""
+    # Not checked by the pattern of the path: a link that was lengthened must match it, or its token would be logged.
     link = {name: request.match_info[name] for name in ("uid", "token")}
-    if not all(_LINK.fullmatch(part) for part in link.values()):
+    if not all(_LINK_PART.fullmatch(part) for part in link.values()):
         raise NotFound
     return link
 
@@ -125,25 +133,25 @@ def _link(request: web.Request) -> dict[str, str]:
 def _form(
     request: web.Request, name: str, faults: dict[str, Any] | None = None, typed: dict[str, str] | None = None
 ) -> web.Response:
-    asked = tuple(declared(request.match_info.handler).body().fields)  # type: ignore[misc]
+    asked = tuple(endpoint_of(request.match_info.handler).body().fields)  # type: ignore[misc]
     status = 400 if faults else 200
-    return page(request, name, status, asked=asked, faults=faults or {}, typed=typed or {})
+    return html_response(request, name, status, asked=asked, faults=faults or {}, typed=typed or {})
 
 
 async def _form_again(request: web.Request, name: str, failure: FieldErrors) -> web.Response:
-    """The form with its faults beside the fields. Raises the failure when it is none of a field."""
-    asked = list(declared(request.match_info.handler).body().fields)  # type: ignore[misc]
+    """Show the form again with the faults beside its fields. Raises the failure if it concerns other fields."""
+    asked = list(endpoint_of(request.match_info.handler).body().fields)  # type: ignore[misc]
     faults = dict(failure.fields)
     if asked and "non_field_errors" in faults:
-        faults[asked[-1]] = faults.pop("non_field_errors")  # two typings that differ: the second is the odd one
+        faults[asked[-1]] = faults.pop("non_field_errors")  # a mismatch is shown at the second field
     if not set(faults) <= set(asked):
         raise failure
     typed = await read_body(request, Typed)
-    return _form(request, name, faults, {field: str(value)[:_SHOWN] for field, value in typed.items()})
+    return _form(request, name, faults, {field: str(value)[:TYPED_MAX_LENGTH] for field, value in typed.items()})
 
 
 def _kind(problem: Problem) -> str:
-    """The word by which the template knows a failure: the status, or more where a status has several meanings."""
+    """The name of a failure in the template: its status, or a word where a status has several meanings."""
     if isinstance(problem, StaleToken):
         return "stale"
     if isinstance(problem, FieldErrors) and {"uid", "token"} & set(problem.fields):

@@ -1,1 +1,1 @@
-"""What request bodies and responses look like."""
+"""The schemas of request bodies, query strings and responses."""

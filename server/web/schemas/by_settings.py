@@ -1,4 +1,4 @@
-"""Bodies whose shape the settings decide: functions of the settings, for `reads` of an endpoint."""
+"""Request bodies that settings change: functions that choose a schema, for `body=` of an endpoint."""
 
 import functools
 from collections.abc import Callable
@@ -20,49 +20,49 @@ from server.web.schemas.objects import (
     UserEditByStaff,
 )
 
-EXAMPLE = {"example": "anna@example.com"}
+ADDRESS_EXAMPLE = {"example": "anna@example.com"}
 
 
 class RegistrationByEmail(Registration):
-    """A new account, which signs in by its address."""
+    """A new account that signs in by its address."""
 
-    email = Email(required=True, lower_domain=True, metadata=EXAMPLE)
+    email = Email(required=True, lower_domain=True, metadata=ADDRESS_EXAMPLE)
 
 
 class SignInByEmail(Body):
     """An e-mail address and the password of its account."""
 
-    email = Login(required=True, metadata=EXAMPLE)
+    email = Login(required=True, metadata=ADDRESS_EXAMPLE)
     password = Password(required=True, metadata={"example": "correct horse battery"})
 
 
 class UserEditWithoutEmail(Body):
-    """Nothing: what an account signs in with is changed elsewhere."""
+    """An edit of an account whose address is its login field; another endpoint changes that."""
 
 
 class UserEditByStaffWithoutEmail(Body):
-    """What staff may change; from anybody else `is_active` changes nothing."""
+    """The same edit with what staff may change; from other callers `is_active` is ignored."""
 
     is_active = Flag(metadata={"description": "Staff only. False ends every session of the account at once."})
 
 
 class SetEmail(CurrentPassword):
-    """A new address to sign in with, and the password."""
+    """A new address to sign in with, and the current password."""
 
-    new_email = Email(required=True, metadata=EXAMPLE)
+    new_email = Email(required=True, metadata=ADDRESS_EXAMPLE)
 
 
 class ResetEmail(ResetUsername):
-    """A new address to sign in with, and what a username reset letter's link carries."""
+    """A new address to sign in with, and the uid and token of a username reset link."""
 
     class Meta(Body.Meta):
         exclude = ("new_username",)
 
-    new_email = Email(required=True, metadata=EXAMPLE)
+    new_email = Email(required=True, metadata=ADDRESS_EXAMPLE)
 
 
 def registration(settings: Settings) -> type[Schema]:
-    """USER_CREATE_PASSWORD_RETYPE asks for the password twice, LOGIN_FIELD=email for an address."""
+    """USER_CREATE_PASSWORD_RETYPE adds the password a second time; LOGIN_FIELD=email requires an address."""
     schema: type[Body] = RegistrationByEmail if settings.login_field == "email" else Registration
     if settings.user_create_password_retype:
         schema = _twice(schema, "password")
@@ -75,9 +75,9 @@ def sign_in(settings: Settings) -> type[Schema]:
 
 
 def token_login(settings: Settings) -> type[Schema]:
-    """As `sign_in`, but what is absent is no fault of a field (contract 2)."""
-    name = "email" if settings.login_field == "email" else "username"
-    return _derived(Body, "TokenLogin", {name: Login(), "password": Password()}, "What token login is asked with.")
+    """The fields of `sign_in`, none of them required (contract 2)."""
+    fields: dict[str, object] = {login(settings): Login(), "password": Password()}
+    return _derived(Body, "TokenLogin", fields, "A login and a password for token login.")
 
 
 def user_edit(settings: Settings) -> type[Schema]:
@@ -86,50 +86,56 @@ def user_edit(settings: Settings) -> type[Schema]:
 
 
 def user_edit_by_staff(settings: Settings) -> type[Schema]:
-    """What staff may change beside it."""
+    """The fields of `user_edit`, and those that only staff may change."""
     schema = UserEditByStaffWithoutEmail if settings.login_field == "email" else UserEditByStaff
     return by_roles.user_edit_by_staff(settings, schema)
 
 
 def set_password(settings: Settings) -> type[Schema]:
-    """SET_PASSWORD_RETYPE asks for the new password twice."""
+    """SET_PASSWORD_RETYPE adds the new password a second time."""
     return _twice(SetPassword, "new_password") if settings.set_password_retype else SetPassword
 
 
 def reset_password(settings: Settings) -> type[Schema]:
-    """PASSWORD_RESET_CONFIRM_RETYPE asks for the new password twice."""
+    """PASSWORD_RESET_CONFIRM_RETYPE adds the new password a second time."""
     return _twice(ResetPassword, "new_password") if settings.password_reset_confirm_retype else ResetPassword
 
 
 def set_username(settings: Settings) -> type[Schema]:
-    """SET_USERNAME_RETYPE asks for the new name twice; LOGIN_FIELD=email puts `new_email` in its place."""
+    """SET_USERNAME_RETYPE adds the new name a second time; LOGIN_FIELD=email replaces it by `new_email`."""
     schema = SetEmail if settings.login_field == "email" else SetUsername
     return _twice(schema, new_login(settings)) if settings.set_username_retype else schema
 
 
 def reset_username(settings: Settings) -> type[Schema]:
-    """USERNAME_RESET_CONFIRM_RETYPE asks for the new name twice; LOGIN_FIELD=email puts `new_email` in its place."""
+    """USERNAME_RESET_CONFIRM_RETYPE adds the new name a second time; LOGIN_FIELD=email replaces it by `new_email`."""
     schema = ResetEmail if settings.login_field == "email" else ResetUsername
     return _twice(schema, new_login(settings)) if settings.username_reset_confirm_retype else schema
 
 
 def password_page(settings: Settings) -> type[Schema]:
-    """The page asks for the password twice, whatever the switch says: who types it does not see it."""
+    """The form of the page has the password twice whatever the settings say, because its text is not visible."""
     return _without_link(_twice(ResetPassword, "new_password"))
 
 
 def username_page(settings: Settings) -> type[Schema]:
-    """The page asks for what the endpoint does."""
+    """The form of the page has the fields of the endpoint's body."""
     return _without_link(reset_username(settings))
 
 
+def login(settings: Settings) -> str:
+    """The name of the field with the username or address to sign in with."""
+    return "email" if settings.login_field == "email" else "username"
+
+
 def new_login(settings: Settings) -> str:
-    """The name of the field with what an account will sign in with."""
+    """The name of the field with the new username, or with the new address where LOGIN_FIELD=email."""
     return "new_email" if settings.login_field == "email" else "new_username"
 
 
 @functools.cache
 def _twice(schema: type[Body], field: str) -> type[Body]:
+    """`schema` with `re_FIELD`, a field like `field`."""
     kind: Callable[..., object] = type(schema().fields[field])
     again = kind(required=True, metadata=schema().fields[field].metadata)
     return _derived(schema, f"{schema.__name__}Twice", {f"re_{field}": again}, schema.__doc__)
@@ -137,10 +143,10 @@ def _twice(schema: type[Body], field: str) -> type[Body]:
 
 @functools.cache
 def _without_link(schema: type[Schema]) -> type[Schema]:
-    """The schema of a page, whose path carries the uid and the token."""
+    """`schema` without uid and token: the path of a page has them."""
     meta = type("Meta", (Body.Meta,), {"exclude": (*schema.opts.exclude, "uid", "token")})
     return type(f"{schema.__name__}Page", (schema,), {"__doc__": schema.__doc__, "Meta": meta})
 
 
-def _derived(schema: type[Body], name: str, fields: dict[str, object], says: str | None) -> type[Body]:
-    return type(name, (schema,), {"__doc__": says, **fields})
+def _derived(schema: type[Body], name: str, fields: dict[str, object], doc: str | None) -> type[Body]:
+    return type(name, (schema,), {"__doc__": doc, **fields})

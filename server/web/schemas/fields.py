@@ -1,4 +1,4 @@
-"""Fields of request bodies, in the contract's words (sections 1.3, 3, 8). All faults of all fields report together."""
+"""Fields of request bodies and query strings, with the contract's texts (sections 1.3, 3, 8)."""
 
 import ipaddress
 import re
@@ -8,7 +8,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
-from server.auth.password_rules import MAX_BYTES, TOO_LONG
+from server.auth.password_rules import PASSWORD_MAX_BYTES, PASSWORD_TOO_LONG
 
 REQUIRED = "This field is required."
 NULL = "This field may not be null."
@@ -17,12 +17,8 @@ NOT_TEXT = "Not a valid string."
 NOT_EMAIL = "Enter a valid email address."
 NOT_USERNAME = "Enter a valid username. This value may contain only letters, numbers, and @/./+/-/_ characters."
 NOT_FLAG = "Must be a valid boolean."
-TAKEN_USERNAME = "A user with that username already exists."
-TAKEN_EMAIL = "A user with that email already exists."
 PASSWORD_MISMATCH = "The two password fields didn't match."  # noqa: S105  a text
 USERNAME_MISMATCH = "The two username fields didn't match."
-INVALID_UID = "Invalid user id or user doesn't exist."
-INVALID_TOKEN = "Invalid token for given user."  # noqa: S105  a text
 
 USERNAME_LENGTH = 150
 EMAIL_LENGTH = 254
@@ -33,19 +29,26 @@ _FALSE = {"f", "n", "no", "false", "off", "0"}
 
 
 class Body(Schema):
-    """What an endpoint reads. Fields that nobody asked for are ignored (contract 1.2)."""
+    """A request body; unknown fields are ignored (contract 1.2)."""
 
     class Meta:
         unknown = EXCLUDE
 
 
-def longest(length: int) -> validate.Validator:
-    """At most `length` characters."""
+class Query(Schema):
+    """A query string; unknown parameters are ignored (contract 11.26)."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+
+def max_length(length: int) -> validate.Validator:
+    """A validator: at most `length` characters."""
     return validate.Length(max=length, error=f"Ensure this field has no more than {length} characters.")
 
 
-def no_odd_characters(text: str) -> None:
-    """Raises ValidationError for what PostgreSQL or UTF-8 cannot hold: NUL, lone surrogates."""
+def only_storable_characters(text: str) -> None:
+    """Raises ValidationError for characters that PostgreSQL or UTF-8 cannot store: NUL, lone surrogates."""
     faults = []
     if "\0" in text:
         faults.append("Null characters are not allowed.")
@@ -56,30 +59,30 @@ def no_odd_characters(text: str) -> None:
         raise ValidationError(faults)
 
 
-def no_object(value: Any) -> str:
-    """What is said of `value` where an object is wanted."""
+def not_an_object(value: Any) -> str:
+    """The text for a `value` that is not an object."""
     return f"Invalid data. Expected a dictionary, but got {type(value).__name__}."
 
 
-class Part(fields.Nested):
-    """An object within the object; in forms its fields have its name and a dot before theirs."""
+class NestedObject(fields.Nested):
+    """An object inside the object; in forms its fields are named `NAME.FIELD`."""
 
     default_error_messages = {"required": REQUIRED, "null": NULL}
 
-    def _deserialize(self, value: Any, *where: Any, **kwargs: Any) -> Any:
+    def _deserialize(self, value: Any, *rest: Any, **kwargs: Any) -> Any:
         if not isinstance(value, Mapping):
-            raise ValidationError({"non_field_errors": [no_object(value)]})
-        return super()._deserialize(value, *where, **kwargs)
+            raise ValidationError({"non_field_errors": [not_an_object(value)]})
+        return super()._deserialize(value, *rest, **kwargs)
 
 
 class Text(fields.String):
-    """Text, trimmed; numbers become text; blank only where `blank` says so."""
+    """Text (contract 1.3): trimmed; numbers become text; an empty text is a fault unless `blank` is set."""
 
     default_error_messages = {"required": REQUIRED, "null": NULL, "invalid": NOT_TEXT, "blank": BLANK}
 
-    def __init__(self, *, blank: bool = False, trim: bool = True, **says: Any) -> None:
-        validators = says.pop("validate", [])
-        super().__init__(validate=[*validators, no_odd_characters], **says)
+    def __init__(self, *, blank: bool = False, trim: bool = True, **options: Any) -> None:
+        validators = options.pop("validate", [])
+        super().__init__(validate=[*validators, only_storable_characters], **options)
         self.blank = blank
         self.trim = trim
 
@@ -100,29 +103,29 @@ def _is_username(name: str) -> None:
 
 
 class Username(Text):
-    """A name to be taken: NFKC first, then the rules of contract 3.1."""
+    """A new username: NFKC first, then the rules of contract 3.1."""
 
-    def __init__(self, **says: Any) -> None:
-        super().__init__(validate=[_is_username, longest(USERNAME_LENGTH)], **says)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(validate=[_is_username, max_length(USERNAME_LENGTH)], **options)
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
-        # Composing shortens by four at most; what is longer stays as it is, too long in any form.
+        # NFKC shortens a text to a quarter at most; a longer text stays too long, and is not normalised.
         return unicodedata.normalize("NFKC", text) if len(text) <= 4 * USERNAME_LENGTH else text
 
 
 class Login(Text):
-    """A name to sign in with, in any of its spellings."""
+    """A username or address to sign in with, in any spelling (contract 11.4)."""
 
-    def __init__(self, **says: Any) -> None:
-        super().__init__(validate=[longest(8 * USERNAME_LENGTH)], **says)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(validate=[max_length(8 * USERNAME_LENGTH)], **options)
 
 
 _ATOM = r"[a-z0-9!#$%&'*+/=?^_`{}|~-]+"
 _LOCAL = re.compile(
     rf'{_ATOM}(\.{_ATOM})*|"([\x01-\x08\x0b\x0c\x0e-\x1f!#-\[\]-\x7f]|\\[\x01-\x09\x0b\x0c\x0e-\x7f])*"', re.IGNORECASE
 )
-# Both cases written out: to ignore the case of so many letters is 20 ms of compiling at every start.
+# Both cases are written out: IGNORECASE over so many letters costs 20 ms at every start.
 _LETTER = r"a-zA-Z\u00a1-\uffff"
 _LABEL = rf"[{_LETTER}0-9](?:[{_LETTER}0-9-]{{0,61}}[{_LETTER}0-9])?"
 _TOP = rf"(?!-)[{_LETTER}-]{{2,63}}(?<!-)|(?i:xn--[a-z0-9]{{1,59}})"
@@ -131,7 +134,7 @@ _LITERAL = re.compile(r"\[[a-f0-9:.]{3,45}\]", re.IGNORECASE)
 
 
 def _is_email(address: str) -> None:
-    """Contract 3.2; how long an address is, is judged beside this."""
+    """Raises ValidationError for a malformed address (contract 3.2); its length is checked separately."""
     if not address:
         return
     local, at, domain = address.rpartition("@")
@@ -150,37 +153,37 @@ def _is_literal(domain: str) -> bool:
 
 
 class Email(Text):
-    """An e-mail address, kept as it is written, or with its domain in lower case (contract 3.2)."""
+    """An e-mail address, kept as typed, or with its domain in lower case (contract 3.2)."""
 
     default_error_messages = {"invalid": NOT_EMAIL}
 
-    def __init__(self, *, lower_domain: bool = False, **says: Any) -> None:
-        super().__init__(validate=[_is_email, longest(EMAIL_LENGTH)], **says)
+    def __init__(self, *, lower_domain: bool = False, **options: Any) -> None:
+        super().__init__(validate=[_is_email, max_length(EMAIL_LENGTH)], **options)
         self.lower_domain = lower_domain
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
         if not self.lower_domain:
             return text
-        # Before the length is judged: lower case can be longer.
+        # Before the length is checked: lower case can be longer.
         local, at, domain = text.rpartition("@")
         return local + at + domain.lower()
 
 
 def _is_bounded(password: str) -> None:
-    if len(password) > MAX_BYTES or len(password.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        raise ValidationError(TOO_LONG)
+    if len(password) > PASSWORD_MAX_BYTES or len(password.encode("utf-8", "surrogatepass")) > PASSWORD_MAX_BYTES:
+        raise ValidationError(PASSWORD_TOO_LONG)
 
 
 class Password(Text):
-    """A password, taken as it comes (contract 11.6)."""
+    """A password, not trimmed (contract 11.6)."""
 
-    def __init__(self, **says: Any) -> None:
-        super().__init__(trim=False, validate=[_is_bounded], load_only=True, **says)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(trim=False, validate=[_is_bounded], load_only=True, **options)
 
 
 class Flag(fields.Boolean):
-    """True or false in the contract's many words (3.3)."""
+    """True or false, in any of the contract's words (contract 3.3)."""
 
     default_error_messages = {"required": REQUIRED, "null": NULL, "invalid": NOT_FLAG}
 
@@ -193,3 +196,18 @@ class Flag(fields.Boolean):
         if word in _FALSE:
             return False
         raise self.make_error("invalid")
+
+
+class WholeNumber(fields.Integer):
+    """A whole number from `low` to `high`, in ASCII digits, as a query string has it."""
+
+    def __init__(self, low: int, high: int, **options: Any) -> None:
+        text = f"Must be a whole number from {low} to {high}."
+        in_range = validate.Range(low, high, error=text)
+        super().__init__(validate=in_range, error_messages={"invalid": text}, **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
+        # int() accepts more than digits, and its time grows with their number (contract 12).
+        if not re.fullmatch("[0-9]{1,19}", value):
+            raise self.make_error("invalid")
+        return int(value)

@@ -1,4 +1,7 @@
-"""The objects that travel: what endpoints read (`Body`), and what they answer, for the document and its test."""
+"""The schemas that no setting changes: request bodies (`Body`), and responses.
+
+Response schemas describe: the OpenAPI document shows them, and a test compares them with what is sent.
+"""
 
 from typing import Any
 
@@ -12,19 +15,19 @@ from server.web.schemas.fields import (
     Email,
     Flag,
     Login,
-    Part,
+    NestedObject,
     Password,
     Text,
     Username,
-    longest,
+    max_length,
 )
 
 
 class ProfileEdit(Body):
-    """What a profile's owner may change. Fields that do not come stay as they are."""
+    """An edit of a profile by its owner. Absent fields stay as they are."""
 
     description = Text(blank=True, allow_none=True, metadata={"example": "I run the film club."})
-    location = Text(blank=True, validate=[longest(LOCATION_LENGTH)], metadata={"example": "Lisbon"})
+    location = Text(blank=True, validate=[max_length(LOCATION_LENGTH)], metadata={"example": "Lisbon"})
     is_creator = Flag(metadata={"description": "Whether this person organises events.", "example": True})
 
 
@@ -34,11 +37,11 @@ class Registration(Body):
     username = Username(required=True, metadata={"example": "anna"})
     password = Password(required=True, metadata={"example": "correct horse battery"})
     email = Email(blank=True, lower_domain=True, metadata={"example": "anna@example.com"})
-    profile = Part(ProfileEdit, metadata={"description": "What the profile begins with."})
+    profile = NestedObject(ProfileEdit, metadata={"description": "The first fields of the profile."})
 
     @validates_schema
     def _is_strong(self, data: dict[str, Any], **kwargs: Any) -> None:
-        # Only when every field is sound (contract 5), which is what marshmallow does with a schema's validators.
+        # marshmallow runs this only when no field has a fault, as contract 5 wants it.
         faults = password_faults(data["password"], username=data["username"], email=data.get("email", ""))
         if faults:
             raise ValidationError(faults, "password")
@@ -49,59 +52,59 @@ class Registration(Body):
 
 
 class UserEdit(Body):
-    """What an account's owner may change."""
+    """An edit of an account by its owner."""
 
     email = Email(blank=True, metadata={"example": "anna@example.com"})
 
 
 class UserEditByStaff(UserEdit):
-    """What staff may change; from anybody else `is_active` changes nothing."""
+    """An edit of an account, with what staff may change; from other callers `is_active` is ignored."""
 
     is_active = Flag(metadata={"description": "Staff only. False ends every session of the account at once."})
 
 
 class CurrentPassword(Body):
-    """The caller's own password, once more."""
+    """The caller's own password."""
 
     current_password = Password(required=True, metadata={"example": "correct horse battery"})
 
 
 class Activation(Body):
-    """What an activation letter's link carries."""
+    """The uid and token of an activation link."""
 
     uid = Text(required=True, metadata={"example": "NDI"})
     token = Text(required=True, metadata={"description": "Works once."})
 
 
 class Address(Body):
-    """Where a letter is to go."""
+    """The address that a letter is asked for."""
 
     email = Email(required=True, metadata={"example": "anna@example.com"})
 
 
 class SetPassword(CurrentPassword):
-    """A new password, and the present one."""
+    """A new password, and the current one."""
 
     new_password = Password(required=True, metadata={"example": "staple gun theory"})
 
 
 class ResetPassword(Activation):
-    """A new password, and what a password reset letter's link carries."""
+    """A new password, and the uid and token of a password reset link."""
 
     new_password = Password(required=True, metadata={"example": "staple gun theory"})
 
 
 class SetUsername(CurrentPassword):
-    """A new username, and the password."""
+    """A new username, and the current password."""
 
     new_username = Username(required=True, metadata={"example": "anna.k"})
 
 
 class ResetUsername(Body):
-    """A new username, and what a username reset letter's link carries."""
+    """A new username, and the uid and token of a username reset link."""
 
     new_username = Username(required=True, metadata={"example": "anna.k"})
-    # Not required: absent reads as a link that is no good (contract 2).
+    # Not required: an absent uid or token is reported as an invalid link (contract 2).
     uid = Text(blank=True, load_default="", metadata={"example": "NDI"})
     token = Text(blank=True, load_default="", metadata={"description": "Works once."})
 
@@ -134,7 +137,7 @@ class User(Schema):
 
 
 class Profile(Schema):
-    """What a person shows of themselves."""
+    """A profile."""
 
     id = fields.Integer(required=True, metadata={"example": 1})
     user = fields.String(required=True, metadata={"description": "The owner's username.", "example": "anna"})
@@ -146,22 +149,22 @@ class Profile(Schema):
 
 
 class TokenPair(Schema):
-    """What sign-in answers."""
+    """The response of sign-in."""
 
-    refresh = fields.String(required=True, metadata={"description": "Gets new access tokens while the session lives."})
-    access = fields.String(required=True, metadata={"description": "Goes into `Authorization: Bearer …`."})
+    refresh = fields.String(required=True, metadata={"description": "Gets new access tokens until the session ends."})
+    access = fields.String(required=True, metadata={"description": "Send it as `Authorization: Bearer …`."})
 
 
 class AccessToken(Schema):
-    """What refresh answers."""
+    """The response of refresh."""
 
-    access = fields.String(required=True, metadata={"description": "Goes into `Authorization: Bearer …`."})
+    access = fields.String(required=True, metadata={"description": "Send it as `Authorization: Bearer …`."})
 
 
 class AuthToken(Schema):
-    """What token login answers."""
+    """The response of token login."""
 
-    auth_token = fields.String(required=True, metadata={"description": "Goes into `Authorization: Token …`."})
+    auth_token = fields.String(required=True, metadata={"description": "Send it as `Authorization: Token …`."})
 
 
 class Nothing(Schema):
@@ -169,12 +172,12 @@ class Nothing(Schema):
 
 
 class Root(Schema):
-    """Where the accounts are."""
+    """The URL of the accounts."""
 
     users = fields.String(required=True, metadata={"example": "http://127.0.0.1:8080/auth/users/"})
 
 
 class Health(Schema):
-    """How the service is."""
+    """The state of the service."""
 
     status = fields.String(required=True, metadata={"example": "ok"})

@@ -1,6 +1,6 @@
-"""Why an object does not fit the fields of a role: texts by field, nested as the fields are.
+"""The faults of an object that does not fit the JSON Schema of a role: texts by field, nested as the fields are.
 
-The texts are the contract's where it has some (section 8), else those of the reference's framework.
+The texts are those of contract 8; where that has none, those of the reference's framework (Django REST framework).
 """
 
 import datetime
@@ -21,26 +21,26 @@ from referencing import Registry
 
 from server.settings.field_schemas import compiled
 from server.settings.roles import Role
-from server.web.schemas.fields import BLANK, NOT_EMAIL, NOT_FLAG, NOT_TEXT, NULL, REQUIRED, Email, no_object
+from server.web.schemas.fields import BLANK, NOT_EMAIL, NOT_FLAG, NOT_TEXT, NULL, REQUIRED, Email, not_an_object
 
-MAX_BYTES = 16 * 1024  # of JSON that is stored
+ROLE_FIELDS_MAX_BYTES = 16 * 1024  # as JSON
 
-TOO_LONG = f"Ensure this field has no more than {MAX_BYTES} bytes."
-UNKNOWN = "Unknown field."
-NOT_SO = "Not a valid value."
+ROLE_FIELDS_TOO_LONG = f"Ensure this field has no more than {ROLE_FIELDS_MAX_BYTES} bytes."
+UNKNOWN_FIELD = "Unknown field."
+NOT_VALID = "Not a valid value."
 
 Place = tuple[str, ...]
 
 
 def faults(role: Role, given: dict[str, Any]) -> dict[str, Any]:
-    """Why `given` does not fit the schema of `role`: texts by field, nested as the fields are; empty when it fits."""
-    if len(orjson.dumps(given)) > MAX_BYTES:
-        return {"non_field_errors": [TOO_LONG]}
+    """The faults of `given` under the schema of `role`: texts by field, nested as the fields are; empty if it fits."""
+    if len(orjson.dumps(given)) > ROLE_FIELDS_MAX_BYTES:
+        return {"non_field_errors": [ROLE_FIELDS_TOO_LONG]}
     found: dict[Place, list[str]] = {}
     first: dict[Place, list[str]] = {}
     for error in _validator(role).iter_errors(given):
-        place, text = tuple(str(step) for step in error.absolute_path), _text(error)
-        # What is not of the right kind, or blank, has no other faults (contract 1.3).
+        place, text = tuple(str(step) for step in error.absolute_path), _text_of(error)
+        # A value of the wrong type, or a blank one, has no further faults (contract 1.3).
         texts = (first if error.validator == "type" or text == BLANK else found).setdefault(place, [])
         if text not in texts:
             texts.append(text)
@@ -48,7 +48,7 @@ def faults(role: Role, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def nested(faults: Mapping[Place, list[str]]) -> dict[str, Any]:
-    """Texts by place as an object of objects; where a field and its parts have faults, its own are non_field_errors."""
+    """Nest texts by place. If a field and its members have faults, those of the field are its `non_field_errors`."""
     root: dict[str, Any] = {}
     for place, texts in faults.items():
         node = root
@@ -79,19 +79,19 @@ def _additional_properties(validator: Any, allowed: Any, instance: Any, schema: 
     if validator.is_type(instance, "object"):
         for name in instance.keys() - schema.get("properties", {}).keys():
             if allowed is False:
-                yield Mismatch(UNKNOWN, path=[name])
+                yield Mismatch(UNKNOWN_FIELD, path=[name])
             else:
                 yield from validator.descend(instance[name], allowed, path=name)
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[Mismatch]:
-    # The library's own runs Python's `re`, which a stranger's text can keep busy for years.
+    # jsonschema's own check runs Python's `re`, which a client's text can keep busy for years.
     if validator.is_type(instance, "string") and not compiled(pattern).search(instance):
         yield Mismatch("This value does not match the required pattern.")
 
 
 def _unique_items(validator: Any, wanted: bool, instance: Any, schema: Any) -> Iterator[Mismatch]:
-    # The library's own compares each with each.
+    # jsonschema's own check compares each element with each other one.
     if not wanted or not validator.is_type(instance, "array"):
         return
     if len({json.dumps(each, sort_keys=True) for each in instance}) < len(instance):
@@ -115,13 +115,13 @@ def _validator(role: Role) -> Any:
     return _Validator(role.fields, registry=Registry(), format_checker=_formats())
 
 
-_KINDS = {
+_TYPE_TEXTS = {
     "string": NOT_TEXT,
     "boolean": NOT_FLAG,
     "integer": "A valid integer is required.",
     "number": "A valid number is required.",
 }
-_SAYS: dict[str, str] = {
+_KEYWORD_TEXTS: dict[str, str] = {
     "minLength": "Ensure this field has at least {} characters.",
     "maxLength": "Ensure this field has no more than {} characters.",
     "minimum": "Ensure this value is greater than or equal to {}.",
@@ -136,7 +136,7 @@ _SAYS: dict[str, str] = {
     "enum": "Not a valid choice.",
     "const": "Not a valid choice.",
 }
-_FORMATS = {
+_FORMAT_TEXTS = {
     "email": NOT_EMAIL,
     "uri": "Enter a valid URL.",
     "date": "Date has wrong format. Use one of these formats instead: YYYY-MM-DD.",
@@ -146,35 +146,35 @@ _FORMATS = {
     "ipv4": "Enter a valid IPv4 address.",
     "ipv6": "Enter a valid IPv6 address.",
 }
-_OWN_WORDS = {"required", "dependentRequired", "additionalProperties", "pattern", "uniqueItems"}
+_OWN_KEYWORDS = {"required", "dependentRequired", "additionalProperties", "pattern", "uniqueItems"}
 
 
-def _text(error: Any) -> str:
+def _text_of(error: Any) -> str:
     keyword, wanted, given = error.validator, error.validator_value, error.instance
-    if keyword in _OWN_WORDS:
+    if keyword in _OWN_KEYWORDS:
         return str(error.message)
     if keyword == "type":
-        return _of_kind(wanted, given)
+        return _type_text(wanted, given)
     if keyword == "minLength" and given == "":
         return BLANK
     if keyword == "format":
-        return _FORMATS[wanted]
-    return _SAYS.get(keyword, NOT_SO).format(wanted)
+        return _FORMAT_TEXTS[wanted]
+    return _KEYWORD_TEXTS.get(keyword, NOT_VALID).format(wanted)
 
 
-def _of_kind(wanted: str | list[str], given: Any) -> str:
-    kinds = [wanted] if isinstance(wanted, str) else [kind for kind in wanted if kind != "null"]
+def _type_text(wanted: str | list[str], given: Any) -> str:
+    types = [wanted] if isinstance(wanted, str) else [each for each in wanted if each != "null"]
     if given is None:
         return NULL
-    if kinds == ["object"]:
-        return no_object(given)
-    if kinds == ["array"]:
+    if types == ["object"]:
+        return not_an_object(given)
+    if types == ["array"]:
         return f'Expected a list of items but got type "{type(given).__name__}".'
-    return _KINDS.get(kinds[0], NOT_SO) if len(kinds) == 1 else NOT_SO
+    return _TYPE_TEXTS.get(types[0], NOT_VALID) if len(types) == 1 else NOT_VALID
 
 
 def _formats() -> FormatChecker:
-    """The formats that are checked; any other is a hint for front ends."""
+    """The formats that are checked; all others are hints for front ends."""
     day, clock = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)"
     checks: dict[str, tuple[str, Callable[[str], Any]]] = {
         "email": (".*", Email().deserialize),
@@ -187,15 +187,15 @@ def _formats() -> FormatChecker:
         "ipv6": (r"[0-9A-Fa-f:.]+", ipaddress.IPv6Address),
     }
     checker = FormatChecker(formats=())
-    for name, (shape, read) in checks.items():
-        checker.checks(name, raises=(ValueError, ValidationError))(functools.partial(_is_of, shape, read))
+    for name, (pattern, read) in checks.items():
+        checker.checks(name, raises=(ValueError, ValidationError))(functools.partial(_has_format, pattern, read))
     return checker
 
 
-def _is_of(shape: str, read: Callable[[str], Any], value: object) -> bool:
+def _has_format(pattern: str, read: Callable[[str], Any], value: object) -> bool:
     if not isinstance(value, str):
-        return True  # its kind is judged elsewhere
-    if not re.fullmatch(shape, value, re.ASCII):
+        return True  # the keyword `type` checks it
+    if not re.fullmatch(pattern, value, re.ASCII):
         return False
     read(value)
     return True

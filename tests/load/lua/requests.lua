@@ -1,6 +1,6 @@
--- Sends the requests of a file in turn, and closes with one line of JSON.
--- The file: for each request its length, a line feed, its bytes, a line feed. They are made beforehand, since the load
--- shares the cores with what it measures.
+-- Sends the requests of a file in turn, and ends with one line of JSON.
+-- The file has for each request its length, a line feed, its bytes, a line feed. The requests are made before the load
+-- starts, because the load shares the cores with what it measures.
 
 local requests, at = {}, 0
 

@@ -1,15 +1,14 @@
-"""Who is measured: the service itself, its ceiling, and what a team could pick instead.
+"""What is measured: the service, the ceiling, and the alternatives that a team could choose. Each is a peer.
 
-Each is one process (gunicorn's master apart), logs nothing, and works on the same tables with tokens of its own kind.
-What a peer does not offer it gives a reason for.
+A peer is one process (plus the master of gunicorn). It logs nothing, works on the same tables and takes its own kind of
+tokens. For work that it does not offer it gives a reason.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from tests.load.calls import fastapi_users_token, token
-from tests.load.data import Person
+from tests.load.calls import MakeToken, contract_token, fastapi_users_token
 
 FOLDER = Path(__file__).parent
 OURS = "frontdesk"
@@ -26,77 +25,73 @@ PATHS = {
 }
 UVICORN = ["-m", "uvicorn", "app:app", "--loop=uvloop", "--http=httptools", "--no-access-log", "--log-level=warning"]
 GUNICORN = ["-m", "gunicorn", "wsgi", "--worker-class=gthread", "--workers=1", "--threads=8", "--keep-alive=75"]
-ONLY_READS = "fastapi-users has no such thing: it stops at the account"
-BY_HAND = "measured against the bare hash, not against another's queue"
+ACCOUNTS_ONLY = "fastapi-users offers accounts, nothing beyond"
+HASHES = "compared with bcrypt alone, not with the queue of another server"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Peer:
-    """One server: how it is installed and started, and what it can be asked."""
+    """One server: how it is installed and started, and the work that it offers."""
 
     name: str
-    says: str
+    description: str
     command: tuple[str, ...]  # after the interpreter; {port} is filled in
-    kind: str = "here"  # "here": this environment; "python", "node": one of its own, made by the harness
+    kind: str = "here"  # "here": this environment; "python", "node": an environment that the harness installs
     paths: dict[str, str] = field(default_factory=lambda: dict(PATHS))
     lacks: dict[str, str] = field(default_factory=dict)
-    prepare: tuple[str, ...] = ()  # a command on the fresh database, before the start
-    token: Callable[[Person, str], str] = token
+    prepare: tuple[str, ...] = ()  # a command that runs on the fresh database before the start
+    make_token: MakeToken = contract_token
 
     @property
     def folder(self) -> Path:
-        """Where its source lies."""
+        """The folder of its source."""
         return FOLDER / self.name.replace("-", "_")
 
 
-def _peer(lacks: dict[str, str], paths: dict[str, str] | None = None, **says: object) -> Peer:
+def _peer(lacks: dict[str, str], paths: dict[str, str] | None = None, **fields: Any) -> Peer:
     offered = {work: path for work, path in (PATHS | (paths or {})).items() if work not in lacks}
-    return Peer(lacks=lacks, paths=offered, **says)  # type: ignore[arg-type]
+    return Peer(lacks=lacks, paths=offered, **fields)
 
 
 PEERS = {
     peer.name: peer
     for peer in (
-        _peer({}, name=OURS, says="this service", command=("-m", "server")),
+        _peer({}, name=OURS, description="this service", command=("-m", "server")),
         _peer(
-            {
-                work: "nothing can be changed or found without a database"
-                for work in PATHS
-                if not work.startswith("read-")
-            },
+            {work: "impossible without a database" for work in PATHS if not work.startswith("read-")},
             {"read-me": "/ceiling/me/", "read-profile": "/ceiling/profile/{}"},
             name="ceiling",
-            says="this service's handlers and middleware, no database asked",
+            description="the handlers and middleware of this service, without a database",
             command=("-m", "tests.load.peers.ceiling"),
         ),
         _peer(
-            {"verify": "a route of djoser's contract", "register": BY_HAND, "sign-in": BY_HAND},
+            {"verify": "a route of the djoser contract only", "register": HASHES, "sign-in": HASHES},
             name="fastify",
-            says="Fastify + pg + @fastify/jwt, named statements",
+            description="Fastify + pg + @fastify/jwt, named statements",
             command=("server.js",),
             kind="node",
         ),
         _peer(
-            {"verify": "a route of djoser's contract", "register": BY_HAND, "sign-in": BY_HAND},
+            {"verify": "a route of the djoser contract only", "register": HASHES, "sign-in": HASHES},
             name="fastapi",
-            says="FastAPI + asyncpg by hand, uvicorn",
+            description="FastAPI + asyncpg by hand, uvicorn",
             command=(*UVICORN, "--port={port}"),
             kind="python",
         ),
         _peer(
-            {work: ONLY_READS for work in PATHS if work not in ("read-me", "register", "sign-in")}
-            | {"register": BY_HAND, "sign-in": BY_HAND},
+            {work: ACCOUNTS_ONLY for work in PATHS if work not in ("read-me", "register", "sign-in")}
+            | {"register": HASHES, "sign-in": HASHES},
             {"read-me": "/users/me"},
             name="fastapi-users",
-            says="fastapi-users + SQLAlchemy + asyncpg, uvicorn",
+            description="fastapi-users + SQLAlchemy + asyncpg, uvicorn",
             command=(*UVICORN, "--port={port}"),
             kind="python",
-            token=fastapi_users_token,
+            make_token=fastapi_users_token,
         ),
         _peer(
-            {"list": "djoser's sites list everything, unordered and unpaged"},
+            {"list": "a site with djoser lists everything, without order or pages"},
             name="djoser",
-            says="djoser + simplejwt, gunicorn gthread, persistent connections",
+            description="djoser + simplejwt, gunicorn gthread, persistent connections",
             command=(*GUNICORN, "--bind=127.0.0.1:{port}"),
             kind="python",
             prepare=("-m", "django", "migrate", "--verbosity=0"),

@@ -1,4 +1,4 @@
-// The document is ours and nobody else's: the query string is not looked at, nothing is remembered, nothing is asked outside.
+// The document is always our own: no query string is read, nothing is stored, no other server is asked.
 window.addEventListener("load", () => {
   SwaggerUIBundle({
     url: "/openapi.json",

@@ -1,1 +1,1 @@
-"""The ceiling: this service's own handlers and middleware, with no database asked."""
+"""The ceiling: the handlers and middleware of this service, without a database."""

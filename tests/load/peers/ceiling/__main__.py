@@ -1,4 +1,4 @@
-"""Serves `/ceiling/…`: the token is read, the answer is made up. What is left is HTTP, middleware, JSON."""
+"""Serves `/ceiling/…`: reads the token, makes up the response. What is measured is HTTP, middleware and JSON."""
 
 import asyncio
 import os
@@ -9,8 +9,9 @@ from typing import Any
 import uvloop
 from aiohttp import web
 
-from server.app import create_app, listen, runner, settle
+from server.app import create_app
 from server.auth.tokens import ACCESS
+from server.process.http_server import listen, make_runner, tune_garbage_collection
 from server.settings.settings import Settings
 from server.web.app_keys import TOKENS
 from server.web.endpoints import Access, Endpoints, install
@@ -21,20 +22,20 @@ NOW = datetime.now(UTC)
 
 
 def caller(request: web.Request) -> int:
-    """The id that the caller's token names."""
+    """The account id in the token of the caller."""
     return request.app[TOKENS].read(request.headers["Authorization"].split()[1], ACCESS).user_id
 
 
 @ceiling.get("/ceiling/me/", access=Access.ANONYMOUS)
 async def read_me(request: web.Request) -> Any:
-    """Answer what `/auth/users/me/` would."""
+    """Respond as `/auth/users/me/` does."""
     user_id = caller(request)
     return {"email": f"person{user_id}@example.com", "id": user_id, "username": f"person{user_id}"}
 
 
 @ceiling.get("/ceiling/profile/{id}", access=Access.ANONYMOUS)
 async def read_profile(request: web.Request) -> Any:
-    """Answer what `/api/accounts/profile/{id}` would."""
+    """Respond as `/api/accounts/profile/{id}` does."""
     caller(request)
     profile_id = path_id(request)
     return {
@@ -52,9 +53,9 @@ async def serve() -> None:
     """Serve until SIGTERM."""
     app = create_app(Settings.read(os.environ))
     install(app, [ceiling])
-    running = runner(app)
+    running = make_runner(app)
     await running.setup()
-    settle()
+    tune_garbage_collection()
     await listen(running)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

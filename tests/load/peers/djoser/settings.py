@@ -1,4 +1,4 @@
-"""Django with djoser and simplejwt, on our tables. Logs are off, connections stay open."""
+"""Django with djoser and simplejwt, on the tables of the service. Logs are off, connections stay open."""
 
 import os
 
@@ -15,7 +15,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "rest_framework",
-    "rest_framework_simplejwt.token_blacklist",  # refreshing asks whether the token was blacklisted: it is stateful
+    "rest_framework_simplejwt.token_blacklist",  # a refresh looks the token up in the blacklist
     "djoser",
     "accounts",
 ]

@@ -1,4 +1,4 @@
-"""djoser's own routes, and those of profiles."""
+"""The routes of djoser, and those of profiles."""
 
 from accounts.views import ProfileDetail
 from django.urls import include, path, re_path

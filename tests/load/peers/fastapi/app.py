@@ -1,4 +1,4 @@
-"""FastAPI with asyncpg, written by hand: a pool, a dependency that finds the caller, models that make the answers."""
+"""FastAPI with asyncpg, written by hand: a pool, a dependency that finds the caller, models that make the responses."""
 
 import os
 import time
@@ -68,7 +68,7 @@ bearer = HTTPBearer()
 
 
 async def account_of(token: str, kind: str) -> tuple[Any, dict[str, Any]]:
-    """The account of a token whose session lives, and the token's claims."""
+    """The account of a token whose session is valid, and the claims of the token."""
     try:
         claims = jwt.decode(token, KEY, algorithms=["HS256"])
     except jwt.InvalidTokenError:

@@ -1,4 +1,4 @@
-"""fastapi-users with SQLAlchemy and asyncpg, as its documentation's full example has it, on our table of accounts."""
+"""fastapi-users with SQLAlchemy and asyncpg, after the full example of its documentation, on the table of accounts."""
 
 import os
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ class Base(DeclarativeBase):
 
 
 class User(Base):
-    """What fastapi-users asks of an account, in our table; everybody counts as verified."""
+    """What fastapi-users needs of an account, in the table of the service. Every account counts as verified."""
 
     __tablename__ = "users"
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
@@ -35,7 +35,7 @@ class User(Base):
 
 
 class UserRead(schemas.CreateUpdateDictModel):
-    """The user object of this contract."""
+    """The user object of the contract."""
 
     model_config = ConfigDict(from_attributes=True)
     email: str
@@ -57,7 +57,7 @@ async def get_async_session() -> AsyncIterator[AsyncSession]:
         yield session
 
 
-async def get_user_db(session: AsyncSession = Depends(get_async_session)):  # noqa: B008  FastAPI's way
+async def get_user_db(session: AsyncSession = Depends(get_async_session)):  # noqa: B008  as FastAPI requires
     yield SQLAlchemyUserDatabase(session, User)
 
 

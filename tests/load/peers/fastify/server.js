@@ -1,11 +1,11 @@
-// Fastify with pg and @fastify/jwt: a pool, named statements (pg prepares those), schemas that make the answers.
+// Fastify with pg and @fastify/jwt: a pool, named statements (pg prepares those), schemas that make the responses.
 
 import { randomUUID } from 'node:crypto'
 import fastifyJwt from '@fastify/jwt'
 import Fastify from 'fastify'
 import pg from 'pg'
 
-pg.types.setTypeParser(pg.types.builtins.INT8, Number) // ids are numbers in this contract
+pg.types.setTypeParser(pg.types.builtins.INT8, Number) // ids are numbers in the contract
 
 const account = `
   select u.id, u.username, u.email from users u
@@ -51,7 +51,7 @@ const fastify = Fastify({ logger: false })
 const pool = new pg.Pool()
 fastify.register(fastifyJwt, {
   secret: process.env.SIGNING_KEY,
-  // Its documentation says how to make it quick, and so it is: a cache as large as ours, keyed by the token itself.
+  // As its documentation recommends for speed: a cache, as large as that of this service, keyed by the token.
   verify: { algorithms: ['HS256'], cache: 16384, cacheKeyBuilder: (token) => token }
 })
 

@@ -1,1 +1,1 @@
-"""Accounts and profiles on our tables."""
+"""Accounts and profiles, on the tables of the service."""

@@ -1,4 +1,4 @@
-"""Django's bcrypt with the cost that the measurement asks for."""
+"""Django's bcrypt, with the cost of the measurement."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Our tables; their schema is not Django's business."""
+"""The tables of the service. Django does not manage their schema."""
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
@@ -13,7 +13,7 @@ class UserManager(BaseUserManager):
 
 
 class User(AbstractBaseUser):
-    last_login = None  # our table has no such column
+    last_login = None  # the table has no such column
     id = models.BigAutoField(primary_key=True)
     username = models.CharField(max_length=150, unique=True)
     email = models.EmailField(blank=True)

@@ -1,4 +1,4 @@
-"""Profiles, as a site with djoser writes them."""
+"""Profiles, written as a site with djoser writes them."""
 
 from rest_framework import generics, permissions, serializers
 

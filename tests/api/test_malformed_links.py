@@ -1,4 +1,4 @@
-"""What is no uid and no token: a clear 400, nothing else (contract 4.3, 9, 11.18)."""
+"""A malformed uid or token is a 400 with a field error (contract 4.3, 9, 11.18)."""
 
 import base64
 import io
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Client, in_mode, post
+from tests.conftest import Client, Letters, in_mode, post
 from tests.links import DONE, ENDPOINTS, INVALID_TOKEN, INVALID_UID, KINDS, asked, confirm
 
 pytestmark = in_mode("activation")
@@ -19,7 +19,7 @@ def text(uid: str) -> str:
     return base64.urlsafe_b64encode(uid.encode()).rstrip(b"=").decode()
 
 
-ODD_UIDS = [
+MALFORMED_UIDS = [
     *(1, 0, -1, 1.5, 10**60, "MA", "=", "====", "é", "A", "MQ" * 200, "x" * 1_000_000),
     *map(text, ("-1", "+1", " 1", "1.0", "1e1", "0x1", "٣", "1\0", "1'", "9" * 19, "9" * 20, "9" * 150, str(2**63))),
     "999999999",
@@ -28,12 +28,12 @@ NOT_TEXT = "Not a valid string."
 
 
 @every_endpoint
-async def test_a_uid_that_names_nobody_is_invalid(client: Client, path: str) -> None:
-    for uid in ODD_UIDS:
+async def test_a_uid_of_no_account_is_invalid(client: Client, path: str) -> None:
+    for uid in MALFORMED_UIDS:
         assert await post(client, path, uid=uid, token="x", **ENDPOINTS[path]) == INVALID_UID, str(uid)[:40]
 
 
-NO_TEXTS: list[tuple[Any, str]] = [
+INVALID_TEXTS: list[tuple[Any, str]] = [
     (True, NOT_TEXT),
     ([], NOT_TEXT),
     ({}, NOT_TEXT),
@@ -44,19 +44,19 @@ NO_TEXTS: list[tuple[Any, str]] = [
 
 
 @every_endpoint
-async def test_a_uid_or_token_that_is_no_text_is_a_field_error(client: Client, path: str) -> None:
-    for odd, fault in NO_TEXTS:
-        answer = await post(client, path, uid=odd, token=odd, **ENDPOINTS[path])
+async def test_a_uid_or_token_that_is_not_a_text_is_a_field_error(client: Client, path: str) -> None:
+    for value, fault in INVALID_TEXTS:
+        answer = await post(client, path, uid=value, token=value, **ENDPOINTS[path])
         assert answer == (400, {"uid": [fault], "token": [fault]})
 
 
 @every_kind
-async def test_a_uid_is_read_through_padding_and_foreign_characters_and_a_token_is_not(
-    client: Client, letters: Any, kind: str
+async def test_padding_and_foreign_characters_are_ignored_in_a_uid_but_not_in_a_token(
+    client: Client, letters: Letters, kind: str
 ) -> None:
     given = await asked(client, letters, kind)
     uid, token = given["uid"], given["token"]
-    for odd in (
+    for value in (
         1,
         0,
         1.5,
@@ -69,9 +69,9 @@ async def test_a_uid_is_read_through_padding_and_foreign_characters_and_a_token_
         token[:-1],
         token.upper(),
     ):
-        assert await confirm(client, kind, given | {"token": odd}) == INVALID_TOKEN, str(odd)[:60]
-    for odd in (f"{uid}=", f"{uid}==", f"{uid}====", f"!{uid}", f"é{uid[0]}.{uid[1:]}\n", f" {uid} "):
-        assert await confirm(client, kind, {"uid": odd, "token": "x"}) == INVALID_TOKEN, odd
+        assert await confirm(client, kind, given | {"token": value}) == INVALID_TOKEN, str(value)[:60]
+    for value in (f"{uid}=", f"{uid}==", f"{uid}====", f"!{uid}", f"é{uid[0]}.{uid[1:]}\n", f" {uid} "):
+        assert await confirm(client, kind, {"uid": value, "token": "x"}) == INVALID_TOKEN, value
     assert await confirm(client, kind, {"uid": f"{uid[0]}*{uid[1:]}==", "token": f" {token}\n"}) == DONE
 
 

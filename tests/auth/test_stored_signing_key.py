@@ -1,4 +1,4 @@
-"""The signing key that a site with the bundled database gets made for it."""
+"""The signing key that is created and stored beside the bundled database."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ from server.auth.tokens import stored_signing_key
 from server.errors import StartError
 
 
-def test_a_key_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
+def test_a_key_is_created_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
     key = stored_signing_key(tmp_path)
     assert len(key) == 64
     assert stored_signing_key(tmp_path) == key
@@ -17,7 +17,7 @@ def test_a_key_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["signing_key"]
 
 
-def test_a_key_is_on_the_disk_before_anybody_signs_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_is_on_the_disk_before_it_is_returned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append(str(Path(f"/proc/self/fd/{fd}").readlink())))
     stored_signing_key(tmp_path)
@@ -25,12 +25,12 @@ def test_a_key_is_on_the_disk_before_anybody_signs_with_it(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("kept", ["", "short", "\n" * 40])
-def test_a_key_that_is_too_short_is_not_taken(tmp_path: Path, kept: str) -> None:
+def test_a_stored_key_that_is_too_short_is_refused(tmp_path: Path, kept: str) -> None:
     (tmp_path / "signing_key").write_text(kept)
     with pytest.raises(StartError, match="fewer than 32 bytes"):
         stored_signing_key(tmp_path)
 
 
-def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named_in_the_error(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="No such file or directory"):
         stored_signing_key(tmp_path / "nowhere")

@@ -1,0 +1,53 @@
+"""Activation by the link in a letter, and activation and deactivation by staff or the operator (contract 2, 11.13)."""
+
+import asyncpg
+
+from server.accounts import addresses
+from server.accounts.links import InvalidLink
+from server.auth.one_time_tokens import OneTimeTokens
+from server.database.transaction import Transaction
+from server.errors import StaleToken
+from server.mail.letters import ACTIVATION, CONFIRMATION, EMAIL_CHANGE, Letters
+from server.settings.settings import Settings
+
+
+async def follow_link(
+    transaction: Transaction,
+    user_id: int,
+    token: str,
+    *,
+    one_time_tokens: OneTimeTokens,
+    letters: Letters,
+    settings: Settings,
+) -> str:
+    """Use up the token of an activation letter or of a change of address, and do what it stands for: its purpose.
+
+    Raises StaleToken for a token that was used already, InvalidLink for any other bad token, and FieldErrors on `email`
+    when the pending address belongs to another account by now.
+    """
+    purpose = await one_time_tokens.use(transaction, user_id, token, ACTIVATION, EMAIL_CHANGE)
+    if purpose is None:
+        # A second click on the same link is told apart from a forged link.
+        is_used = await one_time_tokens.is_used(transaction, user_id, token, ACTIVATION, EMAIL_CHANGE)
+        raise StaleToken if is_used else InvalidLink
+    if purpose == EMAIL_CHANGE:
+        if not await addresses.confirm(transaction, user_id, letters=letters):
+            raise InvalidLink
+    elif await transaction.row("activation/activate", user_id) is None:
+        raise StaleToken  # another request activated the account meanwhile, or staff deactivated it
+    elif settings.send_confirmation_email:
+        await letters.queue(transaction, CONFIRMATION, user_id)
+    return purpose
+
+
+async def set_active(transaction: Transaction, user_id: int, *, active: bool) -> asyncpg.Record | None:
+    """Activate or deactivate an account: the user object, or None when it does not exist.
+
+    A trigger ends its sessions and its API token at deactivation; activation brings none back (contract 11.10).
+    """
+    return await transaction.row("users/set_active", user_id, active)
+
+
+async def set_active_by_name(transaction: Transaction, username: str, *, active: bool) -> bool:
+    """Activate or deactivate the account of a username, in any spelling: False when there is none."""
+    return await transaction.row("users/set_active_by_name", username, active) is not None

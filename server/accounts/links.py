@@ -1,0 +1,63 @@
+"""Links in letters: how one is asked for by address, which account a link names, and that it works once."""
+
+import asyncpg
+
+from server.auth.one_time_tokens import OneTimeTokens, read_uid
+from server.database.database import Database
+from server.database.transaction import Transaction
+from server.errors import EmailNotFound, FieldErrors
+from server.mail.letters import ACTIVATION, Letters
+from server.settings.settings import Settings
+
+INVALID_UID = "Invalid user id or user doesn't exist."
+INVALID_TOKEN = "Invalid token for given user."  # noqa: S105  a text
+
+
+class InvalidLink(FieldErrors):
+    """The token of a link is forged, used, expired or replaced by a later one (contract 8)."""
+
+    def __init__(self) -> None:
+        super().__init__({"token": [INVALID_TOKEN]})
+
+
+async def request_link(db: Database, kind: str, address: str, *, letters: Letters, settings: Settings) -> None:
+    """Queue a letter of `kind` for the accounts of an address; takes as long for an unknown address (security 8).
+
+    Raises EmailNotFound for an unknown address where the settings let that be told (contract 7.1).
+    """
+    if settings.tells_unknown_email:
+        known = await db.row("addresses/known", address, kind == ACTIVATION)
+        if known is None or not known["is_known"]:
+            raise EmailNotFound
+    async with db.transaction() as transaction:
+        await letters.queue_request(transaction, kind, address)
+
+
+async def find_account(db: Database, uid: str) -> asyncpg.Record:
+    """The user object of the account that a link names. Raises FieldErrors on `uid`."""
+    user_id = read_uid(uid)
+    user = None if user_id is None else await db.row("users/find", user_id)
+    if user is None:
+        raise FieldErrors({"uid": [INVALID_UID]})
+    return user
+
+
+async def check_link(
+    db: Database, one_time_tokens: OneTimeTokens, *, uid: str, token: str, purpose: str
+) -> asyncpg.Record:
+    """The user object of the account whose link for `purpose` is valid. Does not use it up.
+
+    Raises FieldErrors on `uid`, InvalidLink.
+    """
+    user = await find_account(db, uid)
+    if await one_time_tokens.is_used(db, user["id"], token, purpose) is not False:
+        raise InvalidLink
+    return user
+
+
+async def use_link(
+    transaction: Transaction, one_time_tokens: OneTimeTokens, user_id: int, token: str, purpose: str
+) -> None:
+    """Use up the token of a link. Of two simultaneous requests one succeeds. Raises InvalidLink."""
+    if await one_time_tokens.use(transaction, user_id, token, purpose) is None:
+        raise InvalidLink

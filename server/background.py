@@ -1,0 +1,82 @@
+"""Periodic work beside the requests: sweep expired rows, restart the bundled database, send letters."""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine
+
+from aiohttp import web
+
+from server.database.database import Database
+from server.errors import Unavailable
+from server.web.app_keys import DB, LETTER_SENDER, STOPPING
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 600.0  # between two sweeps of one process
+SWEEP_ROWS = 1000  # deleted by one statement
+SWEEP_STATEMENTS = ("sessions/sweep", "one_time_tokens/sweep")
+REVIVE_PAUSE_SECONDS = 0.5  # between two attempts to restart a database that keeps crashing
+
+CleanupContext = Callable[[web.Application], AsyncIterator[None]]
+
+
+def run_while_serving(work: Callable[[Database], Coroutine[None, None, None]]) -> CleanupContext:
+    """A cleanup context that starts `work` with the application and cancels it at the end."""
+
+    async def context(app: web.Application) -> AsyncIterator[None]:
+        task = asyncio.create_task(work(app[DB]))
+        yield
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    return context
+
+
+async def sweep(db: Database) -> None:
+    """Delete expired rows from time to time, SWEEP_ROWS at once. Processes that sweep together share the work."""
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  spreads the processes
+        try:
+            for statement in SWEEP_STATEMENTS:
+                while len(await db.rows(statement, SWEEP_ROWS)) == SWEEP_ROWS:
+                    pass
+        except Unavailable:
+            log.warning("expired rows were not swept: the database is unavailable; the next sweep tries again")
+        except Exception:  # the loop must survive: otherwise this process never sweeps again
+            log.exception("expired rows were not swept")
+
+
+def revive(restart: Callable[[], bool]) -> Callable[[Database], Coroutine[None, None, None]]:
+    """Work that restarts the bundled database when a statement finds it gone; `restart` blocks, so a thread runs it."""
+
+    async def watch(db: Database) -> None:
+        while True:
+            await db.lost.wait()
+            db.lost.clear()
+            try:
+                if await asyncio.to_thread(restart):
+                    log.warning("the bundled database had stopped and was started again")
+            except Exception:  # the loop must survive: otherwise the database stays down
+                log.exception("the bundled database cannot be started")
+            await asyncio.sleep(REVIVE_PAUSE_SECONDS)
+
+    return watch
+
+
+async def send_letters(app: web.Application) -> AsyncIterator[None]:
+    """Send letters until the service stops; letters in progress then finish while the last requests do."""
+    sending = asyncio.create_task(app[LETTER_SENDER].run(app[DB]))
+    ending = asyncio.create_task(_cancel_when(app[STOPPING], sending))
+    yield
+    app[STOPPING].set()
+    await ending
+
+
+async def _cancel_when(stopping: asyncio.Event, task: "asyncio.Task[None]") -> None:
+    await stopping.wait()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,62 @@
+"""The database that a command works on: the one of DATABASE_URL, or the bundled one, started for the command."""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import Awaitable, Callable, Iterator
+
+import psycopg
+
+from server.auth.tokens import stored_signing_key
+from server.commands.failures import CommandError
+from server.database import migrate
+from server.database.database import Database
+from server.postgres import bundled
+from server.process import signals
+from server.process.serving import Revive, say
+from server.settings.settings import Settings
+
+
+@contextlib.contextmanager
+def opened(settings: Settings) -> Iterator[tuple[Settings, Revive | None]]:
+    """`settings` with `database_url` and `signing_key` set, and what restarts the bundled database, if it is used."""
+    if settings.database_url:
+        yield settings, None
+        return
+    server = bundled.attach(settings.data_dir)
+    try:
+        key = settings.signing_key or stored_signing_key(settings.data_dir)
+        yield dataclasses.replace(settings, database_url=server.url(), signing_key=key), server.revive
+    finally:
+        with signals.ignored():
+            server.release()
+
+
+def bring_up_to_date(settings: Settings) -> None:
+    """Apply the migrations that the database lacks. Raises CommandError."""
+    try:
+        applied = migrate.migrate(settings.database_url, unique_email=settings.unique_email)
+    except migrate.DuplicateAddresses:
+        raise CommandError(
+            "UNIQUE_EMAIL is on, but some accounts share an e-mail address: change those, or set UNIQUE_EMAIL=false"
+        ) from None
+    except psycopg.Error as failure:
+        raise CommandError(f"The database could not be brought up to date: {failure}") from None
+    for name in applied:
+        say(f"Migration {name} applied.")
+
+
+def run_on_database(settings: Settings, work: Callable[[Database], Awaitable[None]]) -> None:
+    """Run `work` on the database, its schema up to date unless MIGRATE_ON_START=false."""
+
+    async def run(url: str) -> None:
+        db = await Database.connect(url)
+        try:
+            await work(db)
+        finally:
+            await db.close()
+
+    with opened(settings) as (ready, _):
+        if ready.migrate_on_start:
+            bring_up_to_date(ready)
+        asyncio.run(run(ready.database_url))

@@ -1,0 +1,5 @@
+"""How a command says that it cannot do its work."""
+
+
+class CommandError(Exception):
+    """The command cannot do its work; the text tells the operator why."""

@@ -1,0 +1,74 @@
+"""Reads the command line and runs one command.
+
+The exit status is 0 when the command did its work, 1 when it could not (one sentence says why), 2 for settings that
+cannot be (each fault is named) and for a wrong command line.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+from server import __version__
+from server.commands import activate, create_admin, deactivate, letters, migrate, openapi, serve, settings, work
+from server.commands.failures import CommandError
+from server.errors import StartError, Unavailable
+from server.postgres.bundled import BundledPostgresError
+from server.process import signals
+from server.process.http_server import CannotListen
+from server.process.workers import NotReadyError
+from server.settings.faults import SettingsError
+from server.settings.settings import Settings
+from server.telemetry.logs import start_logging
+
+COMMANDS: dict[str, ModuleType] = {
+    "serve": serve,
+    "work": work,
+    "migrate": migrate,
+    "create-admin": create_admin,
+    "deactivate": deactivate,
+    "activate": activate,
+    "letters": letters,
+    "settings": settings,
+    "openapi": openapi,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command: the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        read = Settings.read(os.environ)
+        start_logging(read.log_format)
+        with signals.raised():
+            COMMANDS[options.command].run(read, options)
+    except SettingsError as failure:
+        print(*failure.faults, sep="\n", file=sys.stderr)
+        return 2
+    except (CommandError, StartError, CannotListen, BundledPostgresError, NotReadyError) as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    except Unavailable as failure:
+        print(f"The database cannot be reached: {failure.__cause__ or failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=_program(), description="Frontdesk: accounts and sign-in.")
+    parser.add_argument("--version", action="version", version=f"Frontdesk {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    parser.set_defaults(command="serve", worker=None)
+    for name, command in COMMANDS.items():
+        summary = command.run.__doc__ or ""
+        each = commands.add_parser(name, help=summary.partition("\n")[0], description=summary)
+        if hasattr(command, "add_arguments"):
+            command.add_arguments(each)
+    return parser
+
+
+def _program() -> str:
+    """How the operator calls the program: as the console script, or as a module."""
+    return "frontdesk" if Path(sys.argv[0]).name == "frontdesk" else "python -m server"

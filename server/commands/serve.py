@@ -1,0 +1,44 @@
+"""`serve`: serve until SIGINT or SIGTERM."""
+
+import argparse
+from collections.abc import Callable
+
+from server.commands.database import bring_up_to_date, opened
+from server.process import serving, supervisor
+from server.settings.faults import SettingsError
+from server.settings.settings import Settings
+from server.templates import Templates
+
+Run = Callable[[Settings, serving.DatabaseSource], None]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the argument with which the supervisor starts a worker."""
+    parser.add_argument("--worker", nargs=2, default=None, help=argparse.SUPPRESS)
+
+
+def run(settings: Settings, options: argparse.Namespace) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    check_templates(settings)
+    if options.worker:
+        inherited, channel = serving.Inherited.read(options.worker[0]), int(options.worker[1])
+        with opened(settings) as (ready, revive):
+            serving.serve_as_worker(ready, inherited, channel, revive)
+    else:
+        run_service(settings, serving.serve_alone if settings.workers == 1 else supervisor.serve)
+
+
+def run_service(settings: Settings, run: Run) -> None:
+    """Open the database, bring its schema up to date, and run the service on it."""
+    with opened(settings) as (ready, revive):
+        if ready.migrate_on_start:
+            bring_up_to_date(ready)
+        name = "PostgreSQL at DATABASE_URL" if settings.database_url else f"bundled PostgreSQL in {settings.data_dir}"
+        run(ready, serving.DatabaseSource(name, revive))
+
+
+def check_templates(settings: Settings) -> None:
+    """Report a template that cannot be read at the start, not when a request needs it. Raises SettingsError."""
+    faults = Templates(settings.templates_dir).faults()
+    if faults:
+        raise SettingsError([f"TEMPLATES_DIR {settings.templates_dir}: {fault}" for fault in faults])

@@ -1,0 +1,186 @@
+"""Several workers serve one port: a killed worker is replaced, a stopped one finishes its requests first."""
+
+import asyncio
+import collections
+import contextlib
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import aiohttp
+import pytest
+import requests
+
+from server.postgres.file_locks import take
+from tests.processes import COUNTED, Started, eventually, header, register
+
+pytestmark = pytest.mark.slow
+T = TypeVar("T")
+
+
+def children(service: Started) -> set[int]:
+    """The pids of the workers of a service."""
+    pid = service.process.pid
+    workers: set[int] = set()
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended in the meantime
+            if b"--worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+                workers.add(int(child))
+    return workers
+
+
+def process_that_answers(url: str, headers: dict[str, str] | None = None) -> str:
+    """The first part of the request id, which is different in each process. Each call opens a connection."""
+    answer = requests.get(f"{url}/auth/users/me/" if headers else f"{url}/healthz", headers=headers, timeout=20)
+    assert answer.status_code == 200, answer.text
+    return answer.headers["X-Request-ID"].partition("-")[0]
+
+
+def processes_that_answer(url: str, headers: dict[str, str] | None = None) -> set[str]:
+    """The processes that answer 31 connections: the chance to miss one of two is one in a billion."""
+    return {process_that_answers(url, headers) for _ in range(31)}
+
+
+def numbers(service: Started) -> dict[str, float]:
+    """The metrics by name."""
+    text = requests.get(service.metrics_url(), timeout=10).text
+    return {line.split()[0].removeprefix("frontdesk_"): float(line.split()[1]) for line in lines_of(text)}
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines that are not comments."""
+    return [line for line in text.splitlines() if not line.startswith("#")]
+
+
+def test_two_workers_answer_on_one_port_and_accept_each_others_tokens(start: Callable[..., Started]) -> None:
+    service = start(WORKERS="2")
+    headers = header(register(service.url, "anna"))
+    assert len(processes_that_answer(service.url, headers)) == 2
+    assert len(children(service)) == 2
+
+
+def test_a_killed_worker_is_replaced_and_tokens_stay_valid(start: Callable[..., Started]) -> None:
+    service = start(WORKERS="2", METRICS="127.0.0.1:0", **COUNTED)
+    headers = header(register(service.url, "anna"))
+    before, counted = children(service), numbers(service)
+    os.kill(min(before), signal.SIGKILL)
+    eventually(lambda: len(children(service) - before) == 1)
+    # A connection to the socket of the dead worker waits for the next one: none is refused.
+    assert len(processes_that_answer(service.url, headers)) == 2
+    assert numbers(service)["processes"] == 2
+    assert numbers(service)["hash_waits_total"] == counted["hash_waits_total"] == 2
+
+
+def test_workers_and_the_bundled_postgresql_stop_when_the_supervisor_is_killed(
+    start: Callable[..., Started], tmp_path: Path
+) -> None:
+    service = start(WORKERS="2", DATABASE_URL="", SIGNING_KEY="", DATA_DIR=str(tmp_path / "data"))
+    left = children(service)
+    service.process.kill()
+    eventually(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in left))
+    assert is_stopped(tmp_path / "data")
+
+
+def test_a_killed_database_is_revived_by_several_workers(start: Callable[..., Started], tmp_path: Path) -> None:
+    service = start(WORKERS="2", DATABASE_URL="", SIGNING_KEY="", DATA_DIR=str(tmp_path / "data"), **COUNTED)
+    headers = header(register(service.url, "anna"))
+    os.kill(int((tmp_path / "data" / "postgres" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+
+    def status() -> int:
+        return requests.get(f"{service.url}/auth/users/me/", headers=headers, timeout=20).status_code
+
+    eventually(lambda: status() == 503)
+    eventually(lambda: status() == 200)
+    assert service.stop() == 0
+    assert is_stopped(tmp_path / "data")
+
+
+def is_stopped(data: Path) -> bool:
+    """Whether no process of the bundled PostgreSQL lives."""
+    fd = os.open(data / "postgres", os.O_RDONLY)
+    try:
+        return take(fd)
+    finally:
+        os.close(fd)
+
+
+@pytest.mark.parametrize("first", ["1", "2"])
+def test_a_port_that_another_service_uses_is_not_shared_with_it(start: Callable[..., Started], first: str) -> None:
+    port = start(WORKERS=first).url.rpartition(":")[2]
+    with pytest.raises(AssertionError, match=f"PORT {port}: Address already in use"):
+        start(WORKERS="2", PORT=port)
+
+
+class Load:
+    """20 clients that send requests without a pause, by POST, which aiohttp does not retry.
+
+    `fresh`: each request opens a connection. `reconnects`: a client goes on when its connection was closed.
+    """
+
+    def __init__(self, service: Started, *, fresh: bool, reconnects: bool = True) -> None:
+        self.reconnects = reconnects
+        self.url = service.url
+        self.answers: collections.Counter[tuple[int, str]] = collections.Counter()
+        self.connector = aiohttp.TCPConnector(limit=0, force_close=fresh)
+        self.is_over = False
+
+    async def ask(self, session: aiohttp.ClientSession) -> None:
+        """Be one of the clients."""
+        while not self.is_over:
+            try:
+                async with session.post("/auth/jwt/verify/", json={"token": "none"}) as response:
+                    await response.read()
+                    self.answers[response.status, response.headers["X-Request-ID"].partition("-")[0]] += 1
+                    if response.headers.get("Connection") == "close" and not self.reconnects:
+                        return
+            except aiohttp.ClientConnectorError:  # refused because the service has stopped: not cut
+                return
+
+    async def during(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Send requests while `work` runs, and check that each was answered."""
+        async with aiohttp.ClientSession(self.url, connector=self.connector) as session:
+            asking = [asyncio.create_task(self.ask(session)) for _ in range(20)]
+            while self.answers.total() < 200:
+                await asyncio.sleep(0.01)
+            result = await work()
+            self.is_over = True
+            await asyncio.gather(*asking)
+        assert {status for status, _ in self.answers} == {401}
+        return result
+
+
+async def test_a_renewal_of_the_workers_cuts_no_request(start: Callable[..., Started]) -> None:
+    service = start(WORKERS="2", **COUNTED)
+    before = children(service)
+    kept, fresh = Load(service, fresh=False), Load(service, fresh=True)
+
+    def renew() -> None:
+        service.process.send_signal(signal.SIGHUP)
+        eventually(lambda: len(now := children(service)) == 2 and not now & before)
+
+    renewed = asyncio.Event()
+
+    async def renew_once() -> None:
+        await asyncio.to_thread(renew)
+        renewed.set()
+
+    await asyncio.gather(kept.during(renew_once), fresh.during(renewed.wait))
+    old_and_new = await asyncio.to_thread(processes_that_answer, service.url)
+    assert len(old_and_new) == 2
+    assert min(len(kept.answers), len(fresh.answers)) >= 3
+
+
+async def test_a_stop_of_the_workers_cuts_no_request(start: Callable[..., Started]) -> None:
+    # Over kept connections only: the kernel resets a new connection if its socket closes before it is accepted. So a
+    # client that is told that its connection closes opens no other: the second worker may still listen.
+    service = start(WORKERS="2")
+    assert await Load(service, fresh=False, reconnects=False).during(lambda: asyncio.to_thread(service.stop)) == 0
+
+
+def test_an_unreachable_database_is_reported_in_one_sentence() -> None:
+    with pytest.raises(AssertionError) as raised:
+        Started(WORKERS="2", DATABASE_URL="postgresql://127.0.0.1:1/x", SIGNING_KEY="k" * 32, MIGRATE_ON_START="false")
+    assert str(raised.value).startswith("The database cannot be reached")
+    assert "Traceback" not in str(raised.value)

@@ -1,0 +1,68 @@
+"""Form and multipart bodies: bounded and strict; the last of a repeated key counts (contract 1.2)."""
+
+import pytest
+from aiohttp import FormData
+
+from tests.conftest import PASSWORD, Client, Person
+from tests.web.sending import FORM, MULTIPART, send
+
+
+async def test_the_last_of_a_repeated_form_key_counts(anna: Person) -> None:
+    twice = f"username=x&password=y&username=anna&password={PASSWORD.replace(' ', '+')}"
+    assert (await send(anna.client, twice, FORM))[0] == 200
+
+
+@pytest.mark.parametrize("data", [b"username=%ED%A0%80", b"username=%ff", b"\xff=1", b"&".join([b"a=1"] * 1001)])
+async def test_a_broken_form_is_a_parse_error(client: Client, data: bytes) -> None:
+    status, fault = await send(client, data, FORM)
+    assert (status, fault["detail"].startswith("Form parse error - ")) == (400, True)
+
+
+def part(name: str, value: bytes, more: str = "") -> bytes:
+    return f'--x\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n'.encode() + value + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"nonsense", "multipart/form-data; boundary=x"),
+        (b"--x\r\n\r\n", "multipart/form-data; boundary=x"),
+        (part("username", b"anna"), "multipart/form-data; boundary=x"),
+        (part("username", b"\xff") + b"--x--\r\n", "multipart/form-data; boundary=x"),
+        (part("a", b"1") * 1001 + b"--x--\r\n", "multipart/form-data; boundary=x"),
+        (part("username", b"anna") + b"--x--\r\n", "multipart/form-data"),
+        (part("username", b"anna") + b"--x--\r\n", "multipart/form-data; boundary=" + "x" * 71),
+        (b'--x\r\nContent-Disposition: attachment; name="a"\r\n\r\n1\r\n--x--\r\n', "multipart/form-data; boundary=x"),
+        (b"--x\r\nContent-Disposition: form-data\r\n\r\n1\r\n--x--\r\n", "multipart/form-data; boundary=x"),
+    ],
+)
+async def test_a_broken_multipart_is_a_parse_error(client: Client, data: bytes, kind: str) -> None:
+    status, fault = await send(client, data, {"Content-Type": kind})
+    assert (status, fault.get("detail", "")[:29]) == (400, "Multipart form parse error - "), fault
+
+
+@pytest.mark.parametrize("pair", [(b"a", b"\xff"), (b"\xff", b"1")])
+async def test_multipart_names_and_values_that_are_not_utf_8_are_a_parse_error(
+    client: Client, pair: tuple[bytes, bytes]
+) -> None:
+    data = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n--x--\r\n' % pair
+    fault = {"detail": "Multipart form parse error - Names and values are UTF-8"}
+    assert await send(client, data, MULTIPART) == (400, fault)
+
+
+async def test_the_last_of_a_repeated_multipart_key_counts(anna: Person) -> None:
+    fields = [("username", b"x"), ("password", PASSWORD.encode()), ("username", b"anna")]
+    twice = b"".join(part(name, value) for name, value in fields) + b"--x--\r\n"
+    assert (await send(anna.client, twice, MULTIPART))[0] == 200
+
+
+async def test_a_file_is_not_a_text_and_not_a_flag(anna: Person) -> None:
+    form = FormData()
+    for name in ("location", "description", "is_creator"):
+        form.add_field(name, b"true", filename="file.txt")
+    status, faults = await anna.put(f"/api/accounts/profile/{(await anna.profile())['id']}", data=form)
+    text = ["Not a valid string."]
+    assert (status, faults) == (
+        400,
+        {"location": text, "description": text, "is_creator": ["Must be a valid boolean."]},
+    )

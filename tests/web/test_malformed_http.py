@@ -1,0 +1,88 @@
+"""Malformed HTTP, unknown expectations and malformed Host headers get a JSON response (contract 12)."""
+
+import asyncio
+import json
+import logging
+import re
+
+import pytest
+
+from server.telemetry.logs import request_id
+from tests.conftest import Client, Person
+
+
+async def raw(client: Client, sent: bytes) -> tuple[bytes, bytes]:
+    """Send exactly these bytes: head and body of the response."""
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(sent)
+    await writer.drain()
+    async with asyncio.timeout(5):
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    return head, body
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"nonsense\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 5 + b"\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"SECRETMETHOD / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n",
+        b"GET /" + b"x" * 10_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 10_000 + b"\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+    ids=lambda sent: sent[:12],
+)
+async def test_malformed_http_is_a_json_400_that_echoes_nothing(
+    client: Client, sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    ids: list[str] = []
+    caplog.handler.addFilter(lambda record: ids.append(request_id.get()) or True)  # type: ignore[func-returns-value]
+    with caplog.at_level(logging.INFO):
+        head, body = await raw(client, sent)
+    assert head[:13] in (b"HTTP/1.0 400 ", b"HTTP/1.1 400 ")
+    assert b"Content-Type: application/json" in head
+    assert json.loads(body) == {"detail": "The request could not be read."}
+    assert [record.getMessage()[:22] for record in caplog.records] == ["malformed request from"]
+    assert re.search(rb"X-Request-ID: (\S+)", head)[1].decode() == ids[0]  # type: ignore[index]
+
+
+async def test_100_continue_is_sent_and_other_expectations_are_refused(anna: Person) -> None:
+    start = b"POST /auth/jwt/verify/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    head, body = await raw(anna.client, start + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{}")
+    assert head == b"HTTP/1.1 100 Continue"
+    assert body.startswith(b"HTTP/1.1 400 ")
+    head, _ = await raw(anna.client, start + b"Expect: the-unexpected\r\nContent-Length: 0\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 417 ")
+    head, body = await raw(anna.client, start.replace(b"/verify/", b"/no") + b"Expect: the-unexpected\r\n\r\n")
+    assert (b"application/json" in head, b"the-unexpected" in body) == (True, False)
+    assert b"X-Request-ID: " in head
+
+
+@pytest.mark.parametrize("request_line", [b"GET /auth/users/me/", b"POST /auth/jwt/create/", b"DELETE /no"])
+async def test_an_expectation_that_is_not_text_is_refused_like_any_other(
+    client: Client, caplog: pytest.LogCaptureFixture, request_line: bytes
+) -> None:
+    head, body = await raw(client, request_line + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: \xff\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 417 ")
+    assert json.loads(body) == {"detail": "Expectation Failed."}
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+@pytest.mark.parametrize(
+    "host", [b"x:99999999", b"\xff", b"@@@:::", b"[::1", b"a b", b"a/b?c", b"%00", b"<script>", b"x:port"]
+)
+async def test_a_malformed_host_is_a_400(client: Client, host: bytes) -> None:
+    head, body = await raw(client, b"GET /auth/ HTTP/1.1\r\nConnection: close\r\nHost: " + host + b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(body) == {"detail": "The Host header is not valid."}
+
+
+async def test_without_a_host_header_the_address_of_the_socket_is_used(client: Client) -> None:
+    head, body = await raw(client, b"GET /auth/ HTTP/1.0\r\n\r\n")
+    assert head.startswith(b"HTTP/1.0 200 ")
+    assert json.loads(body) == {"users": f"http://127.0.0.1:{client.port}/auth/users/"}

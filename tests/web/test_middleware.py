@@ -1,0 +1,105 @@
+"""What every response has, what a failure tells the client and the log, and the access log (contract 1.4)."""
+
+import logging
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+
+from server.app import create_app
+from server.settings.settings import Settings
+from server.web.app_keys import DB
+from server.web.endpoints import Access, Endpoints, install
+from tests.conftest import Client, FrontdeskServer, Person
+
+HEADERS = {
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Vary": "Accept",
+    "Content-Type": "application/json",
+    "Server": "Frontdesk",
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "accept", "status"),
+    [
+        ("GET", "/auth/users/me/", "*/*", 200),
+        ("POST", "/auth/users/", "*/*", 400),
+        ("GET", "/auth/users/me/", "text/html", 406),
+        ("GET", "/nope", "*/*", 404),
+        ("PUT", "/auth/jwt/create/", "*/*", 405),
+    ],
+)
+async def test_every_response_has_the_security_headers(
+    anna: Person, method: str, path: str, accept: str, status: int
+) -> None:
+    headers = anna.header | {"Accept": accept, "X-Request-ID": "number-one"}
+    response = await anna.client.request(method, path, headers=headers)
+    assert {name: response.headers.get(name) for name in HEADERS} == HEADERS
+    assert (response.status, response.headers["X-Request-ID"]) == (status, "number-one")
+    assert "Set-Cookie" not in response.headers
+
+
+async def test_a_usable_request_id_is_kept_and_any_other_is_replaced(client: Client) -> None:
+    async def id_for(given: str | None) -> str:
+        response = await client.get("/healthz", headers={"X-Request-ID": given} if given is not None else {})
+        return response.headers["X-Request-ID"]
+
+    assert await id_for("3f2a-b.c:d_E") == "3f2a-b.c:d_E"
+    for unusable in (None, "", "a b", "x" * 65, "<script>", "é"):
+        assert await id_for(unusable) not in ("", unusable)
+    assert await id_for(None) != await id_for(None)
+
+
+SECRETS = ("anna@example.com", "the hash of a password")
+
+
+failing = Endpoints("failing")
+
+
+@failing.get("/fails/in-the-handler", access=Access.ANONYMOUS)
+async def fail_in_the_handler(request: web.Request) -> None:
+    raise RuntimeError("the reason of the failure")
+
+
+@failing.get("/fails/in-the-database", access=Access.ANONYMOUS)
+async def fail_in_the_database(request: web.Request) -> None:
+    # SECRETS are not literals here: the traceback in the log shows this line.
+    await request.app[DB].row("users/register", "x" * 151, *SECRETS, False, None, False, "en")
+
+
+@pytest.mark.parametrize(
+    ("path", "logged"),
+    [("/fails/in-the-handler", "the reason of the failure"), ("/fails/in-the-database", "users_username_length")],
+)
+async def test_an_unforeseen_failure_is_in_the_log_and_not_in_the_response(
+    settings: Settings, database: Any, caplog: pytest.LogCaptureFixture, path: str, logged: str
+) -> None:
+    app = create_app(settings)
+    install(app, [failing])
+    async with TestClient(FrontdeskServer(app)) as client:
+        response = await client.get(path, headers={"X-Request-ID": "number-one"})
+        assert (response.status, await response.json()) == (500, {"detail": "Internal server error."})
+    assert {name: response.headers.get(name) for name in HEADERS} == HEADERS
+    assert response.headers["X-Request-ID"] == "number-one"
+    assert logged in caplog.text
+    assert not re.search("|".join(SECRETS), caplog.text)
+
+
+async def test_each_request_has_a_log_line_if_the_setting_is_on(
+    settings: Settings, database: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    for is_on in (True, False):
+        caplog.clear()
+        caplog.set_level(logging.INFO, "server")
+        async with TestClient(FrontdeskServer(create_app(replace(settings, access_log=is_on)))) as client:
+            await client.get("/auth/users/me/?secret=x")
+        lines = [record.getMessage() for record in caplog.records if record.name == "server.web.middleware"]
+        assert len(lines) == is_on
+        assert all(re.fullmatch(r"GET /auth/users/me/ 401 \d+\.\d ms", line) for line in lines)
