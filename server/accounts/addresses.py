@@ -6,7 +6,7 @@ from server.database.transaction import Transaction
 from server.mail.letters import ACTIVATION, EMAIL_CHANGE, EMAIL_CHANGED, EMAIL_PENDING, Letters
 from server.settings.settings import Settings
 
-USER_OBJECT = ("email", "id", "username", "role")
+USER_OBJECT = ("email", "id", "username", "role", "account_fields")
 
 
 async def change(

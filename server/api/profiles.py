@@ -1,6 +1,7 @@
 """Profiles. Every signed-in caller reads them; only the owner changes one, staff does not (contract 2)."""
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -9,11 +10,14 @@ from aiohttp import hdrs, web
 
 from server.database.transaction import Transaction
 from server.errors import Conflict, FieldFaults, Forbidden, NotFound, UserNotFound
+from server.settings.account_model import AccountModel
+from server.settings.roles import Roles
 from server.web.app_keys import DB, SETTINGS
 from server.web.bodies import read_body
 from server.web.endpoints import Endpoints
 from server.web.guards import me, only_owner, path_id
 from server.web.paging import PageQuery, Written, page_response, read_page, write_page
+from server.web.representations import profile_object
 from server.web.schemas import by_roles
 from server.web.schemas.role_fields import change
 
@@ -30,7 +34,8 @@ class NoProfile(NotFound):
 async def list_profiles(request: web.Request) -> Any:
     """List all profiles, a page at a time; those of deactivated accounts only for staff."""
     page = read_page(request)
-    write = _write_fields_too if request.app[SETTINGS].roles else _write
+    settings = request.app[SETTINGS]
+    write = _page_writer(settings.account, settings.roles)
     asked = (page.after, page.limit + 1, me(request).is_staff)
     return page_response(request, page, await request.app[DB].share("profiles/list", write, *asked))
 
@@ -145,26 +150,15 @@ def _role_fields_after(request: web.Request, profile: Mapping[str, Any], given: 
 
 
 def _shown(request: web.Request, row: Any) -> dict[str, Any]:
-    """The profile object of the contract: it shows the owner's name; the owner's id is for guards alone."""
-    return _with_fields(row) if request.app[SETTINGS].roles else _plain(row)
+    settings = request.app[SETTINGS]
+    return profile_object(settings.account, settings.roles, row)
 
 
-def _plain(row: Any) -> dict[str, Any]:
-    shown = dict(row)
-    del shown["user_id"], shown["role"], shown["fields"]
-    return shown
+@functools.cache
+def _page_writer(account: AccountModel, roles: Roles) -> Callable[[Sequence[Any], int, int, bool], Written]:
+    """What writes a page of this site; the same function each time, so that simultaneous callers share its result."""
 
+    def write(rows: Sequence[Any], after: int, limit: int, is_staff: bool) -> Written:
+        return write_page([profile_object(account, roles, row) for row in rows], limit - 1)
 
-def _with_fields(row: Any) -> dict[str, Any]:
-    shown = dict(row)
-    del shown["user_id"]
-    shown["fields"] = orjson.loads(row["fields"] or "{}")
-    return shown
-
-
-def _write(rows: Sequence[Any], after: int, limit: int, is_staff: bool) -> Written:
-    return write_page([_plain(row) for row in rows], limit - 1)
-
-
-def _write_fields_too(rows: Sequence[Any], after: int, limit: int, is_staff: bool) -> Written:
-    return write_page([_with_fields(row) for row in rows], limit - 1)
+    return write

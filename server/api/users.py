@@ -22,6 +22,7 @@ from server.web.guards import (
     path_id,
 )
 from server.web.paging import PageQuery, page_response, read_page, write_page
+from server.web.representations import user_object
 from server.web.schemas import by_roles, by_settings
 from server.web.schemas.fields import PASSWORD_MISMATCH
 from server.web.schemas.objects import CurrentPassword
@@ -94,16 +95,18 @@ async def delete_user(request: web.Request) -> None:
 
 
 def _shown(request: web.Request, user: Mapping[str, Any]) -> dict[str, Any]:
-    """The user object of the contract; on a site with roles the role, too."""
-    shown = dict(user)
-    if not request.app[SETTINGS].roles:
-        del shown["role"]
-    return shown
+    return user_object(request.app[SETTINGS], user)
 
 
 def _mine(request: web.Request) -> dict[str, Any]:
     identity = me(request)
-    mine = {"email": identity.email, "id": identity.id, "username": identity.username, "role": identity.role}
+    mine = {
+        "email": identity.email,
+        "id": identity.id,
+        "username": identity.username,
+        "role": identity.role,
+        "account_fields": identity.account_fields,
+    }
     return _shown(request, mine)
 
 

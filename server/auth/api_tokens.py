@@ -41,10 +41,10 @@ class ApiTokens:
         row = await db.find("api_tokens/identify", _hash(token))
         if row is None:
             raise BadCredentials
-        _, user_id, username, email, is_staff, is_active, role = row
+        _, user_id, username, email, is_staff, is_active, role, account_fields = row
         if not is_active:
             raise BadCredentials(ACCOUNT_INACTIVE)
-        return Identity(None, user_id, username, email, is_staff, role)
+        return Identity(None, user_id, username, email, is_staff, role, account_fields)
 
     def _token(self, user_id: int, generation: int) -> str:
         return hmac.digest(self._key, f"{user_id} {generation}".encode(), "sha256")[:20].hex()

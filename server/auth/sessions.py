@@ -23,6 +23,7 @@ class Identity(NamedTuple):
     email: str
     is_staff: bool
     role: str | None
+    account_fields: str | None = None  # JSON; None when the account has none
 
 
 async def identify(db: Database, claims: Claims) -> Identity:

@@ -31,6 +31,9 @@ class SettingFaults:
         inner._texts = self._texts
         return inner
 
+    def __len__(self) -> int:
+        return len(self._texts)
+
     def add(self, text: str) -> None:
         """Add one fault of this place."""
         self._texts.append(self._place + text)

@@ -1,4 +1,4 @@
-"""Checks that a JSON Schema (Draft 2020-12) can describe the fields of a role.
+"""Checks that a JSON Schema (Draft 2020-12) can describe the fields of a role or an account.
 
 Beyond the rules of the draft: a schema refers to nothing outside of the file and never to itself, an unknown keyword is
 a fault instead of being ignored, and a pattern can be matched in linear time, because it runs on input from any client
@@ -52,7 +52,7 @@ def compiled(pattern: str) -> Any:
 
 
 def check(schema: Schema, faults: SettingFaults) -> None:
-    """Add every reason why `schema` cannot describe the fields of a role."""
+    """Add every reason why `schema` cannot describe the fields of a role or an account."""
     try:
         json.dumps(schema, allow_nan=False)
         orjson.dumps(schema, option=orjson.OPT_PASSTHROUGH_DATETIME)  # refuses numbers of more than 64 bits
@@ -66,6 +66,11 @@ def check(schema: Schema, faults: SettingFaults) -> None:
         _check_place(place, places, faults.within(pointer.replace("/", ".")))
     _check_object(schema, faults)
     _check_circles(places, faults)
+
+
+def has_reference(schema: Schema) -> bool:
+    """Whether a schema refers to another one."""
+    return any("$ref" in place for _, place in _places(schema))
 
 
 _META_VALIDATOR: Any = Draft202012Validator(Draft202012Validator.META_SCHEMA)

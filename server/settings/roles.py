@@ -1,16 +1,14 @@
-"""Reads the roles of a site and the fields of each role from ROLES_FILE (TOML).
+"""Reads the roles of a site and the fields of each role: sections `[roles.NAME]` of the site file, or of ROLES_FILE.
 
 The file is read once, at the start, and checked as a whole (docs/decisions/roles.md).
 """
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from server.settings import field_schemas
+from server.settings import field_schemas, toml
 from server.settings.faults import SettingFaults
 
 ROLE_NAME = r"[a-z][a-z0-9_-]{0,30}"
@@ -63,33 +61,27 @@ class Roles:
 
 
 def read(path: str) -> Roles:
-    """The roles that the file at `path` declares. Raises SettingsError with every fault of the file."""
+    """The roles that the file at `path` declares (ROLES_FILE). Raises SettingsError with every fault of the file."""
     faults = SettingFaults()
-    tables = _tables(path, faults)
-    for name, table in tables.items():
-        _check_role(name, table, faults.within(f"roles.{name}"))
+    declared = toml.load(path, faults)
+    for name in sorted(declared.keys() - {"roles"}):
+        faults.add(f"{name}: is unknown")
+    found = read_tables(path, declared.get("roles", {}), faults)
     faults.check()
-    return Roles(path, {name: _role(name, table) for name, table in tables.items()})
+    return found
 
 
-def _tables(path: str, faults: SettingFaults) -> dict[str, Any]:
-    """What the file says of each role, unchecked. Raises SettingsError when it says nothing of roles."""
-    declared: dict[str, Any] = {}
-    try:
-        declared = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as failure:
-        faults.add(f"cannot be read: {failure.strerror}")
-    except ValueError as failure:
-        faults.add(f"is no TOML: {failure}")
-    faults.check()
-    for name in declared:
-        if name != "roles":
-            faults.add(f"{name}: is unknown")
-    tables: dict[str, Any] = declared.get("roles", {})
+def read_tables(path: str, tables: Any, faults: SettingFaults) -> Roles:
+    """The roles of the sections `[roles.NAME]` of the file at `path`. Adds every fault of them to `faults`."""
     if not isinstance(tables, dict) or not tables:
         faults.add("declares no role: [roles.NAME] begins one")
-        faults.check()
-    return tables
+        return Roles()
+    before = len(faults)
+    for name, table in tables.items():
+        _check_role(name, table, faults.within(f"roles.{name}"))
+    if len(faults) > before:
+        return Roles()
+    return Roles(path, {name: _role(name, table) for name, table in tables.items()})
 
 
 def _role(name: str, table: dict[str, Any]) -> Role:

@@ -4,14 +4,17 @@ Each field is the environment variable of the same name in capitals. A test keep
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from server.settings import roles, values
+from server.settings import roles, site, values
+from server.settings.account_model import AccountModel
 from server.settings.faults import SettingFaults
 from server.settings.roles import Roles
+from server.settings.site import Site
 
 DATA_DIR = Path("data")
 HIDDEN = "••••••"
@@ -113,6 +116,9 @@ class Settings:
         values.folder, None, "folder of your own templates of letters and pages, before those that come along"
     )
 
+    site_file: Site = _setting(
+        site.read, Site(), "file (TOML) that declares what an account consists of, and the roles of the site"
+    )
     roles_file: Roles = _setting(
         roles.read, Roles(), "file (TOML) of the roles that accounts may have, and of the fields of each"
     )
@@ -131,13 +137,21 @@ class Settings:
             faults.add("SIGNING_KEY is required with DATABASE_URL: all processes must hold the same one")
         if given.get("login_field", "username") != "username" and not given.get("unique_email", True):
             faults.add("LOGIN_FIELD other than username needs UNIQUE_EMAIL=true: an address must be one account's")
+        if "site_file" in given and "roles_file" in given:
+            faults.add("ROLES_FILE: its sections belong into SITE_FILE, so that one of the two is set")
+        _check_login(given, faults)
         faults.check()
         return cls(**given)
 
-    @property
+    @functools.cached_property
     def roles(self) -> Roles:
-        """The roles of ROLES_FILE. False when there is no such file: the service then shows nothing of roles."""
-        return self.roles_file
+        """The roles of the site. False when none are declared: the service then shows nothing of roles."""
+        return self.site_file.roles or self.roles_file
+
+    @functools.cached_property
+    def account(self) -> AccountModel:
+        """What an account consists of."""
+        return self.site_file.account
 
     @property
     def site_url(self) -> str:
@@ -162,3 +176,15 @@ class Settings:
             value = getattr(self, each.name)
             table[each.name.upper()] = HIDDEN if each.metadata["secret"] and value else values.shown(value)
         return table
+
+
+def _check_login(given: Mapping[str, Any], faults: SettingFaults) -> None:
+    """An account must have what it signs in with."""
+    username = given.get("site_file", Site()).account.username
+    login_field = given.get("login_field", "username")
+    if username == "none" and login_field != "email":
+        faults.add('LOGIN_FIELD must be email: accounts have no username (account.username = "none" in SITE_FILE)')
+    if username == "optional" and login_field == "username":
+        faults.add(
+            'LOGIN_FIELD must be email or either: an account may have no username (account.username = "optional")'
+        )

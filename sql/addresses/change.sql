@@ -10,4 +10,4 @@ update users u
 set email = $2, pending_email = null
 from before b
 where u.id = b.id
-returning u.email, u.id, u.username, u.role, b.email as old_email
+returning u.email, u.id, u.username, u.role, u.account_fields, b.email as old_email

@@ -6,4 +6,4 @@ set
     email = case when awaits_activation then $2 else email end,
     pending_email = case when awaits_activation then null else nullif($2, email) end
 where id = $1
-returning email, id, username, role, pending_email, awaits_activation
+returning email, id, username, role, account_fields, pending_email, awaits_activation

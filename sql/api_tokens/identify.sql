@@ -7,7 +7,8 @@ select
     u.email,
     u.is_staff,
     u.is_active,
-    u.role
+    u.role,
+    u.account_fields
 from api_tokens t
 join users u on u.id = t.user_id
 where t.hash = any($1::bytea[])

@@ -1,5 +1,5 @@
 -- Whom a letter goes to, as it is now: one row, or none when the account is gone.
 -- $1 user id
-select id, username, email, pending_email, language
+select id, username, email, pending_email, language, account_fields
 from users
 where id = $1

@@ -10,7 +10,9 @@ with made as (
 select
     p.id,
     p.user_id,
-    u.username as "user",
+    u.username,
+    u.email,
+    u.account_fields,
     p.description,
     p.location,
     p.date_joined,

@@ -22,7 +22,9 @@ where p.id = held.id and u.id = p.user_id
 returning
     p.id,
     p.user_id,
-    u.username as "user",
+    u.username,
+    u.email,
+    u.account_fields,
     p.description,
     p.location,
     p.date_joined,

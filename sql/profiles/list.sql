@@ -4,7 +4,9 @@
 select
     p.id,
     p.user_id,
-    u.username as "user",
+    u.username,
+    u.email,
+    u.account_fields,
     p.description,
     p.location,
     p.date_joined,

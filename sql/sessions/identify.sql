@@ -7,7 +7,8 @@ select
     u.username,
     u.email,
     u.is_staff,
-    u.role
+    u.role,
+    u.account_fields
 from sessions s
 join users u on u.id = s.user_id
 where s.id = any($1::uuid[]) and s.expires_at > now() and u.is_active

@@ -1,5 +1,5 @@
 -- The user object.
 -- $1 id
-select email, id, username, role
+select email, id, username, role, account_fields
 from users
 where id = $1

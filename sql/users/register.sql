@@ -3,4 +3,4 @@
 -- $7 language
 insert into users (username, email, password, is_staff, role, is_active, awaits_activation, language)
 values ($1, $2, $3, $4, $5, not $6, $6, $7)
-returning email, username, id, role
+returning email, username, id, role, account_fields

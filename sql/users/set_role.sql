@@ -4,4 +4,4 @@
 update users
 set role = $2
 where id = $1
-returning email, id, username, role
+returning email, id, username, role, account_fields

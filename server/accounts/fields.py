@@ -1,0 +1,37 @@
+"""The fields that the site adds to an account (SITE_FILE, section `[account.fields]`)."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import asyncpg
+import orjson
+
+from server.database.transaction import Transaction
+from server.errors import FieldErrors
+
+LENGTH_CONSTRAINT = "users_account_fields_length"
+ACCOUNT_FIELDS_MAX_BYTES = 16 * 1024  # of all fields together as PostgreSQL writes them; the constraint decides
+TOO_LONG = f"Ensure the fields of an account have no more than {ACCOUNT_FIELDS_MAX_BYTES} bytes together."
+
+
+async def change(transaction: Transaction, user_id: int, given: Mapping[str, Any]) -> asyncpg.Record | None:
+    """Change account fields; None removes a value, a field that is not given stays. Values are validated already.
+
+    The user object, or None when the account does not exist. Raises FieldErrors when the fields are too long together.
+    """
+    values = orjson.dumps({name: value for name, value in given.items() if value is not None}).decode()
+    removed = [name for name, value in given.items() if value is None]
+    with report_too_long():
+        return await transaction.row("users/edit_fields", user_id, values, removed)
+
+
+@contextmanager
+def report_too_long() -> Iterator[None]:
+    """Report account fields that are too long together. Raises FieldErrors; another violation passes through."""
+    try:
+        yield
+    except asyncpg.CheckViolationError as failure:
+        if failure.constraint_name != LENGTH_CONSTRAINT:
+            raise
+        raise FieldErrors({"non_field_errors": [TOO_LONG]}) from None
