@@ -7,18 +7,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from server.settings.values import MIN_POSTGRES
-
 
 class StartError(Exception):
     """The service cannot start with these settings. The text tells the operator why."""
-
-
-class PostgresTooOld(StartError):
-    """The server's version of PostgreSQL lacks what the schema needs."""
-
-    def __init__(self, version: int) -> None:
-        super().__init__(f"PostgreSQL {MIN_POSTGRES} or newer is needed; this one is {version}.")
 
 
 class Problem(Exception):

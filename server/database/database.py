@@ -20,9 +20,10 @@ from server.database.batch_connections import BATCH_SESSION_SETTINGS, BatchConne
 from server.database.batching import Batcher, ReadBatcher, WriteBatcher
 from server.database.failures import is_timeout, is_unavailable, reason_of
 from server.database.transaction import Transaction
-from server.errors import PostgresTooOld, StartError, Unavailable
+from server.database.version import check_version
+from server.errors import StartError, Unavailable
 from server.resources import statements
-from server.settings.values import MIN_POSTGRES, for_asyncpg
+from server.settings.values import for_asyncpg
 
 if TYPE_CHECKING:
     from server.database.transaction import Connection
@@ -104,9 +105,12 @@ class Database:
             **limits,
         )
         version = await _version(pool, patient)
-        if version is not None and version < MIN_POSTGRES:
-            await pool.close()
-            raise PostgresTooOld(version)
+        if version is not None:
+            try:
+                check_version(version)
+            except StartError:
+                await pool.close()
+                raise
         connect = functools.partial(
             asyncpg.connect, for_asyncpg(url), server_settings=SESSION_SETTINGS | BATCH_SESSION_SETTINGS, **limits
         )

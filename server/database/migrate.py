@@ -9,9 +9,8 @@ from typing import Any
 import psycopg
 import yoyo
 
-from server.errors import PostgresTooOld
+from server.database.version import check_version
 from server.resources import resource, statements
-from server.settings.values import MIN_POSTGRES
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +30,7 @@ def _migrations() -> Any:
 def _migration_lock(url: str) -> "Iterator[psycopg.Connection[Any]]":
     """Hold the migration lock. PostgreSQL releases it when the process ends; yoyo's own lock, a row, would stay."""
     with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
-        version = connection.info.server_version // 10_000
-        if version < MIN_POSTGRES:
-            raise PostgresTooOld(version)
+        check_version(connection.info.server_version // 10_000)
         connection.execute("select set_config('lock_timeout', %s, false)", [f"{LOCK_SECONDS}s"])
         connection.execute("select pg_advisory_lock(%s)", [ADVISORY_LOCK_ID])
         yield connection

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from server.database import batching
+from server.database import batching, version
 from server.database import database as module
 from server.database.database import Database
 from server.errors import StartError, Unavailable
@@ -175,7 +175,7 @@ async def test_parameters_that_only_libpq_knows_do_not_reach_the_server(database
 
 
 async def test_a_server_that_is_too_old_stops_the_start(monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:
-    monkeypatch.setattr(module, "MIN_POSTGRES", 99)
+    monkeypatch.setattr(version, "MIN_POSTGRES", 99)
     with pytest.raises(StartError, match="is needed; this one is 1"):
         await Database.connect(database_url)
 

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 import yoyo
 
-from server.database import migrate
+from server.database import migrate, version
 from server.errors import StartError
 from server.resources import resource
 
@@ -105,7 +105,7 @@ def test_unique_email_can_be_switched_off_and_on(url: str, connection: Any) -> N
 def test_a_server_that_is_too_old_is_refused_before_anything_is_made(
     url: str, connection: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migrate, "MIN_POSTGRES", 99)
+    monkeypatch.setattr(version, "MIN_POSTGRES", 99)
     with pytest.raises(StartError, match="is needed; this one is 1"):
         migrate.migrate(url)
     assert schema_of(connection) == set()
