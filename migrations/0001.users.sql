@@ -1,14 +1,14 @@
--- Accounts. The database decides which names and addresses are the same, for whoever inserts.
+-- Accounts. The database decides which names and addresses are equal, for every program that inserts.
 
--- A name's key: equal for all its spellings in case and Unicode form (contract 11.4).
--- Taken apart first (NFKD), then raised, lowered and put together again (NFKC): Greek iotas written below and dotted
--- capitals come out alike. The builtin collation folds one character to one, so the sharp s is written out.
--- "pg_c_utf8" gives the same key on PostgreSQL 17 and 18, whatever the database's own locale.
+-- The key of a name: equal for all its spellings in case and Unicode form (contract 11.4).
+-- Decomposed (NFKD), then upper case, lower case, and composed (NFKC), so that letters with an iota subscript and
+-- dotted capital letters are equal too. The builtin collation maps one character to one, so "ß" is replaced separately.
+-- "pg_c_utf8" gives the same key on PostgreSQL 17 and 18, in any locale of the database.
 create function username_key(username text) returns text
 language sql immutable strict parallel safe
 return normalize(replace(lower(upper(normalize(username, nfkd) collate "pg_c_utf8")), 'ß', 'ss'), nfkc);
 
--- An address's key: case alone is ignored (contract 11.5). Look-alikes of other scripts stay different.
+-- The key of an address: only case is ignored (contract 11.5). Similar letters of other scripts stay different.
 create function email_key(email text) returns text
 language sql immutable strict parallel safe
 return lower(email collate "pg_c_utf8");
@@ -19,7 +19,7 @@ create table users (
     username_key text not null generated always as (username_key(username)) stored,
     email text not null default '',
     email_key text not null generated always as (email_key(email)) stored,
-    password text not null default '!',  -- "!" begins what no password fits
+    password text not null default '!',  -- no password matches a hash that begins with "!"
     is_staff boolean not null default false,
     is_active boolean not null default true,
     constraint users_pkey primary key (id),
@@ -28,5 +28,5 @@ create table users (
     constraint users_email_length check (char_length(email) <= 254)
 );
 
--- UNIQUE_EMAIL=false puts a plain index in its place: sql/schema/let_emails_repeat.sql
+-- UNIQUE_EMAIL=false replaces it with an index that is not unique: sql/schema/let_emails_repeat.sql
 create unique index users_email_key on users (email_key) where email_key <> '';

@@ -1,6 +1,7 @@
 -- depends: 0001.users
 
--- A session is one sign-in. Tokens name it (claim sid) and are kept nowhere: nothing in here signs anybody in.
+-- A session is one sign-in. Tokens name it (claim sid) and are not stored: with a copy of
+-- this table no one can sign in (security 18).
 
 create table sessions (
     id uuid not null default gen_random_uuid(),
@@ -13,8 +14,8 @@ create table sessions (
 create index sessions_user_id on sessions (user_id);  -- ending all of an account, the cascade
 create index sessions_expires_at on sessions (expires_at);  -- sweeping
 
--- Deactivation ends every session at once, whoever does it, psql included; reactivation revives none (contract 11.10).
--- Rows are locked in the order of their ids, as everywhere, so that nobody meets anybody the other way round.
+-- Deactivation ends every session at once, also when psql does it. Reactivation restores none (contract 11.10).
+-- Rows are locked in the order of their ids, as in all statements, so that there is no deadlock.
 create function end_sessions() returns trigger language plpgsql as $$
 begin
     perform from sessions where user_id = new.id order by id for update;

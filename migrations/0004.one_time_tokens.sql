@@ -1,8 +1,8 @@
 -- depends: 0001.users 0003.sessions
 
--- What an account needs for letters: the language they are written in, the address that waits to be confirmed, and
--- whether the account has yet to be activated by its letter. That is not the same as being inactive: an account that
--- staff deactivated must not come back by asking for a letter.
+-- What an account needs for letters: their language, the address that waits for confirmation, and whether the account
+-- waits for its activation. That is not the same as being inactive: an account that staff deactivated must not become
+-- active again by a letter.
 alter table users
     add column language text not null default 'en',
     add column pending_email text,
@@ -10,8 +10,8 @@ alter table users
     add constraint users_pending_email_length check (char_length(pending_email) between 1 and 254),
     add constraint users_awaits_inactive check (not (is_active and awaits_activation));
 
--- A token of a letter: one purpose, one use, one at a time for each purpose (contract 11.8). Only its hash is here;
--- what was used stays until it expires, so that a second click can be told from a forged one.
+-- A token of a letter: one purpose, one use, one at a time for each purpose (contract 11.8). Only its hash is stored. A
+-- used token stays until it expires, so that a second click is not taken for a forged token.
 create table one_time_tokens (
     user_id bigint not null,
     purpose text not null,
@@ -27,7 +27,7 @@ create table one_time_tokens (
 
 create index one_time_tokens_expires_at on one_time_tokens (expires_at);  -- sweeping
 
--- They die with the password and with the address, whoever changes them, psql included.
+-- A change of the password or the address deletes the account's tokens, also when psql makes it.
 create function end_one_time_tokens() returns trigger language plpgsql as $$
 begin
     delete from one_time_tokens where user_id = new.id;
@@ -39,7 +39,7 @@ create trigger users_end_one_time_tokens after update of password, email on user
 for each row when (old.password <> new.password or old.email <> new.email)
 execute function end_one_time_tokens();
 
--- Who is switched on or off by hand is no longer waiting for a letter.
+-- An account that is activated or deactivated by hand no longer waits for its activation.
 create function settle_activation() returns trigger language plpgsql as $$
 begin
     new.awaits_activation = false;

@@ -1,11 +1,11 @@
 -- depends: 0002.profiles 0005.api_tokens
 
--- Which roles there are, and which fields they have, is the site's to say (ROLES_FILE); a role is a name here.
+-- ROLES_FILE says which roles there are and which fields they have. In the database a role is only a name.
 alter table users
     add column role text,
     add constraint users_role_name check (role ~ '^[a-z][a-z0-9_-]{0,30}$');
 
--- The fields of an account in each role it has or had: whoever gets an old role back finds them again.
+-- The fields of an account in each role that it has or had: an account that gets an old role again has them again.
 create table role_fields (
     user_id bigint not null,
     role text not null,
@@ -16,7 +16,7 @@ create table role_fields (
     constraint role_fields_fields_object check (jsonb_typeof(fields) = 'object')
 );
 
--- What makes the profile makes the role's part of it, too.
+-- The trigger that makes the profile also makes the row of the role.
 create or replace function make_profile() returns trigger language plpgsql as $$
 begin
     insert into profiles (user_id) values (new.id);

@@ -59,12 +59,12 @@ class Settings:
     )
     bcrypt_rounds: int = _setting(values.whole(4, 20), 12, "cost of a password hash; each step doubles it")
     unique_email: bool = _setting(
-        values.flag, True, "one account per e-mail address; put in force when the schema is brought up to date"
+        values.flag, True, "one account per e-mail address; takes effect when the schema is migrated"
     )
     cors_origins: tuple[str, ...] = _setting(
         values.origins, (), "origins whose pages may call, separated by commas; `*` for all"
     )
-    migrate_on_start: bool = _setting(values.flag, True, "bring the schema up to date at start")
+    migrate_on_start: bool = _setting(values.flag, True, "migrate the schema at start")
     log_format: str = _setting(values.choice("text", "json"), "text", "form of the log: `text` or `json`")
     access_log: bool = _setting(values.flag, False, "a log line for every request, not only for failures")
 
@@ -80,7 +80,7 @@ class Settings:
     set_username_retype: bool = _setting(values.flag, False, "a new username is asked for twice: `re_new_username`")
     username_reset_confirm_retype: bool = _setting(values.flag, False, "the same when a username is reset")
     password_reset_show_email_not_found: bool = _setting(
-        values.flag, False, "asking for a letter tells that no account has the address"
+        values.flag, False, "a request for a letter answers that no account has the address"
     )
     username_reset_show_email_not_found: bool = _setting(values.flag, False, "the same; either one is enough")
 
@@ -113,7 +113,7 @@ class Settings:
     )
     mail_dir: Path | None = _setting(Path, None, "folder of letters, one `.eml` each; empty: `mail` in `DATA_DIR`")
     templates_dir: Path | None = _setting(
-        values.folder, None, "folder of your own templates of letters and pages, before those that come along"
+        values.folder, None, "folder of your own templates of letters and pages; they replace the built-in ones"
     )
 
     site_file: Site = _setting(

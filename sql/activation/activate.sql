@@ -1,4 +1,4 @@
--- Activate an account that waits for it: its id, or no row.
+-- Activate an account that waits for its activation: its id, or no row when it does not wait.
 -- $1 user id
 update users
 set is_active = true, awaits_activation = false

@@ -1,4 +1,5 @@
--- Put an address in force: the user object, and the address before it as old_email; no row when the account is gone.
+-- Change the address of an account at once: the user object, and the old address as old_email; no row when the account
+-- does not exist.
 -- $1 id, $2 email
 with before as (
     select id, email

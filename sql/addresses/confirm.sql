@@ -1,4 +1,5 @@
--- Put the address that waits in force: the address before it as old_email; no row when none waits.
+-- Make the address that waits for confirmation the address of the account: its id, and the old address as old_email; no
+-- row when no address waits.
 -- $1 id
 with before as (
     select id, email, pending_email

@@ -1,5 +1,5 @@
--- Whether a letter to an address would reach an account that may have it.
--- $1 email, whatever its case, $2 true: one that waits for its activation, false: one that is active
+-- Whether an account that may have a letter has this address.
+-- $1 email, in any case, $2 true: an account that waits for its activation, false: an active account
 select exists (
     select
     from users

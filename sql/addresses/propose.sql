@@ -1,5 +1,6 @@
--- Let an address wait to be confirmed; the one in force is none to wait for. An account that waits for its activation has
--- it at once, because its link confirms it: the user object, pending_email and awaits_activation.
+-- Let an address wait for confirmation; none waits when it is the present address. For an account that waits for its
+-- activation the address changes at once, because the activation link confirms it. The user object, pending_email and
+-- awaits_activation.
 -- $1 id, $2 email
 update users
 set

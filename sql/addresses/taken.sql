@@ -1,5 +1,5 @@
--- Whether an address belongs to an account, other than the one that asks.
--- A courtesy, to say so before a letter is sent: users_email_key decides.
+-- Whether another account has an address already.
+-- Only to report it before a letter is sent: the unique index users_email_key decides.
 -- $1 user id or null, $2 email
 select exists (
     select

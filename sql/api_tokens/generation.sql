@@ -1,4 +1,4 @@
--- Which token of an account is the present one: its generation, or no row before the first login.
+-- The generation of an account's API token, or no row before the first login.
 -- $1 user id
 select generation
 from api_tokens

@@ -1,4 +1,4 @@
--- Whose each API token is: one row for each that is good, its hash first.
+-- The account of each API token: one row for each valid token, its hash first.
 -- $1 hashes
 select
     t.hash,

@@ -1,7 +1,7 @@
--- Let the token of a generation be good: the account's id, or no row when the account is inactive, has another password
--- by now, or another generation.
--- The account is locked first, so that simultaneous logins run one after the other: two inserts of one hash at the same
--- moment would violate api_tokens_hash_key, which "on conflict (user_id)" does not cover.
+-- Make the token of a generation valid: the account's id, or no row when the account is inactive, or its password or
+-- the token's generation has changed. The account is locked first, so that simultaneous logins run one after the
+-- other: two inserts of one hash at the same moment would violate api_tokens_hash_key, which "on conflict (user_id)"
+-- does not cover.
 -- $1 user id, $2 password hash that was checked, $3 generation, $4 hash of the token
 insert into api_tokens (user_id, generation, hash)
 select id, $3::bigint, $4::bytea

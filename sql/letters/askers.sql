@@ -1,5 +1,5 @@
--- The accounts of an address, in whatever case it was typed, that may have the link asked for: their ids.
--- Who has no password that fits has not chosen one here, and gets no link to choose one.
+-- The accounts with an address, in any case, that may have the requested link: their ids.
+-- An account whose password begins with "!" has no usable password, and gets no link to set one.
 -- $1 address, $2 kind
 select id
 from users

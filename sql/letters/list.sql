@@ -1,4 +1,4 @@
--- What was given up and what waits, the oldest first: for people.
+-- The letters that were given up and those that wait, the oldest first, for the operator.
 -- $1 letters at most
 select l.id, l.kind, u.username,
     substring(case

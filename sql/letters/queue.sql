@@ -1,5 +1,5 @@
--- A letter to send, or a request to look into: its id.
--- $1 kind, $2 user id, null for a request, $3 nonce of its token or '', $4 address or ''
+-- Queue a letter, or a request for a letter: its id.
+-- $1 kind, $2 user id, or null for a request, $3 nonce of its token or '', $4 address or ''
 insert into letters (kind, user_id, nonce, address)
 values ($1, $2, $3, $4)
 returning id

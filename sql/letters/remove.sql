@@ -1,4 +1,5 @@
--- A letter is sent, withdrawn, or looked into: its id, or no row when somebody removed it before.
+-- Remove a letter that was sent or withdrawn, or a request that was answered: its id, or no row when there is
+-- none.
 -- $1 id
 delete from letters
 where id = $1

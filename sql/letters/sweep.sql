@@ -1,4 +1,4 @@
--- Remove some letters that were given up long ago: their ids.
+-- Remove some letters that were given up long ago: their ids. Locked rows are left for the next time.
 -- $1 days, $2 letters at most
 delete from letters
 where id in (

@@ -1,6 +1,6 @@
--- Take letters that are due, the longest due first: no other worker sees them until the time in $2 is over.
--- Each with its age in seconds.
--- $1 letters at most, $2 seconds that whoever takes one has for it
+-- Take letters that are due, the longest due first, each with its age in seconds. Other workers do not see them until
+-- the time in $2 is over.
+-- $1 letters at most, $2 seconds that the worker has for them
 update letters
 set due_at = now() + make_interval(secs => $2::double precision), tries = tries + 1
 where id in (

@@ -1,4 +1,4 @@
--- Remove some expired tokens: whose they were. Rows that somebody else holds wait for the next round.
+-- Remove some expired tokens: the ids of their accounts. Locked rows are left for the next time.
 -- $1 rows at most
 delete from one_time_tokens
 where (user_id, purpose) in (

@@ -1,7 +1,6 @@
--- Use up a token, once: its purpose, or no row when it is unknown, expired or used.
--- The account is locked before its token, as by whoever changes its password or address: nobody meets anybody the other
--- way round.
--- $1 user id, $2 purposes that would do, $3 hash
+-- Use a token, once: its purpose, or no row when it is unknown, expired or used.
+-- Locks the account before its token, as a change of the password or the address does, so that there is no deadlock.
+-- $1 user id, $2 accepted purposes, $3 hash
 with held as (
     select id
     from users

@@ -1,5 +1,5 @@
--- Hold an account until the transaction ends, while its password is the one that was checked: its id, or no row.
--- What is done in its name after that cannot come after a change of the password, which ends who asked.
+-- Lock an account until the transaction ends, if its password is the one that was checked: its id, or no row.
+-- The transaction then commits before any change of the password, which would end the session of the caller.
 -- $1 user id, $2 password hash that was checked
 select id
 from users

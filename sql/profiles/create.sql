@@ -1,4 +1,4 @@
--- A profile for an account that has none: the row, or no row when there is one already.
+-- Make a profile for an account that has none: the row, or no row when it has one already.
 -- shape: profiles/find
 -- $1 user id, $2 description or null, $3 location or null, $4 is_creator or null
 with made as (

@@ -1,5 +1,5 @@
--- Remove a profile, and what the account wrote into the fields of its roles; the account stays: the profile's id.
--- $1 id, $2 user id of its owner
+-- Remove a profile, and the values of the account's role fields; the account stays: the profile's id.
+-- $1 id, $2 user id of the owner
 with gone as (
     delete from profiles
     where id = $1 and user_id = $2

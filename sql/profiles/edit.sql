@@ -1,7 +1,7 @@
--- Change profiles, each only in the fields that are given: the changed rows. Rows that somebody else holds are left out.
+-- Change the given fields of profiles: the changed rows. Rows that another transaction has locked are left out.
 -- shape: profiles/find
--- No order: nobody is waited for, so nobody can be met the other way round. users joins on true because the table that is
--- updated may be named in the where clause alone.
+-- No order of rows is needed: with "skip locked" no statement waits, so there is no deadlock. users joins on true
+-- because only the where clause may name the updated table.
 -- $1 ids, $2 the given fields of each, as JSON objects
 with held as (
     select p.id

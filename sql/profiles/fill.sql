@@ -1,4 +1,5 @@
--- What a new account says in its profile, which its trigger has made: the profile's id. Null leaves as it is.
+-- Write the profile fields of a new account, whose profile its trigger has made: the profile's id. Null leaves a field
+-- unchanged.
 -- $1 user id, $2 description or null, $3 location or null, $4 is_creator or null
 update profiles
 set

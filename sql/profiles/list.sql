@@ -1,6 +1,6 @@
 -- A page of profiles by id.
 -- shape: profiles/find
--- $1 id after which the page begins, $2 rows at most, $3 whether those of deactivated accounts are shown
+-- $1 id after which the page begins, $2 rows at most, $3 whether profiles of deactivated accounts are included
 select
     p.id,
     p.user_id,

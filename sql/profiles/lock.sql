@@ -1,4 +1,4 @@
--- Hold one profile until the transaction ends: its id, or no row.
+-- Lock one profile until the transaction ends: its id, or no row.
 -- $1 id
 select id
 from profiles

@@ -1,5 +1,5 @@
--- UNIQUE_EMAIL=false: accounts may share an address; looking one up stays quick.
--- Looked for first: "if not exists" locks the table also when there is nothing to do, and every insert queues behind it.
+-- UNIQUE_EMAIL=false: accounts may have the same address; an index that is not unique keeps the look-up quick. Looks
+-- before it creates: "create index if not exists" locks the table even if the index exists, and every insert waits.
 do $$
 begin
     if to_regclass('users_email_lookup') is null then

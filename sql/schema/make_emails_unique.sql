@@ -1,5 +1,6 @@
--- UNIQUE_EMAIL=true: an address belongs to one account. Fails with 23505 where two share one already.
--- Looked for first: "if not exists" locks the table also when there is nothing to do, and every insert queues behind it.
+-- UNIQUE_EMAIL=true: only one account may have an address. Fails with 23505 when two accounts have the same one.
+-- Looks before it creates: "create index if not exists" locks the table even if the index exists, and every insert
+-- waits.
 do $$
 begin
     if to_regclass('users_email_key') is null then

@@ -1,4 +1,5 @@
--- End the sessions of an account, but for one: their ids. Rows are locked in the order of their ids, as everywhere.
+-- End the sessions of an account, except one: their ids. Locks rows in the order of their ids, as all statements do, so
+-- that there is no deadlock.
 -- $1 user id, $2 id of the session that stays, or null
 delete from sessions
 where id in (

@@ -1,5 +1,5 @@
--- Why sessions speak for nobody: for each account that there is, its id, and whether it is active.
--- Accounts are asked for, not sessions, because an account that is gone took its sessions with it.
+-- Why sessions identify no account: for each account that exists, its id and whether it is active.
+-- Looks at accounts, not at sessions: the sessions of a deleted account were deleted with it.
 -- $1 user ids
 select id, is_active
 from users

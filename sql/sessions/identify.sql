@@ -1,5 +1,5 @@
--- Who asks in each session: one row for each that lives and whose account is active, the session's id first.
--- Why there is none for another says sessions/explain.
+-- The account of each session: one row for each session that has not expired and whose account is active, the session's
+-- id first. sessions/explain says why there is no row.
 -- $1 session ids
 select
     s.id,

@@ -1,6 +1,6 @@
--- A sign-in: the new session's id and the account's role, or no row when the account is inactive, gone, of another role
--- than was asked for, or has another password by now.
--- $1 user id, $2 password hash that was checked, $3 life in seconds, $4 role that it must have, or null
+-- Sign in: the new session's id and the account's role, or no row when the account is inactive, deleted or of another
+-- role, or its password has changed.
+-- $1 user id, $2 password hash that was checked, $3 lifetime in seconds, $4 required role, or null
 insert into sessions (user_id, expires_at)
 select id, now() + make_interval(secs => $3::double precision)
 from users

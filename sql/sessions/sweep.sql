@@ -1,4 +1,4 @@
--- Remove some expired sessions: their ids. Rows that somebody else holds wait for the next round.
+-- Remove some expired sessions: their ids. Locked rows are left for the next time.
 -- $1 rows at most
 delete from sessions
 where id in (

@@ -1,4 +1,4 @@
--- Put another username in force: the account's id, or no row when it is gone.
+-- Change a username: the account's id and email, or no row when the account does not exist.
 -- $1 user id, $2 username
 update users
 set username = $2

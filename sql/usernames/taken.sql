@@ -1,5 +1,5 @@
--- Whether an account may not have a name: another has it in some spelling, or it is its own already.
--- A courtesy, to report all fields together: users_username_key decides.
+-- Whether an account may not have a name: another account has it in some spelling, or it is its own name already.
+-- Only to report the faults of all fields together: the constraint users_username_key decides.
 -- $1 user id, $2 username
 select exists (
     select

@@ -1,5 +1,5 @@
--- What a sign-in is checked against: id, password hash. One row, or none for an unknown name.
--- Whether the account is active is asked once, where its session is opened.
+-- The id and the password hash that a sign-in is checked against: one row, or none for an unknown name.
+-- Does not look at is_active: sessions/open does.
 -- $1 username in any of its spellings
 select id, password
 from users

@@ -1,4 +1,4 @@
--- Remove an account and, by cascade, all that is its own: id.
+-- Delete an account and, by cascade, everything that belongs to it: its id.
 -- $1 id
 delete from users
 where id = $1

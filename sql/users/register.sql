@@ -1,5 +1,5 @@
--- A new account: the user object. The trigger makes its profile, and its role's part of it.
--- $1 username, $2 email, $3 password hash, $4 whether it is staff, $5 role or null, $6 whether it waits for activation,
+-- A new account: the user object. Triggers make its profile and its role fields.
+-- $1 username, $2 email, $3 password hash, $4 is_staff, $5 role or null, $6 whether it waits for activation,
 -- $7 language
 insert into users (username, email, password, is_staff, role, is_active, awaits_activation, language)
 values ($1, $2, $3, $4, $5, not $6, $6, $7)

@@ -1,4 +1,4 @@
--- Switch an account on or off: the user object, or no row.
+-- Activate or deactivate an account: the user object, or no row.
 -- shape: users/find
 -- $1 id, $2 is_active
 update users

@@ -1,4 +1,4 @@
--- Activate or deactivate an account by its name, from the command line: id. The trigger ends its sessions.
+-- Activate or deactivate an account by its username, for the command line: its id. A trigger ends its sessions.
 -- $1 username in any of its spellings, $2 is_active
 update users
 set is_active = $2

@@ -1,4 +1,4 @@
--- Give an account a role, or none: the user object, or no row. The trigger makes the role's part of its profile.
+-- Change the role of an account, or remove it: the user object, or no row. A trigger makes its role fields.
 -- shape: users/find
 -- $1 id, $2 role or null
 update users

@@ -1,5 +1,5 @@
--- Which of a name and an address belong to an account already: one row, username and email, true where taken.
--- A courtesy, to report all fields together: users_username_key and users_email_key decide.
+-- Whether accounts have a name and an address already: one row, username and email, true where taken.
+-- Only to report the faults of all fields together: users_username_key and users_email_key decide.
 -- $1 username or '', $2 email or ''
 select
     exists (select from users where username_key = username_key($1::text)) as username,

@@ -11,6 +11,7 @@ from server.database import database as module
 from server.database.database import Database
 from server.errors import StartError, Unavailable
 from server.resources import statements
+from tests.database.batches import turns
 from tests.database.conftest import Connect
 
 SETTINGS_OF_SESSION = "select name, current_setting(name) as value from unnest($1::text[]) as asked (name)"
@@ -82,7 +83,7 @@ async def test_connections_are_bounded(
         asked: list[asyncio.Future[Any]] = []
         for each in ids[:6]:  # more slow batches than there may be
             asked.append(asyncio.ensure_future(connected.find("profiles/find", each)))
-            await asyncio.sleep(0.001)
+            await turns()
         asked += [asyncio.ensure_future(connected.rows("profiles/list", 0, 10, False)) for _ in range(20)]
         await until_waiting(database, connections)
         assert open_connections(database) == connections

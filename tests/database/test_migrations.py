@@ -1,4 +1,4 @@
-"""The schema: up, down and up again; made once however many start; and what the database does by itself."""
+"""The schema: migrations go up, down and up, run once, and the rules that the database keeps by itself."""
 
 import re
 import subprocess
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent.parent
 @pytest.fixture
 def url(make_database: Callable[[str], str]) -> str:
     """An empty database."""
-    return make_database("stairs")
+    return make_database("migrations")
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def connection(url: str) -> Iterator[Any]:
         yield connected
 
 
-def tables(connection: Any) -> set[str]:
+def schema_of(connection: Any) -> set[str]:
     """The schema: tables, columns, constraints, indexes, triggers and functions, those of yoyo left out."""
     rows = connection.execute(
         "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'f')"
@@ -48,37 +48,37 @@ def tables(connection: Any) -> set[str]:
 
 def test_each_migration_goes_up_down_and_up(url: str, connection: Any) -> None:
     backend = yoyo.get_backend("postgresql+psycopg://" + url.split("://")[1])
-    before = tables(connection)
+    before = schema_of(connection)
     for migration in yoyo.read_migrations(str(resource("migrations"))):
         states = []
         for step in (backend.apply_one, backend.rollback_one, backend.apply_one):
             step(migration)
-            states.append(tables(connection))
+            states.append(schema_of(connection))
         assert states[1] == before, migration.id
         assert states[0] == states[2] != before, migration.id
         before = states[2]
     backend.connection.close()
 
 
-def test_all_go_up_down_and_up_and_then_there_is_nothing_to_do(url: str, connection: Any) -> None:
+def test_all_migrations_go_up_down_and_up_and_then_nothing_is_left(url: str, connection: Any) -> None:
     assert migrate.migrate(url) == migrate.names()
     assert migrate.migrate(url) == []
     migrate.roll_back(url)
-    assert tables(connection) == set()
+    assert schema_of(connection) == set()
     assert migrate.migrate(url) == migrate.names()
 
 
-def test_processes_that_start_at_once_migrate_once(url: str) -> None:
+def test_processes_that_start_at_the_same_time_migrate_once(url: str) -> None:
     code = f"from server.database import migrate; print(*migrate.migrate({url!r}))"
     started = [
         subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(4)
     ]
-    said = [process.communicate(timeout=60)[0].split() for process in started]
+    printed = [process.communicate(timeout=60)[0].split() for process in started]
     assert [process.returncode for process in started] == [0] * 4
-    assert sorted(said) == [[], [], [], migrate.names()]
+    assert sorted(printed) == [[], [], [], migrate.names()]
 
 
-def test_the_lock_of_a_process_that_was_killed_stops_nobody(url: str, connection: Any) -> None:
+def test_the_lock_of_a_killed_process_does_not_block_the_next(url: str, connection: Any) -> None:
     migrate.migrate(url)
     connection.execute("insert into yoyo_lock (locked, ctime, pid) values (1, now(), 1)")
     assert migrate.migrate(url) == []
@@ -102,17 +102,17 @@ def test_unique_email_can_be_switched_off_and_on(url: str, connection: Any) -> N
         insert("clara")
 
 
-def test_a_server_that_is_too_old_is_told_so_before_anything_is_made(
+def test_a_server_that_is_too_old_is_refused_before_anything_is_made(
     url: str, connection: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(version, "MIN_POSTGRES", 99)
     with pytest.raises(StartError, match="is needed; this one is 1"):
         migrate.migrate(url)
-    assert tables(connection) == set()
+    assert schema_of(connection) == set()
 
 
 @pytest.mark.parametrize("unique_email", [True, False])
-def test_with_nothing_to_change_a_start_waits_for_no_transaction(
+def test_a_start_with_nothing_to_migrate_waits_for_no_transaction(
     url: str, connection: Any, monkeypatch: pytest.MonkeyPatch, unique_email: bool
 ) -> None:
     migrate.migrate(url, unique_email=unique_email)
@@ -122,7 +122,7 @@ def test_with_nothing_to_change_a_start_waits_for_no_transaction(
         assert migrate.migrate(url, unique_email=unique_email) == []
 
 
-def test_a_user_whom_psql_inserts_has_a_profile(database: Any) -> None:
+def test_an_account_that_psql_inserts_has_a_profile(database: Any) -> None:
     user = database.execute("insert into users (username) values ('anna') returning id").fetchone()
     profile = database.execute("select * from profiles").fetchone()
     assert (profile["user_id"], profile["description"], profile["location"], profile["is_creator"]) == (
@@ -133,7 +133,7 @@ def test_a_user_whom_psql_inserts_has_a_profile(database: Any) -> None:
     )
 
 
-def test_a_profile_knows_when_it_changed(database: Any) -> None:
+def test_a_change_of_a_profile_sets_updated_on(database: Any) -> None:
     database.execute("insert into users (username) values ('anna')")
     before = database.execute("select * from profiles").fetchone()
     after = database.execute("update profiles set location = 'Rome' returning *").fetchone()
@@ -141,7 +141,7 @@ def test_a_profile_knows_when_it_changed(database: Any) -> None:
     assert after["updated_on"] > before["updated_on"]
 
 
-def test_deleting_a_user_removes_all_that_is_theirs(database: Any) -> None:
+def test_deleting_an_account_deletes_everything_that_belongs_to_it(database: Any) -> None:
     database.execute("insert into users (username, role) values ('anna', 'teacher'), ('boris', 'teacher')")
     database.execute("insert into sessions (user_id, expires_at) select id, now() from users")
     database.execute("insert into api_tokens (user_id) select id from users")
@@ -162,13 +162,13 @@ def test_deleting_a_user_removes_all_that_is_theirs(database: Any) -> None:
 
 
 @pytest.mark.parametrize("other", ["MARIO", "ｍａｒｉｏ", "Mario"])
-def test_the_database_guards_names_that_psql_inserts(database: Any, other: str) -> None:
+def test_the_database_refuses_a_taken_name_that_psql_inserts(database: Any, other: str) -> None:
     database.execute("insert into users (username) values ('mario')")
     with pytest.raises(psycopg.errors.UniqueViolation):
         database.execute("insert into users (username) values (%s)", [other])
 
 
-def test_every_case_of_every_letter_that_a_name_may_have_makes_the_same_key(database: Any) -> None:
+def test_all_cases_of_each_letter_of_a_name_have_the_same_key(database: Any) -> None:
     letters = {unicodedata.normalize("NFKC", chr(number)) for number in range(0x110000) if chr(number).isprintable()}
     pairs = [
         (letter, cased)
