@@ -1,4 +1,4 @@
-"""`create_app` wires the service: the only function that knows all of its parts."""
+"""`create_app` puts the service together: the only function that knows all of its parts."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -42,13 +42,13 @@ from server.web.middleware import errors
 NOUNS = (users, activation, passwords, usernames, signin, tokens, profiles, roles, service)
 TABLES = (*(noun.endpoints for noun in NOUNS), documentation.endpoints, pages.endpoints)
 
-MAX_CONNECTIONS = 80  # to the database, of all workers together: PostgreSQL takes 100 unless told otherwise
+MAX_CONNECTIONS = 80  # to the database, of all workers together: PostgreSQL's default limit is 100
 
 
 def create_app(
     settings: Settings, restart_database: Callable[[], bool] | None = None, metrics: Metrics | None = None
 ) -> web.Application:
-    """The service for `settings`, whose `database_url` and `signing_key` are set by now.
+    """The service for `settings`, whose `database_url` and `signing_key` are set.
 
     `restart_database` starts the bundled database again if it stopped; it blocks, and runs in a thread.
     """
@@ -87,7 +87,7 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
     app[DB] = await Database.connect(
         settings.database_url,
         connections=min(POOL_CONNECTIONS + BATCH_CONNECTIONS, MAX_CONNECTIONS // settings.workers),
-        # One of several workers starts without the database and answers 503 until it is reachable.
+        # One of several workers starts without the database and responds 503 until it is reachable.
         patient=settings.workers > 1,
     )
     yield

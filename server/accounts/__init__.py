@@ -1,1 +1,1 @@
-"""Acts on an account: each is one function over a transaction, called by endpoints and commands. No HTTP in here."""
+"""What can be done to an account. Each act is one function over a transaction, for endpoints and commands. No HTTP."""

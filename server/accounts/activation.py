@@ -20,14 +20,14 @@ async def follow_link(
     letters: Letters,
     settings: Settings,
 ) -> str:
-    """Use up the token of an activation letter or of a change of address, and do what it stands for: its purpose.
+    """Use up the token of an activation letter or of a change of address, and do what it is for: its purpose.
 
     Raises StaleToken for a token that was used already, InvalidLink for any other bad token, and FieldErrors on `email`
     when the pending address belongs to another account by now.
     """
     purpose = await one_time_tokens.use(transaction, user_id, token, ACTIVATION, EMAIL_CHANGE)
     if purpose is None:
-        # A second click on the same link is told apart from a forged link.
+        # A second click on a link and a forged link get different errors.
         is_used = await one_time_tokens.is_used(transaction, user_id, token, ACTIVATION, EMAIL_CHANGE)
         raise StaleToken if is_used else InvalidLink
     if purpose == EMAIL_CHANGE:

@@ -1,4 +1,4 @@
-"""Change of an address: at once, or when the link in a letter is followed; the old address is told (security 28)."""
+"""Change of an address, at once or by the link in a letter. The old address gets a letter (security 28)."""
 
 from server.accounts.uniqueness import report_taken
 from server.database.database import Database

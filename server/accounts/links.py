@@ -1,4 +1,4 @@
-"""Links in letters: how one is asked for by address, which account a link names, and that it works once."""
+"""Links in letters: a request for one by address, the account that a link names, and its single use."""
 
 import asyncpg
 
@@ -23,7 +23,7 @@ class InvalidLink(FieldErrors):
 async def request_link(db: Database, kind: str, address: str, *, letters: Letters, settings: Settings) -> None:
     """Queue a letter of `kind` for the accounts of an address; takes as long for an unknown address (security 8).
 
-    Raises EmailNotFound for an unknown address where the settings let that be told (contract 7.1).
+    Raises EmailNotFound for an unknown address, if the settings allow to say so (contract 7.1).
     """
     if settings.tells_unknown_email:
         known = await db.row("addresses/known", address, kind == ACTIVATION)

@@ -1,4 +1,4 @@
-"""Change of a password, by its owner or by the link in a letter, and the proof that the caller knows the present one.
+"""Change of a password, by its owner or by the link in a letter, and the proof that the caller knows the current one.
 
 A change ends every other session of the account, a reset ends all of them; both end the API token
 (contract 11.10, 11.23).
@@ -15,7 +15,7 @@ from server.settings.settings import Settings
 
 
 class InvalidPassword(FieldErrors):
-    """The present password is not the one given, or it was changed since it was checked."""
+    """The given password is not the current one, or it was changed since it was checked."""
 
     def __init__(self) -> None:
         super().__init__({"current_password": ["Invalid password."]})
@@ -31,7 +31,7 @@ async def change(
     letters: Letters,
     settings: Settings,
 ) -> None:
-    """Replace a password that was checked against `checked_hash`; the session `kept_session` goes on.
+    """Replace a password that was checked against `checked_hash`; the session `kept_session` stays valid.
 
     Raises InvalidPassword when another request changed the password meanwhile.
     """

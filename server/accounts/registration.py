@@ -63,7 +63,7 @@ async def register(
 async def taken_fields(db: Database, *, username: str, email: str) -> dict[str, list[str]]:
     """The faults of a username and an address that belong to other accounts, by field; "" is never taken.
 
-    Asked beforehand, so that all faults report together (contract 12); the constraints decide.
+    Looked up before the insert, to report all faults together (contract 12); the constraints decide.
     """
     if not username and not email:
         return {}

@@ -1,4 +1,4 @@
-"""The role of an account, which staff gives and takes."""
+"""The role of an account; staff change it."""
 
 import asyncpg
 

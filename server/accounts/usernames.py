@@ -32,9 +32,9 @@ async def change(
 
 
 async def taken_login(db: Database, user_id: int, login: str, *, settings: Settings) -> dict[str, list[str]]:
-    """The fault of a login that the account may not have, by field; asked beforehand, the constraint decides.
+    """The fault of a login that the account may not have, by field. Looked up beforehand; the constraint decides.
 
-    An account's own present name counts as taken, as in the reference (contract 2).
+    An account's own current name counts as taken, as in the reference (contract 2).
     """
     if settings.login_field == "email":
         return {"new_email": [TAKEN_EMAIL]} if await addresses.is_taken(db, login) else {}

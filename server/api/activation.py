@@ -19,7 +19,7 @@ endpoints = Endpoints("activation")
 
 @endpoints.post("/auth/users/activation/", access=Access.PUBLIC, body=Activation, status=204, errors=(StaleToken,))
 async def activate(request: web.Request) -> None:
-    """Activate an account, or put a new e-mail address in force, with what the letter's link carries."""
+    """Activate an account, or put a new e-mail address in force, with the uid and token of a link in a letter."""
     given = await read_body(request)
     await _follow_link(request, given["uid"], given["token"])
 
@@ -28,7 +28,10 @@ async def activate(request: web.Request) -> None:
     "/auth/users/resend_activation/", access=Access.PUBLIC, body=Address, status=204, errors=(ActivationIsOff,)
 )
 async def resend_activation(request: web.Request) -> None:
-    """Have the activation letter sent again; the answer tells nothing about the address."""
+    """Send the activation letter again.
+
+    The response does not reveal whether the address is known.
+    """
     given = await read_body(request)
     settings = request.app[SETTINGS]
     if not settings.send_activation_email:
@@ -38,12 +41,12 @@ async def resend_activation(request: web.Request) -> None:
 
 @link_page(endpoints, "/activate/{uid}/{token}", "activate", "activated")
 async def activate_on_page(request: web.Request, given: dict[str, Any]) -> dict[str, Any]:
-    """Activate an account, or put a new e-mail address in force, on the page that the letter's link opens."""
+    """Activate an account, or put a new e-mail address in force, on the page that the link in a letter opens."""
     return {"is_address": await _follow_link(request, given["uid"], given["token"]) == EMAIL_CHANGE}
 
 
 async def _follow_link(request: web.Request, uid: str, token: str) -> str:
-    """Do what the token of a link stands for: its purpose. Raises FieldErrors, StaleToken."""
+    """Do what the token of a link is for, and return its purpose. Raises FieldErrors, StaleToken."""
     app = request.app
     user = await find_account(app[DB], uid)
     async with app[DB].transaction() as transaction:

@@ -1,4 +1,4 @@
-"""Passwords: changed by a caller who knows the present one, or reset by the link in a letter."""
+"""Passwords: changed by a caller who knows the current one, or reset by the link in a letter."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ endpoints = Endpoints("passwords")
 
 @endpoints.post("/auth/users/set_password/", body=by_settings.set_password, status=204)
 async def set_password(request: web.Request) -> None:
-    """Set another password. Every other session of yours ends, and your API token."""
+    """Set another password. All your other sessions and your API token end."""
     given = await read_body(request)
     checked_hash = await confirm_password(request, given["current_password"])
     only_strong("new_password", given["new_password"], username=me(request).username, email=me(request).email)
@@ -41,7 +41,10 @@ async def set_password(request: web.Request) -> None:
 
 @endpoints.post("/auth/users/reset_password/", access=Access.PUBLIC, body=Address, status=204)
 async def ask_for_reset(request: web.Request) -> None:
-    """Have a letter sent with a link to choose another password; the answer tells nothing about the address."""
+    """Send a letter with a link to choose another password.
+
+    The response does not reveal whether the address is known.
+    """
     given = await read_body(request)
     app = request.app
     await request_link(app[DB], PASSWORD_RESET, given["email"], letters=app[LETTERS], settings=app[SETTINGS])
@@ -51,7 +54,7 @@ async def ask_for_reset(request: web.Request) -> None:
     "/auth/users/reset_password_confirm/", access=Access.PUBLIC, body=by_settings.reset_password, status=204
 )
 async def reset_password(request: web.Request) -> None:
-    """Choose another password with what the letter's link carries. Every session of the account ends."""
+    """Choose another password with the uid and token of a link in a letter. Every session of the account ends."""
     await _reset(request, await read_body(request))
 
 
@@ -63,12 +66,12 @@ async def reset_password(request: web.Request) -> None:
     body=by_settings.password_page,
 )
 async def reset_password_on_page(request: web.Request, given: dict[str, Any]) -> None:
-    """Choose another password on the page that the letter's link opens."""
+    """Choose another password on the page that the link in a letter opens."""
     await _reset(request, given)
 
 
 async def _reset(request: web.Request, given: dict[str, Any]) -> None:
-    """Reset a password; faults are reported in the contract's order: strength, second typing, account, token."""
+    """Reset a password; faults are reported in the contract's order: strength, repetition, account, token."""
     app, new_password = request.app, given["new_password"]
     only_strong("new_password", new_password)
     only_same_twice(given, "new_password", PASSWORD_MISMATCH)

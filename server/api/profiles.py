@@ -1,4 +1,4 @@
-"""Profiles. Every signed-in caller reads them; only the owner changes one, staff does not (contract 2)."""
+"""Profiles. Every signed-in caller reads them; only the owner changes one, not even staff (contract 2)."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ class NoProfile(NotFound):
 
 @endpoints.get("/api/accounts/all-profiles", query=PageQuery, response=by_roles.profile, many=True)
 async def list_profiles(request: web.Request) -> Any:
-    """List all profiles, a page at a time; those of deactivated accounts only for staff."""
+    """List all profiles, page by page. Only staff see those of deactivated accounts."""
     page = read_page(request)
     settings = request.app[SETTINGS]
     write = _page_writer(settings.account, settings.roles)
@@ -48,7 +48,7 @@ async def list_profiles(request: web.Request) -> Any:
     errors=(Conflict,),
 )
 async def create_profile(request: web.Request) -> Any:
-    """Make your profile anew, if you deleted it."""
+    """Create your profile again, if you deleted it."""
     given = await _read_edit(request, {"role": me(request).role, "fields": None})
     fields = [given.get(name) for name in ("description", "location", "is_creator")]
     try:
@@ -112,7 +112,7 @@ async def _find(request: web.Request) -> Any:
 
 
 async def _read_edit(request: web.Request, profile: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of an edit. All faults report together, those of the role's fields against `profile` as it is now."""
+    """The fields of an edit. Reports all faults together; checks the role's fields against `profile` as it is now."""
     faults = FieldFaults()
     given: dict[str, Any] = {}
     with faults.collect():
@@ -126,7 +126,7 @@ async def _read_edit(request: web.Request, profile: Mapping[str, Any]) -> dict[s
 
 
 async def _edit_with_fields(request: web.Request, profile_id: int, given: dict[str, Any]) -> Any:
-    """Edit a profile under a lock on its row: what is validated is what is stored, and no key is lost."""
+    """Edit a profile under a lock on its row: the fields that were validated are those that are stored."""
     async with request.app[DB].transaction() as transaction:
         if await transaction.row("profiles/lock", profile_id) is None:
             return None
@@ -156,7 +156,7 @@ def _shown(request: web.Request, row: Any) -> dict[str, Any]:
 
 @functools.cache
 def _page_writer(account: AccountModel, roles: Roles) -> Callable[[Sequence[Any], int, int, bool], Written]:
-    """What writes a page of this site; the same function each time, so that simultaneous callers share its result."""
+    """The function that writes a page of this site: the same one each time, so that simultaneous callers share it."""
 
     def write(rows: Sequence[Any], after: int, limit: int, is_staff: bool) -> Written:
         return write_page([profile_object(account, roles, row) for row in rows], limit - 1)

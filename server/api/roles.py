@@ -1,4 +1,4 @@
-"""Roles: what an account can be, for a front end to draw its forms from."""
+"""The roles that an account can have, from which a front end makes its forms."""
 
 from typing import Any
 

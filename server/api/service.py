@@ -1,4 +1,4 @@
-"""What operators and explorers ask: is it alive, is it ready, where does it begin."""
+"""Health and readiness for operators, and the root of the API."""
 
 import re
 from typing import Any
@@ -20,7 +20,7 @@ _HOST = re.compile(r"([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?", re.ASCII)
 
 @endpoints.get("/auth/", access=Access.PUBLIC, response=Root)
 async def root(request: web.Request) -> Any:
-    """Show where the accounts are."""
+    """Show the URL of the accounts."""
     if site := request.app[SETTINGS].public_url:
         return {"users": f"{site}/auth/users/"}
     host = request.headers.get("Host") or "{}:{}".format(*request.get_extra_info("sockname")[:2])
@@ -31,13 +31,13 @@ async def root(request: web.Request) -> Any:
 
 @endpoints.get("/healthz", access=Access.ANONYMOUS, response=Health)
 async def health(request: web.Request) -> Any:
-    """Tell that the process answers. Asks no database."""
+    """Report that the process responds. Does not use the database."""
     return {"status": "ok"}
 
 
 @endpoints.get("/readyz", access=Access.ANONYMOUS, response=Health, errors=(Unavailable,))
 async def readiness(request: web.Request) -> Any:
-    """Tell whether requests can be served: the database answers and has every migration."""
+    """Report whether requests can be served: the database responds and has every migration."""
     try:
         applied = {row["name"] for row in await request.app[DB].rows("schema/applied")}
     except Unavailable as failure:

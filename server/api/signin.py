@@ -42,7 +42,7 @@ async def sign_in(request: web.Request) -> Any:
     "/auth/jwt/refresh/", access=Access.ANONYMOUS, body=Refresh, response=AccessToken, errors=(TokenNotValid,)
 )
 async def refresh(request: web.Request) -> Any:
-    """Get a new access token, as long as the session lives."""
+    """Get a new access token, until the session ends."""
     given = await read_body(request)
     claims = request.app[TOKENS].read(given["refresh"], REFRESH)
     identity = await sessions.require_live_session(request.app[DB], claims)
@@ -52,7 +52,7 @@ async def refresh(request: web.Request) -> Any:
 
 @endpoints.post("/auth/jwt/verify/", access=Access.ANONYMOUS, body=Verify, response=Nothing, errors=(TokenNotValid,))
 async def verify(request: web.Request) -> Any:
-    """Tell whether a token would be accepted: an access token by a protected route, a refresh token by refresh."""
+    """Check whether a token would be accepted: an access token by a protected route, a refresh token by refresh."""
     given = await read_body(request)
     claims = request.app[TOKENS].read(given["token"], ACCESS, REFRESH)
     await sessions.require_live_session(request.app[DB], claims)

@@ -17,7 +17,7 @@ endpoints = Endpoints("API token")
 
 
 class InvalidCredentials(FieldErrors):
-    """Login failed: 400, not 401; the response does not tell which part was wrong (contract 2)."""
+    """Login failed: 400, not 401; the response does not say which part was wrong (contract 2)."""
 
     def __init__(self) -> None:
         super().__init__({"non_field_errors": ["Unable to log in with provided credentials."]})
@@ -44,5 +44,5 @@ async def log_in(request: web.Request) -> Any:
 
 @endpoints.post("/auth/token/logout/", status=204)
 async def log_out(request: web.Request) -> None:
-    """End your API token; the next login makes another."""
+    """End your API token. The next login makes another."""
     await request.app[DB].row("api_tokens/end", me(request).id)

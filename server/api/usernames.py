@@ -42,7 +42,10 @@ async def set_username(request: web.Request) -> None:
 
 @endpoints.post("/auth/users/reset_username/", access=Access.PUBLIC, body=Address, status=204)
 async def ask_for_username_reset(request: web.Request) -> None:
-    """Have a letter sent with your username and a link to choose another; the answer tells nothing."""
+    """Send a letter with the username and a link to choose another.
+
+    The response does not reveal whether the address is known.
+    """
     given = await read_body(request)
     app = request.app
     await request_link(app[DB], USERNAME_RESET, given["email"], letters=app[LETTERS], settings=app[SETTINGS])
@@ -52,7 +55,7 @@ async def ask_for_username_reset(request: web.Request) -> None:
     "/auth/users/reset_username_confirm/", access=Access.PUBLIC, body=by_settings.reset_username, status=204
 )
 async def reset_username(request: web.Request) -> None:
-    """Choose another username with what the letter's link carries."""
+    """Choose another username with the uid and token of a link in a letter."""
     await _reset(request, await read_body(request))
 
 
@@ -64,7 +67,7 @@ async def reset_username(request: web.Request) -> None:
     body=by_settings.username_page,
 )
 async def reset_username_on_page(request: web.Request, given: dict[str, Any]) -> dict[str, Any]:
-    """Choose another username on the page that the letter's link opens."""
+    """Choose another username on the page that the link in a letter opens."""
     await _reset(request, given)
     settings = request.app[SETTINGS]
     is_email = settings.login_field == "email"
@@ -72,9 +75,9 @@ async def reset_username_on_page(request: web.Request, given: dict[str, Any]) ->
 
 
 async def _reset(request: web.Request, given: dict[str, Any]) -> None:
-    """Reset a username; faults are reported in the contract's order: name, second typing, account, token.
+    """Reset a username; faults are reported in the contract's order: name, repetition, account, token.
 
-    Whether the name is taken is told only to a caller with a valid link (contract 12).
+    Only a caller with a valid link learns that the name is taken (contract 12).
     """
     app, field = request.app, by_settings.new_login(request.app[SETTINGS])
     try:

@@ -1,4 +1,4 @@
-"""Accounts. An account is its owner's and staff's; to everybody else it does not exist."""
+"""Accounts. Only the owner and staff see an account; to other callers it does not exist."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -33,7 +33,7 @@ endpoints = Endpoints("users")
 
 @endpoints.post("/auth/users/", access=Access.PUBLIC, body=by_settings.registration, response=by_roles.user, status=201)
 async def register(request: web.Request) -> Any:
-    """Register: make an account, and with it a profile, all of it or nothing."""
+    """Register: make an account with its profile, or nothing."""
     app = request.app
     given = await _read_registration(request)
     only_same_twice(given, "password", PASSWORD_MISMATCH)
@@ -45,7 +45,7 @@ async def register(request: web.Request) -> Any:
 
 @endpoints.get("/auth/users/", query=PageQuery, response=by_roles.user, many=True)
 async def list_users(request: web.Request) -> Any:
-    """List the accounts that you may see: staff all, everybody else their own."""
+    """List the accounts that you may see: staff see all, other callers their own."""
     page = read_page(request)
     if me(request).is_staff or not request.app[SETTINGS].hide_users:
         rows = await request.app[DB].rows("users/list", page.after, page.limit + 1, me(request).is_staff)
@@ -68,7 +68,7 @@ async def edit_me(request: web.Request) -> Any:
 
 @endpoints.delete("/auth/users/me/", body=CurrentPassword, status=204)
 async def delete_me(request: web.Request) -> None:
-    """Delete your account and all that is its own. Asks for your password."""
+    """Delete your account and everything that belongs to it. Needs your password."""
     await _delete(request, me(request).id)
 
 
@@ -89,7 +89,7 @@ async def edit_user(request: web.Request) -> Any:
 
 @endpoints.delete("/auth/users/{id}/", body=CurrentPassword, status=204, errors=(Forbidden, NotFound))
 async def delete_user(request: web.Request) -> None:
-    """Delete an account and all that is its own. Asks for your own password, also when the account is another's."""
+    """Delete an account and everything that belongs to it. Needs your own password, also for another account."""
     user = await _find(request, path_id(request))
     await _delete(request, user["id"])
 
@@ -142,7 +142,7 @@ async def _edit(request: web.Request, user: dict[str, Any]) -> Any:
 
 
 async def _check_address(request: web.Request, transaction: Transaction, user_id: int, address: str) -> None:
-    """Report an address that is taken before a letter goes out to confirm it. Raises FieldErrors."""
+    """Report a taken address before a letter is sent to confirm it. Raises FieldErrors."""
     settings = request.app[SETTINGS]
     if (
         settings.send_activation_email
