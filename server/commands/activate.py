@@ -1,4 +1,4 @@
-"""`activate`: switch an account on."""
+"""`activate`: activate an account."""
 
 import argparse
 
@@ -18,18 +18,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(settings: Settings, options: argparse.Namespace) -> None:
-    """Activate an account; sessions that ended stay ended."""
-    switch(settings, options.name, active=True)
+    """Activate an account; ended sessions stay ended."""
+    set_active(settings, options.name, active=True)
 
 
-def switch(settings: Settings, name: str, *, active: bool) -> None:
+def set_active(settings: Settings, name: str, *, active: bool) -> None:
     """Activate or deactivate the account of a username. Raises CommandError when there is none."""
 
     async def work(db: Database) -> None:
         try:
             async with db.transaction() as transaction:
                 found = await set_active_by_name(transaction, name, active=active)
-        except asyncpg.DataError:  # the command line held bytes that are no text
+        except asyncpg.DataError:  # the name has bytes that are not UTF-8
             found = False
         if not found:
             raise CommandError(f"There is no account named {name}.")

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(settings: Settings, options: argparse.Namespace) -> None:
-    """Make a staff account; the password comes from a prompt, or from standard input when that is no terminal."""
+    """Make a staff account; the password comes from a prompt, or from standard input if that is not a terminal."""
     if settings.login_field == "email" and not options.email:
         raise CommandError("--email is required: with LOGIN_FIELD=email people sign in with their address")
     given = {"username": options.name, "password": _read_password(), "email": options.email}
@@ -61,6 +61,6 @@ def _read_password() -> str:
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\r\n")
     password = getpass.getpass("Password: ")
-    if getpass.getpass("Password, once more: ") != password:
+    if getpass.getpass("Repeat the password: ") != password:
         raise CommandError("The two passwords differ.")
     return password

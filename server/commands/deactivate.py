@@ -1,13 +1,13 @@
-"""`deactivate`: switch an account off."""
+"""`deactivate`: deactivate an account."""
 
 import argparse
 
-from server.commands.activate import add_arguments, switch
+from server.commands.activate import add_arguments, set_active
 from server.settings.settings import Settings
 
 __all__ = ["add_arguments", "run"]
 
 
 def run(settings: Settings, options: argparse.Namespace) -> None:
-    """Deactivate an account, which ends every session of it at once."""
-    switch(settings, options.name, active=False)
+    """Deactivate an account and end all its sessions at once."""
+    set_active(settings, options.name, active=False)

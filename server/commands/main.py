@@ -1,7 +1,7 @@
 """Reads the command line and runs one command.
 
-The exit status is 0 when the command did its work, 1 when it could not (one sentence says why), 2 for settings that
-cannot be (each fault is named) and for a wrong command line.
+The exit status is 0 when the command did its work, 1 when it could not (one sentence says why), 2 for wrong
+settings (each fault is named) and for a wrong command line.
 """
 
 import argparse

@@ -12,7 +12,7 @@ from server.web.documentation.endpoints import document
 
 
 def run(settings: Settings, options: argparse.Namespace) -> None:
-    """Print the OpenAPI document. Asks no database."""
+    """Print the OpenAPI document. Needs no database."""
     # The document needs no key; the application does not start without one.
     keyed = dataclasses.replace(settings, signing_key=settings.signing_key or "0" * MIN_KEY_BYTES)
     say(json.dumps(document(create_app(keyed)), indent=2, ensure_ascii=False))

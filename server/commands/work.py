@@ -1,4 +1,4 @@
-"""`work`: send the letters that wait, and listen nowhere."""
+"""`work`: send waiting letters, without listening on a port."""
 
 import argparse
 
@@ -8,6 +8,6 @@ from server.settings.settings import Settings
 
 
 def run(settings: Settings, options: argparse.Namespace) -> None:
-    """Send the letters that wait, and listen nowhere, until SIGINT or SIGTERM."""
+    """Send waiting letters, without listening on a port, until SIGINT or SIGTERM."""
     check_templates(settings)
     run_service(settings, serving.send_letters)

@@ -9,14 +9,14 @@ from server.database.database import Database
 LISTED_LETTERS_MAX = 1000
 
 
-async def tell(db: Database, say: Callable[[str], None], *, again: bool) -> None:
+async def list_letters(db: Database, say: Callable[[str], None], *, again: bool) -> None:
     """Call `say` with a line for each letter and a summary. With `again`, first queue given up letters again.
 
     Raises Unavailable.
     """
     if again:
         queued = await db.rows("letters/again")
-        say(f"Queued anew: {len(queued)}.")
+        say(f"Queued again: {len(queued)}.")
     rows = await db.rows("letters/list", LISTED_LETTERS_MAX)
     for row in rows:
         say(_line(row))

@@ -64,7 +64,7 @@ def test_a_failed_start_reports_the_reason_in_one_line(run: Run, database_url: s
     status, _, faults = run("serve", DATABASE_URL="", SIGNING_KEY="", DATA_DIR=str(tmp_path))
     assert (status, faults.splitlines()[-1:]) == (
         1,
-        [f"{tmp_path}/signing_key holds fewer than 32 bytes: remove it to have a new one made."],
+        [f"{tmp_path}/signing_key has fewer than 32 bytes: remove it, and the next start makes a new one."],
     )
     assert "Traceback" not in faults
 
@@ -88,6 +88,6 @@ def test_letters_are_listed_and_queued_again(run: Run, database: Connection) -> 
     assert given_up.endswith("after 3 tries: 550 no")
     assert "password_reset for any account with the address at example.com" in waits
     assert "anna@" not in said
-    assert run("letters", "--again")[1].splitlines()[0] == "Queued anew: 1."
+    assert run("letters", "--again")[1].splitlines()[0] == "Queued again: 1."
     rows = database.execute("select given_up_at, tries, fault from letters").fetchall()
     assert rows == [{"given_up_at": None, "tries": 0, "fault": None}] * 2
