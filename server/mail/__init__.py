@@ -1,1 +1,1 @@
-"""Letters: queued in the transaction of the act they report, sent later by a worker (contract 11.14)."""
+"""Letters: queued in the transaction of the act that they report, and sent later (contract 11.14)."""

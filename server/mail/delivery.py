@@ -20,7 +20,7 @@ import aiosmtplib
 from server.settings.settings import Settings
 
 TRY_SECONDS = 30.0  # for one delivery
-ANSWER_SECONDS = 15.0  # for each reply of the mail server
+REPLY_SECONDS = 15.0  # for each reply of the mail server
 QUIT_SECONDS = 2.0
 CANCEL_AGAIN_SECONDS = 0.05  # between two cancellations of a try
 REASON_MAX_LENGTH = 300  # characters
@@ -28,11 +28,11 @@ DEFAULT_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 
 
 class DeliveryFailed(Exception):
-    """The letter was not delivered now. The text says why, without address, link or token."""
+    """The letter was not delivered now. The text says why, without address, link and token."""
 
 
 class DeliveryRefused(DeliveryFailed):
-    """The mail server refuses the letter for good."""
+    """The mail server refuses the letter permanently."""
 
 
 class Delivery(Protocol):
@@ -86,13 +86,13 @@ class SmtpDelivery:
         self._password = unquote(parts.password or "") if parts.username else None
         is_local = _is_loopback(self._host)
         self._uses_implicit_tls = parts.scheme == "smtps"
-        # None: when the server offers it. Only on loopback may a password be sent without TLS.
+        # None: use TLS if the server offers it. Only on loopback may a password be sent without TLS.
         needs_tls = parts.scheme == "smtp+starttls" or (self._username is not None and not is_local)
         self._start_tls = False if self._uses_implicit_tls else True if needs_tls else None
 
         self._context = ssl.create_default_context()
         if is_local and self._start_tls is None:
-            # No certificate names a local mail server in a way that could be verified.
+            # The certificate of a local mail server cannot be verified: it does not name this host.
             self._context.check_hostname = False
             self._context.verify_mode = ssl.CERT_NONE
         self._local_hostname = ""
@@ -136,7 +136,7 @@ class SmtpDelivery:
             username=self._username,
             password=self._password,
             local_hostname=self._local_hostname,
-            timeout=ANSWER_SECONDS,
+            timeout=REPLY_SECONDS,
             use_tls=self._uses_implicit_tls,
             start_tls=self._start_tls,
             tls_context=self._context,
@@ -147,7 +147,7 @@ async def _limit(work: Coroutine[Any, Any, None], seconds: float) -> None:
     """Run `work`, and end it after `seconds`. Raises TimeoutError.
 
     Not asyncio.timeout, which cancels once: before Python 3.12 asyncio.wait_for, which aiosmtplib uses, loses a
-    cancellation that comes together with a result. The try would go on for ANSWER_SECONDS and more.
+    cancellation that comes together with a result. The try would go on for REPLY_SECONDS and more.
     """
     task = asyncio.create_task(work)
     try:

@@ -45,7 +45,7 @@ class Letters:
         """
         await transaction.row("letters/queue", kind, None, "", address)
 
-    async def answer_request(self, transaction: Transaction, kind: str, address: str) -> None:
+    async def fulfil_request(self, transaction: Transaction, kind: str, address: str) -> None:
         """Queue a link for each account of `address` that may get one, in the caller's transaction."""
         for account in await transaction.rows("letters/askers", address, kind):
             await self.queue_link(transaction, kind, account["id"])

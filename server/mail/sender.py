@@ -1,8 +1,8 @@
-"""Sends queued letters: at least once, with tries that back off. A letter that is given up stays listed (security 29).
+"""Sends queued letters: at least once, with growing pauses between tries (security 29).
 
-A sender leases a letter for LEASE_SECONDS. If its worker is killed, another sender takes the letter when the lease has
-ended. Otherwise the sender is done before that, because a try has a time limit. No database connection is held while a
-letter is sent.
+A letter that is given up stays listed. A sender leases a letter for LEASE_SECONDS. If its worker is killed, another
+sender takes the letter when the lease has ended. Otherwise the sender finishes before that, because a try has a time
+limit. No database connection is held while a letter is sent.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 MAX_LETTERS_IN_FLIGHT = 8  # in one process
 LOOK_SECONDS = 1.0  # between two looks into an empty queue
 LEASE_SECONDS = TRY_SECONDS + 15.0
-RECORD_SECONDS = LEASE_SECONDS - TRY_SECONDS  # how long a result is tried to be recorded, if the database fails
+RECORD_SECONDS = LEASE_SECONDS - TRY_SECONDS  # if the database fails, how long recording of a result is repeated
 RECORD_RETRY_SECONDS = 1.0
 FINISH_SECONDS = 5.0  # for letters in flight when the sender stops
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 600.0  # between tries; each pause is twice the one before
@@ -105,7 +105,7 @@ class LetterSender:
             await asyncio.gather(*unfinished, return_exceptions=True)
 
     async def _handle(self, db: Database, row: Mapping[str, Any]) -> None:
-        """Answer a request or send a letter. No failure ends the sender."""
+        """Fulfil a request or send a letter. No failure ends the sender."""
         try:
             await self._try(db, row)
         except Unavailable:
@@ -122,7 +122,7 @@ class LetterSender:
     async def _try(self, db: Database, row: Mapping[str, Any]) -> None:
         try:
             if row["user_id"] is None:
-                await self._answer(db, row)
+                await self._fulfil(db, row)
             else:
                 await self._send(db, row)
         except Unavailable:
@@ -130,11 +130,11 @@ class LetterSender:
         except Exception as failure:
             await self._fail(db, row, f"unforeseen {_name_and_place(failure)}")
 
-    async def _answer(self, db: Database, row: Mapping[str, Any]) -> None:
-        """Replace a request by letters. One transaction, so that a request is answered once."""
+    async def _fulfil(self, db: Database, row: Mapping[str, Any]) -> None:
+        """Replace a request by letters. One transaction, so that a request is fulfilled once."""
         async with db.transaction() as transaction:
             if await transaction.row("letters/remove", row["id"]) is not None:
-                await self._letters.answer_request(transaction, row["kind"], row["address"])
+                await self._letters.fulfil_request(transaction, row["kind"], row["address"])
 
     async def _send(self, db: Database, row: Mapping[str, Any]) -> None:
         account = await db.row("letters/addressee", row["user_id"])

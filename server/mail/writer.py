@@ -58,7 +58,7 @@ class LetterWriter:
         message["To"] = _mailbox(address)
         message["Subject"] = subject
         message["Date"] = letter["queued_at"]
-        # The same at each try, so that a mailbox can show a letter that was sent twice only once.
+        # The same at each try: a mailbox can then show a letter only once if it was sent twice.
         message["Message-ID"] = f"<{_digest(letter)}@{parseaddr(self._settings.mail_from)[1].rpartition('@')[2]}>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: no out-of-office replies
         message.set_content(text.lstrip("\n"), cte=_encoding(text))
