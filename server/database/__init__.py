@@ -1,1 +1,1 @@
-"""The database: runs statements by name, sends calls as batches, migrates the schema."""
+"""The database: runs statements by name, batches calls, migrates the schema."""

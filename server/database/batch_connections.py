@@ -1,7 +1,7 @@
 """The connections that batches run on: a few, kept open, with one query plan for any number of keys.
 
 Taking a connection from asyncpg's pool and returning it costs 50 µs of Python, as much as the statement itself. By
-default PostgreSQL also plans a statement with few keys anew each time: 150 µs for a plan that is always the same
+default PostgreSQL also plans a statement with few keys again each time: 150 µs for a plan that is always the same
 (docs/decisions/batching.md).
 """
 
@@ -54,7 +54,7 @@ class BatchConnections:
         await asyncio.gather(*(connection.close() for connection in self._opened_at), return_exceptions=True)
 
     def terminate(self) -> None:
-        """Close every connection at once, without telling the server."""
+        """Close every connection at once, without a message to the server."""
         self._closed = True
         for connection in [*self._opened_at]:
             connection.terminate()

@@ -2,9 +2,9 @@
 
 The rules (docs/decisions/batching.md has the measurements):
 
-- A call never joins a batch that was already sent. Every answer is as fresh as if its caller had asked alone.
+- A call never joins a batch that was already sent. Every result is as fresh as if its caller had sent it alone.
 - When nothing is in flight, a batch is sent in the next turn of the event loop. While a batch is in flight the next one
-  fills up; it is sent when the answer to the one before arrives. A slow batch does not delay the next one.
+  fills up; it is sent when the result of the one before arrives. A slow batch does not delay the next one.
 - A changed key is in at most one batch at a time, waiting or in flight. Changes of one row keep their order.
 - When the server refuses a batch, each row is sent alone. An error goes only to the callers of its row.
 - When the connection is lost, the outcome is unknown. Nothing is sent again, and every caller gets the error.
@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 from server.errors import Busy, Unavailable
 
 Row: TypeAlias = Any
-"""A row of the answer. Its first column is the key."""
+"""A row of the result. Its first column is the key."""
 
 Future: TypeAlias = "asyncio.Future[Row | None]"
 
@@ -32,8 +32,8 @@ RunRow: TypeAlias = Callable[[Sequence[Any]], Awaitable[Row | None]]
 """Runs the statement for one row. Waits a bounded time for its lock. Returns None when there is no such row."""
 
 MAX_BATCH_ROWS = 256  # in one statement: with more the first caller would wait too long for the last
-MAX_WAITING_CALLERS = 20_000  # of one statement: then 503 at once is better than an answer after the client gave up
-MAX_IN_FLIGHT = 1  # batches of one statement: with two, batches halve and cost twice as much, and nothing was gained
+MAX_WAITING_CALLERS = 20_000  # of one statement: then 503 at once is better than a response after the client gave up
+MAX_IN_FLIGHT = 1  # batches of one statement: with two, batches are half as large and cost twice as much
 MAX_ROWS_ALONE = 4  # of one statement, waiting for locks: they must not use up the pool
 SLOW_BATCH_SECONDS = 0.25  # then the next batch is sent: one frozen connection must not stop the statement
 MAX_SLOW_BATCHES = 3  # of one statement: with more the database is slow, not one connection
@@ -59,7 +59,7 @@ class _Entry:
                 return False
         return True
 
-    def answer(self, row: Row | None) -> None:
+    def finish(self, row: Row | None) -> None:
         self.is_done = True
         for waiter in self.waiters:
             if not waiter.done():
@@ -121,7 +121,7 @@ class Batcher(ABC):
 
     @abstractmethod
     def _on_missing_row(self, entry: _Entry) -> None:
-        """The answer to a batch has no row for `entry`."""
+        """The result of a batch has no row for `entry`."""
 
     def _remove(self, entry: _Entry) -> None:
         """`entry` is done, or was dropped because no caller waits for it."""
@@ -202,15 +202,15 @@ class Batcher(ABC):
             for entry in batch:
                 await self._run_batch([entry])
         else:
-            self._answer(batch, {row[0]: row for row in rows})
+            self._finish(batch, {row[0]: row for row in rows})
 
-    def _answer(self, batch: list[_Entry], rows: dict[Hashable, Row]) -> None:
+    def _finish(self, batch: list[_Entry], rows: dict[Hashable, Row]) -> None:
         for entry in batch:
             row = rows.get(entry.key)
             if row is None:
                 self._on_missing_row(entry)
             else:
-                entry.answer(row)
+                entry.finish(row)
                 self._remove(entry)
 
     def _fail(self, batch: list[_Entry], failure: Exception) -> None:
@@ -232,7 +232,7 @@ class ReadBatcher(Batcher):
             entry.waiters.append(waiter)
 
     def _on_missing_row(self, entry: _Entry) -> None:
-        entry.answer(None)
+        entry.finish(None)
         self._remove(entry)
 
 
@@ -264,7 +264,7 @@ class WriteBatcher(Batcher):
         try:
             async with self._alone_slots:
                 if not entry.is_abandoned:
-                    entry.answer(await self._run_row(entry.arguments))
+                    entry.finish(await self._run_row(entry.arguments))
         except Exception as failure:
             entry.fail(failure)
         except BaseException:

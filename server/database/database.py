@@ -1,7 +1,7 @@
 """Runs the statements of `sql/` by name. Raises Unavailable while PostgreSQL is unavailable.
 
 `find` and `change` send the calls of the same moment as one batch; `row` and `rows` run a statement alone, and
-`transaction` runs several as one. The head of each file says which columns its statement returns.
+`transaction` runs several as one. The comment at the top of each file says which columns its statement returns.
 """
 
 import asyncio
@@ -35,10 +35,10 @@ log = logging.getLogger(__name__)
 POOL_CONNECTIONS = 10  # of a process, for statements that run alone and for transactions
 BATCH_CONNECTIONS = 4  # of a process, for batches: one for each statement that runs with every request
 ACQUIRE_SECONDS = 5.0  # longest wait for a free connection
-COMMAND_SECONDS = 15.0  # longest wait for an answer
+COMMAND_SECONDS = 15.0  # longest wait for a result
 CONNECT_SECONDS = 5.0
 CLOSE_SECONDS = 1.0
-LOG_PAUSE_SECONDS = 1.0  # between log lines: a failure can meet thousands of requests at once
+LOG_PAUSE_SECONDS = 1.0  # between log lines: one failure can affect thousands of requests
 MAX_SHARED_IN_FLIGHT = 4  # of `share`, for each statement: they must not use up the pool
 DEADLOCK_TRIES = 5
 
@@ -154,9 +154,9 @@ class Database:
         return reads.ask(key, *more)
 
     async def share(self, name: str, make: Callable[..., Made], *arguments: Any) -> Made:
-        """The result of `make(rows, *arguments)` over the statement's rows, made once for all who ask for it now.
+        """The result of `make(rows, *arguments)` over the statement's rows, made once for all callers of this moment.
 
-        For a statement that cannot be batched and whose answer many callers want, such as the first page of a list.
+        For a statement that cannot be batched and whose result many callers want, such as the first page of a list.
         Callers share a result when they pass the same function and the same (hashable) arguments.
         Raises Unavailable, Busy.
         """
@@ -178,7 +178,7 @@ class Database:
 
         Absent is not null: a field that `given` does not name keeps its value. `lock` names the statement that locks
         the row; it runs when another transaction holds the row. Changes of one key keep their order, and each is
-        answered after its commit. Raises Unavailable, Busy, and the database's error for this row.
+        finished after its commit. Raises Unavailable, Busy, and the database's error for this row.
         """
         changes = self._changes.get((name, lock))
         if changes is None:

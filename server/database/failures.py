@@ -46,4 +46,4 @@ def reason_of(failure: Exception) -> str:
     """The text of `failure` for a log line."""
     if isinstance(failure, asyncpg.InternalClientError):
         return "the connection was lost in the middle of a statement"
-    return str(failure) or "no connection, or no answer, within the time limit"
+    return str(failure) or "no connection, or no response, within the time limit"

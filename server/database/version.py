@@ -1,4 +1,4 @@
-"""The oldest PostgreSQL that the schema works on, checked wherever the service connects first."""
+"""The oldest PostgreSQL that the schema works on, checked at the first connection."""
 
 from server.errors import StartError
 from server.settings.values import MIN_POSTGRES

@@ -95,7 +95,7 @@ async def test_the_log_says_that_a_time_limit_was_passed(
     with pytest.raises(Unavailable):
         await db.rows("users/list", 0, 10, True)
     assert [record.getMessage() for record in caplog.records] == [
-        "the database is unavailable: TimeoutError: no connection, or no answer, within the time limit"
+        "the database is unavailable: TimeoutError: no connection, or no response, within the time limit"
     ]
 
 
