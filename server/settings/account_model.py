@@ -36,7 +36,7 @@ RESERVED_NAMES = frozenset(
         *("detail", "code", "messages", "non_field_errors"),
     }
 )
-# Keywords of [account.fields] itself. Rules between fields, and references, are not supported: each field stands alone.
+# Keywords of [account.fields] itself. Each field is independent: no rules between fields, no references.
 _OBJECT_KEYWORDS = frozenset({"type", "properties", "required", "title", "description"})
 
 
@@ -88,7 +88,7 @@ class AccountModel:
 def read(table: Any, faults: SettingFaults) -> AccountModel:
     """The model that the section `table` declares. Adds every fault of the section to `faults`."""
     if not isinstance(table, dict):
-        faults.add(": is no table")
+        faults.add(": is not a table")
         return AccountModel()
     for name in sorted(table.keys() - {"username", "shown_as", "fields", "written_by", "read_by"}):
         faults.add(f".{name}: is unknown")
@@ -113,11 +113,11 @@ def _fields(table: dict[str, Any], faults: SettingFaults) -> dict[str, AccountFi
     schema = table.get("fields", {"type": "object", "properties": {}})
     place = faults.within(".fields")
     if not isinstance(schema, dict):
-        place.add(": is no table")
+        place.add(": is not a table")
         return {}
     field_schemas.check(schema, place)
     for keyword in sorted(schema.keys() - _OBJECT_KEYWORDS):
-        place.add(f".{keyword}: is not supported here: each field stands alone")
+        place.add(f".{keyword}: is not supported here: each field is independent")
     properties, required = schema.get("properties", {}), schema.get("required", [])
     if not isinstance(properties, dict) or not isinstance(required, list):
         return {}  # reported above
@@ -143,9 +143,9 @@ def _check_field(field: AccountField, faults: SettingFaults) -> None:
     if field.name in RESERVED_NAMES:
         faults.add(": is a name of the contract itself")
     elif not re.fullmatch(FIELD_NAME, field.name):
-        faults.add(": is no name: small letters, digits and _, 63 at most, a letter first")
+        faults.add(": is not a name: small letters, digits and _, 63 at most, a letter first")
     if field_schemas.has_reference(field.schema):
-        faults.add(": holds a $ref, which is not supported here")
+        faults.add(": contains a $ref, which is not supported here")
     elif "default" in field.schema and not _fits(field.schema["default"], field.schema):
         faults.add(".default: does not fit the schema")
     if field.written_by == "staff" and field.is_required and "default" not in field.schema:
@@ -155,7 +155,7 @@ def _check_field(field: AccountField, faults: SettingFaults) -> None:
 def _fits(value: Any, schema: dict[str, Any]) -> bool:
     try:
         return bool(Draft202012Validator(schema).is_valid(value))
-    except Exception:  # a schema that is no schema is reported by field_schemas.check
+    except Exception:  # an invalid schema is reported by field_schemas.check
         return True
 
 
@@ -165,11 +165,11 @@ def _choices(
     choices = table.get(key, {})
     place = faults.within(f".{key}")
     if not isinstance(choices, dict):
-        place.add(": is no table")
+        place.add(": is not a table")
         return {}
     for name, word in choices.items():
         if name not in properties:
-            place.add(f".{name}: is no field of the account")
+            place.add(f".{name}: is not a field of the account")
         if word not in words:
             place.add(f".{name}: is one of {', '.join(words)}")
     return {name: word for name, word in choices.items() if word in words}

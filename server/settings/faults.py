@@ -16,7 +16,7 @@ class SettingsError(ValueError):
 class SettingFaults:
     """The faults of the settings, or of one place within them: sentences, in the order in which they were found.
 
-    Not `errors.FieldFaults`: that one answers a client with texts by field, nested as the contract says, and a later
+    Not `errors.FieldFaults`: that one gives a client texts by field, nested as the contract says, and a later
     text replaces an earlier one of the same field. An operator reads lines, and one place can have several faults.
     """
 

@@ -57,7 +57,7 @@ def check(schema: Schema, faults: SettingFaults) -> None:
         json.dumps(schema, allow_nan=False)
         orjson.dumps(schema, option=orjson.OPT_PASSTHROUGH_DATETIME)  # refuses numbers of more than 64 bits
     except (TypeError, ValueError, RecursionError):
-        faults.add(": holds a value that JSON does not have, such as a date, or a number out of range")
+        faults.add(": contains a value that JSON does not have, such as a date, or a number out of range")
         return
     for error in _META_VALIDATOR.iter_errors(schema):
         faults.add(f"{''.join(f'.{step}' for step in error.absolute_path)}: {error.message}")
@@ -106,7 +106,7 @@ def _check_place(place: Schema, places: dict[str, Schema], faults: SettingFaults
         if keyword in _UNSUPPORTED:
             faults.add(f".{keyword}: is not supported")
         elif keyword not in _KEYWORDS and not keyword.startswith("x-"):
-            faults.add(f".{keyword}: is no keyword of JSON Schema; words of your own begin with x-")
+            faults.add(f".{keyword}: is not a keyword of JSON Schema; your own keywords begin with x-")
     if place.get("$schema", Draft202012Validator.META_SCHEMA["$id"]) != Draft202012Validator.META_SCHEMA["$id"]:
         faults.add(".$schema: is not Draft 2020-12")
     reference = place.get("$ref")

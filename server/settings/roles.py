@@ -96,9 +96,9 @@ def _role(name: str, table: dict[str, Any]) -> Role:
 
 def _check_role(name: str, table: Any, faults: SettingFaults) -> None:
     if not re.fullmatch(ROLE_NAME, name):
-        faults.add(": is no name: small letters, digits, - and _, 31 at most, a letter first")
+        faults.add(": is not a name: small letters, digits, - and _, 31 at most, a letter first")
     if not isinstance(table, dict):
-        faults.add(": is no table")
+        faults.add(": is not a table")
         return
     for key in sorted(set(table) - {"title", "registration", "fields", "steps"}):
         faults.add(f".{key}: is unknown")
@@ -107,7 +107,7 @@ def _check_role(name: str, table: Any, faults: SettingFaults) -> None:
         faults.add(".registration: is true or false")
     fields = table.get("fields", NO_FIELDS)
     if not isinstance(fields, dict):
-        faults.add(".fields: is no table")
+        faults.add(".fields: is not a table")
         return
     field_schemas.check(fields, faults.within(".fields"))
     if "steps" in table:
@@ -123,14 +123,14 @@ def _check_title(title: Any, faults: SettingFaults) -> None:
 def _check_steps(steps: Any, properties: list[str], faults: SettingFaults) -> None:
     """Together the steps have every field, each once."""
     if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
-        faults.add(": is no list of tables")
+        faults.add(": is not a list of tables")
         return
     seen: list[str] = []
     for number, step in enumerate(steps):
         _check_step(step, properties, seen, faults.within(f".{number}"))
     for name in properties:
         if name not in seen:
-            faults.add(f": {name} stands in no step")
+            faults.add(f": {name} is in no step")
 
 
 def _check_step(step: dict[str, Any], properties: list[str], seen: list[str], faults: SettingFaults) -> None:
@@ -139,11 +139,11 @@ def _check_step(step: dict[str, Any], properties: list[str], seen: list[str], fa
     _check_title(step.get("title"), faults)
     names = step.get("fields")
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        faults.add(".fields: is no list of names of fields")
+        faults.add(".fields: is not a list of field names")
         return
     for name in names:
         if name not in properties:
-            faults.add(f".fields: {name} is no field")
+            faults.add(f".fields: {name} is not a field")
         elif name in seen:
-            faults.add(f".fields: {name} stands in a step already")
+            faults.add(f".fields: {name} is in a step already")
         seen.append(name)

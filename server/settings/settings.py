@@ -138,7 +138,7 @@ class Settings:
         if given.get("login_field", "username") != "username" and not given.get("unique_email", True):
             faults.add("LOGIN_FIELD other than username needs UNIQUE_EMAIL=true: an address must be one account's")
         if "site_file" in given and "roles_file" in given:
-            faults.add("ROLES_FILE: its sections belong into SITE_FILE, so that one of the two is set")
+            faults.add("ROLES_FILE and SITE_FILE are both set: put the sections of ROLES_FILE into SITE_FILE")
         _check_login(given, faults)
         faults.check()
         return cls(**given)

@@ -15,6 +15,6 @@ def load(path: str, faults: SettingFaults) -> dict[str, Any]:
     except OSError as failure:
         faults.add(f"cannot be read: {failure.strerror}")
     except ValueError as failure:
-        faults.add(f"is no TOML: {failure}")
+        faults.add(f"is not TOML: {failure}")
     faults.check()
     return declared

@@ -117,7 +117,7 @@ def origins(value: str) -> tuple[str, ...]:
     for origin in origins:
         found = re.fullmatch(r"https?://([\w-]+(\.[\w-]+)*|\[[\da-f:.]+\])(:(?P<port>\d{1,5}))?", origin, re.ASCII)
         if origin != "*" and not (found and int(found["port"] or 80) <= 65535):
-            raise ValueError(f"lists origins such as https://app.example.com, or * for all; {origin!r} is none")
+            raise ValueError(f"lists origins such as https://app.example.com, or * for all; {origin!r} is not one")
     return origins
 
 

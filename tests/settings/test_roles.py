@@ -79,25 +79,25 @@ def test_the_settings_show_the_path_of_the_file(read: Reads, tmp_path: Path) -> 
         ("", "declares no role"),
         ("[roles]", "declares no role"),
         ("roles = 1", "declares no role"),
-        ("[roles.teacher", "is no TOML"),
-        ("[roles.a]\n[roles.a]", "is no TOML"),
+        ("[roles.teacher", "is not TOML"),
+        ("[roles.a]\n[roles.a]", "is not TOML"),
         ("[role.teacher]", "role: is unknown"),
-        ("roles.teacher = 1", "roles.teacher: is no table"),
-        ("[roles.Teacher]", "roles.Teacher: is no name"),
-        ("[roles.1a]", "roles.1a: is no name"),
-        ('[roles."a b"]', "roles.a b: is no name"),
-        ("[roles." + "a" * 32 + "]", "roles." + "a" * 32 + ": is no name"),
+        ("roles.teacher = 1", "roles.teacher: is not a table"),
+        ("[roles.Teacher]", "roles.Teacher: is not a name"),
+        ("[roles.1a]", "roles.1a: is not a name"),
+        ('[roles."a b"]', "roles.a b: is not a name"),
+        ("[roles." + "a" * 32 + "]", "roles." + "a" * 32 + ": is not a name"),
         ("[roles.teacher]\ntitel = 'x'", "roles.teacher.titel: is unknown"),
         ("[roles.teacher]\ntitle = ''", "roles.teacher.title: is one line"),
         ("[roles.teacher]\ntitle = 7", "roles.teacher.title: is one line"),
         ('[roles.teacher]\ntitle = "a\\nb"', "roles.teacher.title: is one line"),
         ("[roles.teacher]\nregistration = 'yes'", "roles.teacher.registration: is true or false"),
-        ("[roles.teacher]\nfields = 'x'", "roles.teacher.fields: is no table"),
+        ("[roles.teacher]\nfields = 'x'", "roles.teacher.fields: is not a table"),
         ("[roles.teacher]\nfields = {}", 'roles.teacher.fields.type: must be "object"'),
         ("[roles.teacher]\nfields.type = 'array'", 'roles.teacher.fields.type: must be "object"'),
         (HEAD + "fields.properties = 3", "roles.teacher.fields.properties: 3 is not of type 'object'"),
         (HEAD + "fields.required = ['x']", "roles.teacher.fields.required: x is not among the properties"),
-        (HEAD + "fields.requried = ['x']", "roles.teacher.fields.requried: is no keyword"),
+        (HEAD + "fields.requried = ['x']", "roles.teacher.fields.requried: is not a keyword"),
         (HEAD + "fields.patternProperties = {}", "roles.teacher.fields.patternProperties: is not supported"),
         (HEAD + "fields.'$id' = 'x'", "roles.teacher.fields.$id: is not supported"),
         (HEAD + "fields.'$schema' = 'http://json-schema.org/draft-07/schema#'", "roles.teacher.fields.$schema: is not"),
@@ -110,13 +110,16 @@ def test_the_settings_show_the_path_of_the_file(read: Reads, tmp_path: Path) -> 
         (HEAD + "fields.properties.a.'$ref' = '#/$defs/a'", "roles.teacher.fields.properties.a.$ref: there is no"),
         (HEAD + "fields.properties.a.'$ref' = '#'", "roles.teacher.fields: a $ref leads back to itself"),
         (HEAD + "fields.properties.a.'$ref' = '#/properties/a'", "roles.teacher.fields: a $ref leads back to itself"),
-        (HEAD + "fields.properties.a.default = 2026-01-01", "roles.teacher.fields: holds a value that JSON does not"),
-        (HEAD + "fields.properties.a.maximum = inf", "roles.teacher.fields: holds a value that JSON does not have"),
-        (HEAD + f"fields.properties.a.maximum = {2**70}", "roles.teacher.fields: holds a value that JSON does not"),
-        (HEAD + "steps = 1", "roles.teacher.steps: is no list of tables"),
-        (HEAD + "steps = [1]", "roles.teacher.steps: is no list of tables"),
-        (HEAD + "steps = [{ title = 'a', fields = [] }]", "roles.teacher.steps.0.fields: is no list of names"),
-        (HEAD + "steps = [{ title = 'a', fields = ['b'] }]", "roles.teacher.steps.0.fields: b is no field"),
+        (
+            HEAD + "fields.properties.a.default = 2026-01-01",
+            "roles.teacher.fields: contains a value that JSON does not",
+        ),
+        (HEAD + "fields.properties.a.maximum = inf", "roles.teacher.fields: contains a value that JSON does not have"),
+        (HEAD + f"fields.properties.a.maximum = {2**70}", "roles.teacher.fields: contains a value that JSON does not"),
+        (HEAD + "steps = 1", "roles.teacher.steps: is not a list of tables"),
+        (HEAD + "steps = [1]", "roles.teacher.steps: is not a list of tables"),
+        (HEAD + "steps = [{ title = 'a', fields = [] }]", "roles.teacher.steps.0.fields: is not a list of field names"),
+        (HEAD + "steps = [{ title = 'a', fields = ['b'] }]", "roles.teacher.steps.0.fields: b is not a field"),
     ],
 )
 def test_each_fault_names_its_place(read: Reads, text: str, fault: str) -> None:
@@ -140,10 +143,10 @@ def test_steps_have_every_field_once(read: Reads) -> None:
     steps = "steps = [{ title = 'x', fields = ['a', 'a'], colour = 'red' }, { title = '', fields = ['a'] }]"
     assert faults_of(read, two + steps) == [
         "roles.teacher.steps.0.colour: is unknown",
-        "roles.teacher.steps.0.fields: a stands in a step already",
+        "roles.teacher.steps.0.fields: a is in a step already",
         "roles.teacher.steps.1.title: is one line of 1 to 200 characters",
-        "roles.teacher.steps.1.fields: a stands in a step already",
-        "roles.teacher.steps: b stands in no step",
+        "roles.teacher.steps.1.fields: a is in a step already",
+        "roles.teacher.steps: b is in no step",
     ]
 
 
@@ -164,7 +167,7 @@ def test_a_file_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
             Settings.read({"ROLES_FILE": str(path)})
         assert raised.value.faults[0].startswith(f"ROLES_FILE cannot be read: {reason}")
     (tmp_path / "latin.toml").write_bytes(b"[roles.a]\ntitle = '\xe9'")
-    with pytest.raises(SettingsError, match="is no TOML"):
+    with pytest.raises(SettingsError, match="is not TOML"):
         roles.read(str(tmp_path / "latin.toml"))
 
 
