@@ -190,7 +190,7 @@ class StaleToken(Forbidden):
 
 
 class NotFound(Problem):
-    """There is no such thing, or the caller may not know that it exists."""
+    """It does not exist, or the caller may not know that it exists."""
 
     status = 404
     text = "Not found."
@@ -220,7 +220,7 @@ class RequestTimeout(Problem):
 
 
 class Conflict(Problem):
-    """The thing exists already."""
+    """It exists already."""
 
     status = 409
     text = "It exists already."

@@ -1,6 +1,6 @@
-"""Sessions: how one begins and ends, and which account a token speaks for.
+"""Sessions: how one begins and ends, and which account a token belongs to.
 
-The database is asked at every request, so that the end of a session or an account takes effect at once.
+Every request reads the session from the database, so that the end of a session or an account takes effect at once.
 """
 
 from typing import NamedTuple
@@ -15,7 +15,7 @@ SESSION_ENDED = "Token is blacklisted"  # simplejwt's text
 
 
 class Identity(NamedTuple):
-    """Who asks: the account as it is now, and its session. `session_id` is None for an API token."""
+    """The account that makes a request, as it is now, and its session. `session_id` is None for an API token."""
 
     session_id: UUID | None
     id: int
@@ -74,11 +74,11 @@ async def check_credentials(
 ) -> Credentials:
     """The account that `login` names, if `password` is its password; `login_field` is the setting LOGIN_FIELD.
 
-    Raises NoActiveAccount for every reason alike, after the cost of one hash (security 8).
+    Raises NoActiveAccount for every reason, always after the cost of one hash (security 8).
     An inactive account passes: the statement that signs it in refuses it.
     """
     account = None
-    if login_field != "username":  # with "either", an e-mail address goes before a username that looks like one
+    if login_field != "username":  # with "either", an e-mail address has precedence over a username that looks like one
         account = await db.row("users/credentials_by_email", login)
     if account is None and login_field != "email":
         account = await db.row("users/credentials", login)

@@ -27,7 +27,7 @@ from server.settings.values import MIN_KEY_BYTES
 ACCESS = "access"
 REFRESH = "refresh"
 ALGORITHM = "HS256"
-JWT_MAX_LENGTH = 4096  # characters; those we issue have about 300
+JWT_MAX_LENGTH = 4096  # characters; tokens of the service have about 300
 VERIFIED_CACHE_TOKENS = 16_384  # about 600 bytes each; a signature is checked once, the expiry at every use
 
 # `exp` is checked in `read`, at each use of a cached token. Audience, issuer and subject are ignored (contract 4.1).
@@ -145,9 +145,9 @@ def stored_signing_key(folder: Path) -> str:
             _make_key(path)
         key = path.read_text(errors="replace").strip()
     except OSError as failure:
-        raise StartError(f"The signing key cannot be kept in {path}: {failure.strerror}.") from failure
+        raise StartError(f"The signing key cannot be stored in {path}: {failure.strerror}.") from failure
     if len(key.encode()) < MIN_KEY_BYTES:
-        raise StartError(f"{path} holds fewer than {MIN_KEY_BYTES} bytes: remove it to have a new one made.")
+        raise StartError(f"{path} has fewer than {MIN_KEY_BYTES} bytes: remove it, and the next start makes a new one.")
     return key
 
 

@@ -36,7 +36,7 @@ class Binaries:
         return int(self.version.split(".")[0])
 
     def run_for(self, user: SystemUser) -> bool:
-        """Return whether `user` can run them. It is tried: permissions alone do not tell."""
+        """Return whether `user` can run them. It tries: permissions alone do not show it."""
         if not user.switch:
             return True
         with contextlib.suppress(OSError):

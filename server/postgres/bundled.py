@@ -63,7 +63,7 @@ class BundledPostgres:
             return self._share.revive()
 
     def release(self) -> None:
-        """Give the share back; the last one stops the server. A failure is said, not raised. A second call is safe."""
+        """Give the share back; the last one stops the server. Failures go to `say`. A second call is safe."""
         self._share.leave()
 
 
@@ -91,7 +91,7 @@ def _os_errors_explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = ADVICE.get(error.errno or 0, "see that it can be used")
+        advice = ADVICE.get(error.errno or 0, "make it usable")
         where = error.filename or folder
         raise BundledPostgresError(
             f"The database in {folder} cannot be used ({where}: {error.strerror}): {advice}."

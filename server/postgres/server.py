@@ -1,7 +1,7 @@
-"""One data folder and its server. Whether the server is alive is asked of a file lock, never of a pid.
+"""One data folder and its server. A file lock shows whether the server is alive, never a pid.
 
 The lock is a flock on the folder itself. The postmaster and its processes inherit it, so it is held exactly as long as
-one of them lives. The caller of each method holds the start lock of `bundled.py`.
+one of them runs. The caller of each method holds the start lock of `bundled.py`.
 """
 
 import contextlib
@@ -90,12 +90,12 @@ class PostgresServer:
         try:
             if record.stopping and not take(fd):  # the process that stopped it was killed before it was done
                 self._end_processes(fd, record.socket_dir)
-            return self._answers(fd, record.socket_dir)
+            return self._responds(fd, record.socket_dir)
         finally:
             os.close(fd)
 
-    def _answers(self, fd: int, socket_dir: Path) -> bool:
-        """Wait until the server answers (True), or until none of its processes lives and we have the lock (False)."""
+    def _responds(self, fd: int, socket_dir: Path) -> bool:
+        """Wait until the server responds (True), or until none of its processes runs and we have the lock (False)."""
         deadline = time.monotonic() + START_SECONDS
         while not take(fd):
             try:
@@ -204,7 +204,7 @@ class PostgresServer:
     def _wait_started(self, socket_dir: Path, log_start: int) -> None:
         fd = self._open()
         try:
-            if self._answers(fd, socket_dir):
+            if self._responds(fd, socket_dir):
                 return
         finally:
             os.close(fd)
@@ -218,7 +218,7 @@ class PostgresServer:
     def _reap(self) -> bool:
         """Wait for our ended child, so that it does not stay a zombie; return whether a signal ended it.
 
-        None of its processes may live any more.
+        None of its processes may still run.
         """
         child, self._child = self._child, None
         deadline = time.monotonic() + REAP_SECONDS

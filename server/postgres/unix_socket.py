@@ -14,10 +14,10 @@ PORT = 5432  # not opened on the network: a part of the socket's name
 ASK_SECONDS = 5
 PEER_SECONDS = 2.0
 
-# SQLSTATEs that go away by themselves: the server starts, stops or recovers (57P), all its connections are in use.
+# SQLSTATEs of temporary errors: the server starts, stops or recovers (57P), all its connections are in use.
 TEMPORARY_STATES = ("57P", "53300")
-# The same as texts, because libpq does not tell the SQLSTATE of a failed connection. They are in English:
-# `server.py` sets lc_messages. PQping would tell some of it, but it holds the GIL until its timeout (measured: 2 s).
+# The same as texts, because libpq does not give the SQLSTATE of a failed connection. They are in English:
+# `server.py` sets lc_messages. PQping would give some of it, but it holds the GIL until its timeout (measured: 2 s).
 TEMPORARY_TEXTS = (
     *("the database system is ", "terminating connection"),
     *("too many clients already", "remaining connection slots are reserved"),
@@ -25,7 +25,7 @@ TEMPORARY_TEXTS = (
 
 
 class RefusedError(Exception):
-    """The server answered with an error that does not go away by itself."""
+    """The server responded with an error that is not temporary."""
 
 
 def socket_path(socket_dir: Path, port: int = PORT) -> Path:
@@ -36,8 +36,8 @@ def socket_path(socket_dir: Path, port: int = PORT) -> Path:
 def ask(socket_dir: Path, statement: str, limit: int = ASK_SECONDS) -> list[str]:
     """Run one statement as the superuser `postgres`, and return the columns of its first row as text.
 
-    Connecting may take `limit` seconds, and the statement once more. Raises RefusedError, and OSError when the server
-    is not reachable yet or no longer.
+    Connecting may take `limit` seconds, and the statement as long again. Raises RefusedError, and OSError when
+    the server is not reachable yet or no longer.
     """
     if not socket_path(socket_dir).exists():  # saves libpq's work: a start looks every 5 ms
         raise ConnectionRefusedError("there is no socket")
@@ -74,7 +74,7 @@ def _first_row(connection: "psycopg.Connection[Any]", statement: str, limit: int
     server = connection.pgconn
     server.send_query(statement.encode())
     if not select.select([server.socket], [], [], limit)[0]:
-        raise TimeoutError(f"no answer within {limit} s")
+        raise TimeoutError(f"no response within {limit} s")
     result = server.get_result()
     assert result is not None
     if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
@@ -87,6 +87,6 @@ def _failure(error: psycopg.Error) -> OSError | RefusedError:
     text = str(error)
     if error.sqlstate:
         is_temporary = error.sqlstate.startswith(TEMPORARY_STATES)
-    else:  # without FATAL the socket failed, and the server did not answer
+    else:  # without FATAL the socket failed, and the server did not respond
         is_temporary = "FATAL:" not in text or any(each in text for each in TEMPORARY_TEXTS)
     return ConnectionRefusedError(text) if is_temporary else RefusedError(text)

@@ -11,7 +11,7 @@ from server.web.app_keys import SETTINGS, STOPPING
 from server.web.protocol import Runner
 
 STOP_SECONDS = 8.0  # for requests in progress, bodies that still arrive included; docker kills after 10
-LEAVE_SECONDS = 1.0  # of these, kept-alive connections may send one more request, which is answered with "close"
+LEAVE_SECONDS = 1.0  # of these, kept-alive connections may send one more request; its response says "close"
 CUT_SECONDS = 0.1  # for what is cancelled after that
 BACKLOG = 1024  # connections that the kernel accepts before the process does
 KEEPALIVE_SECONDS = 75.0  # also the longest time that the headers of a first request may take
@@ -61,7 +61,7 @@ def url_of(address: tuple[Any, ...]) -> str:
 
 
 async def stop(runner: Runner, at_once: asyncio.Event) -> None:
-    """Accept no new connection, tell clients that the connection closes, finish the requests in progress.
+    """Accept no new connection, announce in responses that the connection closes, finish the requests in progress.
 
     That may take STOP_SECONDS, or less when `at_once` is set. Bytes that arrive until then are read.
     """

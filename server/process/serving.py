@@ -76,7 +76,7 @@ def send_letters(settings: Settings, database: DatabaseSource) -> None:
 
 def serve_as_worker(settings: Settings, inherited: Inherited, channel: int, revive: Revive | None) -> None:
     """Serve until SIGINT, SIGTERM, or until the supervisor, which holds the other end of `channel`, has ended."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closing terminal sends it to all processes; the supervisor acts
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closing terminal sends it to all processes
     for fd in (*inherited.files, channel):
         os.set_inheritable(fd, False)  # a PostgreSQL that this worker starts must not keep them open
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
@@ -91,7 +91,7 @@ async def _serve_alone(settings: Settings, database: DatabaseSource) -> None:
         await _listen(metrics_service, metrics_sockets)
         announce(address, database, metrics_sockets)
         await requested.stop.wait()
-        say("Frontdesk stops: it finishes the requests under way.")
+        say("Frontdesk stops: it finishes the requests in progress.")
 
 
 async def _send_letters(settings: Settings, database: DatabaseSource) -> None:
@@ -100,7 +100,7 @@ async def _send_letters(settings: Settings, database: DatabaseSource) -> None:
         say(f"Frontdesk {__version__} sends letters.")
         say(f"  Database    {database.name}")
         await requested.stop.wait()
-        say("Frontdesk stops: it finishes the letters under way.")
+        say("Frontdesk stops: it finishes the letters in progress.")
 
 
 async def _serve_as_worker(settings: Settings, inherited: Inherited, channel: int, revive: Revive | None) -> None:
@@ -141,7 +141,7 @@ async def _listen(runner: Runner, opened: Iterable[socket.socket]) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class StopRequests:
-    """What signals request: `stop` when requests under way are finished, or `at_once`."""
+    """What signals request: `stop` after the requests in progress, or `at_once`."""
 
     stop: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     at_once: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)

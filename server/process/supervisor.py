@@ -49,7 +49,7 @@ async def _serve(settings: Settings, database: DatabaseSource) -> None:
             announce(http_server.url_of(opened[0][0].getsockname()), database, metrics_sockets)
             say(f"  Workers     {settings.workers}; SIGHUP to process {os.getpid()} renews them one by one")
             await _unless(requested.stop, workers.keep())
-        say("Frontdesk stops: it finishes the requests under way.")
+        say("Frontdesk stops: it finishes the requests in progress.")
     finally:
         start.close()  # first: new connections are refused, instead of waiting until a worker accepts them
         await _unless(requested.at_once, workers.stop())

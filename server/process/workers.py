@@ -1,4 +1,4 @@
-"""Keeps several processes alive: replaces those that die, renews all one by one, stops all. It knows nothing of HTTP.
+"""Keeps several processes running: replaces those that end, renews all one by one, stops all. Contains no HTTP.
 
 Each process has one end of a channel. It writes a byte when it is ready. The kernel closes the channel when one of the
 two processes ends, however it ends, and so the other one knows.
@@ -18,7 +18,7 @@ READY_SECONDS = 60.0  # a worker that is not ready by then is killed
 EXIT_POLL_SECONDS = 0.002
 PAUSE_SECONDS = 0.1  # before a dead worker is replaced; doubled each time its successor dies too
 LONGEST_PAUSE_SECONDS = 5.0
-STABLE_SECONDS = 10.0  # a worker that lived longer did not die of its start
+STABLE_SECONDS = 10.0  # after a longer life, the start was not the cause of the end
 
 
 class NotReadyError(Exception):
@@ -159,7 +159,7 @@ class Workers:
             self._renewal.clear()
             for number in range(self._count):
                 if not await self._renew_one(number):
-                    log.error("the renewal ends here, the other workers stay")
+                    log.error("the renewal stops; the other workers are not replaced")
                     break
             else:
                 log.info("all workers are new")

@@ -1,6 +1,6 @@
 """Metrics: a row of numbers for each process, in memory that all processes of the service share.
 
-Every process answers with the sums over all rows, so that a scrape gets the same answer from any worker. Counters of
+Every process responds with the sums over all rows, so that a scrape gets the same response from any worker. Counters of
 ended processes are added to the first row. Only one thread of one process writes each row.
 """
 
@@ -16,7 +16,7 @@ METRICS: dict[str, tuple[str, str]] = {
     "hash_waiting": ("gauge", "Callers that wait for a hashing thread."),
     "hash_waits_total": ("counter", "Callers whose turn has come."),
     "hash_wait_seconds_total": ("counter", "Seconds that these callers have waited."),
-    "hash_refused_total": ("counter", "Callers that found the queue full and were answered 503."),
+    "hash_refused_total": ("counter", "Callers that found the queue full and got 503."),
     "hash_left_total": ("counter", "Callers that left the queue before their turn; nothing was hashed."),
 }
 _COLUMNS = {name: column for column, name in enumerate(METRICS)}

@@ -1,4 +1,4 @@
-"""Which identity sends a request: read from the Authorization header before the handler runs."""
+"""The identity that sends a request, read from the Authorization header before the handler runs."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""CORS (Fetch standard): pages of the origins that the operator lists may call, with a token and never with cookies."""
+"""CORS (Fetch standard): pages of the listed origins may send requests, with a token and never with cookies."""
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
@@ -32,7 +32,7 @@ def cors(origins: tuple[str, ...]) -> Middleware:
 
 @web.middleware
 async def preflight(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer a preflight request; it has no credentials, so it must not reach `access`."""
+    """Respond to a preflight request. It has no credentials, so it must not reach `access`."""
     return _preflight_response() if _is_preflight(request) else await handler(request)
 
 

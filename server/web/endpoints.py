@@ -1,4 +1,4 @@
-"""How an endpoint is declared: one decorator states its path, its access, what it reads and what it responds with.
+"""How an endpoint is declared: one decorator states its path, its access, its body and its response.
 
 Access is closed by default: an endpoint that states no access is SIGNED_IN.
 """

@@ -23,11 +23,11 @@ _USABLE_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
 @web.middleware
 async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request its id, render whatever is raised below, and write the access log."""
+    """Give the request its id, render every failure of its handler, and write the access log."""
     given = request.headers.get("X-Request-ID")
     number = given if given and _USABLE_ID.fullmatch(given) else new_id()
     request_id.set(number)
-    client_connection.set(request.protocol)  # type: ignore[arg-type]  # every connection of Runner is one
+    client_connection.set(request.protocol)  # type: ignore[arg-type]  # every connection of Runner is a Protocol
     began = time.perf_counter()
     try:
         response = await handler(request)
@@ -53,7 +53,7 @@ def _render(request: web.Request, problem: Problem) -> web.Response:
 
 
 def _problem(request: web.Request, failure: Exception) -> Problem:
-    """The Problem that a failure is for the client; an unforeseen failure is logged."""
+    """The Problem that the client gets for a failure; an unforeseen failure is logged."""
     if isinstance(failure, Problem):
         return failure
     if isinstance(failure, web.HTTPRequestEntityTooLarge):

@@ -1,4 +1,4 @@
-"""Malformed HTTP gets a JSON response that echoes nothing, and one line in the log (contract 12)."""
+"""Malformed HTTP gets a JSON response that repeats none of it, and one line in the log (contract 12)."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class Protocol(RequestHandler):
-    """One connection. It responds to malformed HTTP itself: that never reaches the middleware."""
+    """One connection. It responds to malformed HTTP itself, because that never reaches the middleware."""
 
     waiting: "asyncio.Task[Any] | None" = None
     """A task in a queue, cancelled when the client disconnects; work that has begun is not cancelled."""
@@ -27,14 +27,14 @@ class Protocol(RequestHandler):
             self.waiting.cancel()
 
     def leave(self) -> None:
-        """Close the connection, unless a request is under way on it."""
+        """Close the connection, unless a request is in progress on it."""
         if self._waiter is not None and not self._waiter.done():
             self.force_close()
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """Respond with a JSON 400 that echoes nothing, log one line, and close the connection."""
+        """Respond with a JSON 400 that repeats nothing of the request, log one line, and close the connection."""
         _give_id()
         if isinstance(exc, UnicodeEncodeError) and hdrs.EXPECT in request.headers:
             # aiohttp's own refusal quotes the header, and fails when its bytes are not text.

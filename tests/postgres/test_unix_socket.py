@@ -1,4 +1,4 @@
-"""Statements over the server's socket: failures that go away are told from those that do not, and time is bounded."""
+"""Statements over the server's socket: temporary failures differ from others, and time is bounded."""
 
 import os
 import signal
@@ -75,7 +75,7 @@ def test_a_connection_that_ends_during_a_statement_is_temporary(data: Path) -> N
 def test_a_statement_takes_no_longer_than_its_limit(data: Path) -> None:
     with attached(data) as share:
         began = time.monotonic()
-        with pytest.raises(TimeoutError, match="no answer within 0 s"):
+        with pytest.raises(TimeoutError, match="no response within 0 s"):
             ask(share.socket_dir, "select pg_sleep(30)", limit=0)
         assert time.monotonic() - began < 10
 

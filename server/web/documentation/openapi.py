@@ -26,7 +26,7 @@ from server.web.schemas.role_fields import RoleFields
 DESCRIPTION = """Accounts and sign-in for any front end, in the HTTP contract of djoser and simplejwt.
 
 Register at `POST /auth/users/`, sign in at `POST /auth/jwt/create/`, and send `Authorization: Bearer ACCESS`.
-Every path answers with and without its last slash. Bodies are JSON, form or multipart; responses are JSON."""
+Every path works with and without its last slash. Bodies are JSON, form or multipart; responses are JSON."""
 
 _SIGNED_IN: list[dict[str, list[str]]] = [{"bearer": []}, {"token": []}]
 _TEXTS = {"type": "array", "items": {"type": "string"}}

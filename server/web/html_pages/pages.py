@@ -58,7 +58,7 @@ def link_page(
 
     GET shows the template `form`; POST runs the act and shows the template `done`. The act receives the fields of
     `body`, uid and token, and returns values for `done`. Its FieldErrors are shown in the form, every other Problem on
-    a page of its own.
+    a separate page.
     """
     declare = partial(
         endpoints.declare,

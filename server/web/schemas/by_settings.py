@@ -114,7 +114,7 @@ def reset_username(settings: Settings) -> type[Schema]:
 
 
 def password_page(settings: Settings) -> type[Schema]:
-    """The form of the page has the password twice whatever the settings say, because its text is not visible."""
+    """The form of the page has the password twice with any settings, because its text is not visible."""
     return _without_link(_twice(ResetPassword, "new_password"))
 
 

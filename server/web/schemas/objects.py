@@ -77,7 +77,7 @@ class Activation(Body):
 
 
 class Address(Body):
-    """The address that a letter is asked for."""
+    """The address that requests a letter."""
 
     email = Email(required=True, metadata={"example": "anna@example.com"})
 
@@ -119,7 +119,7 @@ class SignIn(Body):
 class Refresh(Body):
     """A refresh token."""
 
-    refresh = Text(required=True, metadata={"description": "The refresh token that sign-in answered."})
+    refresh = Text(required=True, metadata={"description": "The refresh token from the response of sign-in."})
 
 
 class Verify(Body):
