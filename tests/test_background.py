@@ -100,6 +100,17 @@ async def test_one_sweep_deletes_more_rows_than_one_statement_does(
     assert len(sleeps.recorded) == 1
 
 
+async def test_processes_that_start_together_do_not_sweep_together(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    sleeps = Sleeps(monkeypatch, is_sweep_pause, rounds=30)
+    async with serving(settings), asyncio.timeout(10):
+        while len(sleeps.recorded) < 30:
+            await asyncio.sleep(0)
+    assert len(set(sleeps.recorded)) == 30
+    assert max(sleeps.recorded) - min(sleeps.recorded) > background.SWEEP_SECONDS / 4
+
+
 @pytest.mark.parametrize(("failure", "level"), [(Unavailable(), "WARNING"), (ValueError("unexpected"), "ERROR")])
 async def test_the_sweep_goes_on_after_a_failure_and_logs_it(
     monkeypatch: pytest.MonkeyPatch,

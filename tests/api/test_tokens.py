@@ -14,6 +14,7 @@ from server.app import create_app
 from server.settings.settings import Settings
 from tests.conftest import PASSWORD, Client, FrontdeskServer, Letters, Person, in_mode, post
 from tests.links import DONE, NEW_PASSWORD, PASSWORD_RESET, asked_by, confirm
+from tests.locks import Race
 from tests.rows import Connection
 
 LOGIN, LOGOUT = "/auth/token/login/", "/auth/token/logout/"
@@ -53,6 +54,21 @@ async def test_many_logins_at_once_return_the_same_token(anna: Person, database:
     assert len(set(tokens)) == 1
     assert len(database.execute("select from api_tokens").fetchall()) == 1
     assert (await use(anna.client, tokens[0]))[0] == 200
+
+
+async def test_logins_of_one_account_run_one_after_the_other(anna: Person, race: Race) -> None:
+    # Without this lock, two first logins at the same moment could both insert the same hash: one would be a 500.
+    login = post(anna.client, LOGIN, username="anna", password=PASSWORD)
+    assert (await race("select from users for no key update", login))[0] == 200
+
+
+async def test_a_logout_during_a_login_ends_the_former_token_and_not_the_login(anna: Person, race: Race) -> None:
+    former = await log_in(anna.client)
+    ends = "update api_tokens set generation = generation + 1, hash = null"
+    status, given = await race(ends, post(anna.client, LOGIN, username="anna", password=PASSWORD))
+    assert status == 200
+    assert await use(anna.client, former) == UNKNOWN
+    assert (await use(anna.client, given["auth_token"]))[0] == 200
 
 
 @pytest.mark.parametrize("keyword", ["Token", "token", "TOKEN", " Token ", "Token   "])
