@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from marshmallow import Schema
 
+from server.accounts.fields import LENGTH_CONSTRAINT
 from server.accounts.uniqueness import EMAIL_CONSTRAINT, USERNAME_CONSTRAINT
 from server.app import create_app
 from server.resources import statements
@@ -74,8 +75,8 @@ async def test_statements_with_the_same_shape_comment_return_the_same_columns(da
 
 # The SQL that is in Python nevertheless: how many statements a module has, and why.
 IN_PYTHON = {
-    "server.py": 4,  # run before the database exists, in a protocol without parameters
-    "migrate.py": 2,  # psycopg's parameters are %s, so that no file of sql/ could be prepared by a test
+    "server/postgres/server.py": 4,  # run before the database exists, in a protocol without parameters
+    "server/database/migrate.py": 2,  # psycopg's parameters are %s, so that no file of sql/ could be prepared by a test
 }
 SQL_WORDS = re.compile(
     r"\s*(?:select|insert into|update|delete from|with|create|alter|drop|truncate|grant|set|lock|copy|do|call|begin)\s"
@@ -89,13 +90,14 @@ def test_sql_is_not_written_in_python() -> None:
         docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
         texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in docstrings]
         written = [node.value for node in texts if isinstance(node.value, str) and SQL_WORDS.match(node.value)]
-        found[file.name] = len(written)
+        found[file.relative_to(ROOT).as_posix()] = len(written)
     assert {name: count for name, count in found.items() if count} == IN_PYTHON
 
 
 def test_every_constraint_that_becomes_an_error_text_exists(database: Any) -> None:
     for name in (USERNAME_CONSTRAINT, EMAIL_CONSTRAINT):
         assert database.execute("select from pg_class where relname = %s", [name]).fetchone() is not None
+    assert database.execute("select from pg_constraint where conname = %s", [LENGTH_CONSTRAINT]).fetchone() is not None
 
 
 def test_migrations_name_every_constraint_and_index(database: Any) -> None:
