@@ -1,7 +1,7 @@
 -- depends: 0001.users
 
--- A session is one sign-in. Tokens name it (claim sid) and are not stored: with a copy of
--- this table no one can sign in (security 18).
+-- A session is one sign-in. Tokens name it (claim sid) and are not stored: a copy of this table is not enough to sign
+-- in (security 18).
 
 create table sessions (
     id uuid not null default gen_random_uuid(),

@@ -1,6 +1,6 @@
 """Changes of an account: the sessions, tokens and links that each ends, and the letters that it queues.
 
-A change and its letters are one transaction (security 29); the former address is told (security 28).
+A change and its letters are one transaction (security 29); the former address gets a letter (security 28).
 """
 
 from collections.abc import Callable, Coroutine, Iterator

@@ -1,4 +1,4 @@
-"""E-mail addresses: in activation mode a new one waits to be confirmed; the old one is told (contract 11.13)."""
+"""E-mail addresses: in activation mode a new one waits to be confirmed; the old one gets a letter (contract 11.13)."""
 
 import asyncio
 from typing import Any
@@ -62,7 +62,7 @@ async def test_a_new_address_is_pending_and_the_account_stays_usable(
 
 
 @in_activation
-async def test_the_link_puts_the_new_address_in_force_and_tells_the_old_one(
+async def test_the_link_puts_the_new_address_in_force_and_notifies_the_old_one(
     anna: Person, database: Connection, letters: Letters
 ) -> None:
     given = await asked_by(anna, letters, EMAIL_CHANGE)
@@ -129,7 +129,7 @@ async def test_the_same_address_in_another_case_is_pending_too(
 
 
 @in_activation
-async def test_removing_the_address_needs_no_link_and_tells_the_old_one(
+async def test_removing_the_address_needs_no_link_and_notifies_the_old_one(
     anna: Person, database: Connection, letters: Letters
 ) -> None:
     given = await asked_by(anna, letters, EMAIL_CHANGE)
@@ -209,7 +209,7 @@ async def test_an_address_that_staff_correct_before_activation_gets_the_activati
 
 
 @in_activation
-async def test_a_first_address_is_pending_and_no_other_address_is_told(
+async def test_a_first_address_is_pending_and_no_other_address_gets_a_letter(
     anna: Person, database: Connection, letters: Letters
 ) -> None:
     database.execute("update users set email = ''")
@@ -247,7 +247,7 @@ class TestWithoutActivation:
         return await make_person("anna", email=OLD)
 
     @pytest.mark.parametrize("address", [NEW, ""])
-    async def test_a_new_address_is_in_force_at_once_and_tells_the_old_one(
+    async def test_a_new_address_is_in_force_at_once_and_notifies_the_old_one(
         self, anna: Person, database: Connection, letters: Letters, address: str
     ) -> None:
         reset = await asked_by(anna, letters, PASSWORD_RESET)
@@ -256,7 +256,7 @@ class TestWithoutActivation:
         assert [(letter.to, letter.link) for letter in await letters()] == [(OLD, "")]
         assert await confirm(anna.client, PASSWORD_RESET, reset) == INVALID_TOKEN
 
-    async def test_a_new_address_that_staff_set_is_in_force_at_once_and_tells_the_old_one(
+    async def test_a_new_address_that_staff_set_is_in_force_at_once_and_notifies_the_old_one(
         self, anna: Person, staff: Person, letters: Letters
     ) -> None:
         assert await staff.put(f"/auth/users/{anna.id}/", {"email": NEW}) == user(anna, NEW)

@@ -68,7 +68,7 @@ async def walker(make_person: MakePerson) -> Person:
     return await make_person("anna.kowalska", email="walker@by.example")
 
 
-async def test_a_new_password_is_in_force_at_once_and_a_letter_tells_of_it(anna: Person, letters: Letters) -> None:
+async def test_a_new_password_is_in_force_at_once_and_a_letter_reports_it(anna: Person, letters: Letters) -> None:
     await letters()
     assert await anna.post(SET, change()) == DONE
     assert not await signs_in(anna.client, PASSWORD)
@@ -77,7 +77,7 @@ async def test_a_new_password_is_in_force_at_once_and_a_letter_tells_of_it(anna:
 
 
 @in_mode("default", password_changed_email_confirmation=False)
-async def test_with_the_confirmation_off_no_letter_tells_of_a_new_password(anna: Person, letters: Letters) -> None:
+async def test_with_the_confirmation_off_no_letter_reports_a_new_password(anna: Person, letters: Letters) -> None:
     await letters()
     assert await anna.post(SET, change()) == DONE
     assert await post(anna.client, ASK, email=ANNA) == DONE
@@ -112,7 +112,7 @@ async def test_a_reset_ends_every_session(anna: Person, boris: Person, letters: 
     assert (await alive(boris))[0] == 200
 
 
-async def test_a_reset_puts_the_new_password_in_force_and_a_letter_tells_of_it(anna: Person, letters: Letters) -> None:
+async def test_a_reset_puts_the_new_password_in_force_and_a_letter_reports_it(anna: Person, letters: Letters) -> None:
     assert await post(anna.client, ASK, email=ANNA) == DONE
     (letter,) = await letters()
     assert (letter.to, letter.subject) == (ANNA, "Password reset on Frontdesk")

@@ -1,4 +1,4 @@
-"""Profiles: every signed-in account reads them; only the owner changes one (contract 2, 3.3, 3.4, 11.16–17)."""
+"""Profiles: every signed-in account reads them; only the owner changes one (contract 2, 3.3, 3.4, 11.16, 11.17)."""
 
 import asyncio
 import re

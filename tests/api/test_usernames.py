@@ -51,7 +51,7 @@ async def signs_in(client: Client, username: str) -> bool:
     return (await post(client, "/auth/jwt/create/", username=username, password=PASSWORD))[0] == 200
 
 
-async def test_a_new_username_is_in_force_at_once_and_a_letter_tells_of_it(anna: Person, letters: Letters) -> None:
+async def test_a_new_username_is_in_force_at_once_and_a_letter_reports_it(anna: Person, letters: Letters) -> None:
     other = await anna.sign_in()
     assert await anna.post(SET, change()) == DONE
     assert not await signs_in(anna.client, "anna")
@@ -62,7 +62,7 @@ async def test_a_new_username_is_in_force_at_once_and_a_letter_tells_of_it(anna:
 
 
 @in_mode("default", "activation", username_changed_email_confirmation=False, send_activation_email=False)
-async def test_with_the_confirmation_off_no_letter_tells_of_a_new_username(anna: Person, letters: Letters) -> None:
+async def test_with_the_confirmation_off_no_letter_reports_a_new_username(anna: Person, letters: Letters) -> None:
     await letters()
     assert await anna.post(SET, change()) == DONE
     assert await post(anna.client, ASK, email=ANNA) == DONE

@@ -1,4 +1,4 @@
-"""A session that refresh and verify accept, and the one answer for every other."""
+"""The sessions that refresh and verify accept, and the one error for all others."""
 
 import uuid
 
@@ -34,7 +34,7 @@ async def test_a_live_session_gives_the_identity(anna: Person) -> None:
         "delete from users",
     ],
 )
-async def test_ended_inactive_and_deleted_get_one_answer(anna: Person, database: Rows, statement: bytes) -> None:
+async def test_ended_inactive_and_deleted_get_the_same_error(anna: Person, database: Rows, statement: bytes) -> None:
     database.execute(statement)
     with pytest.raises(TokenNotValid, match=r"^Token is blacklisted$"):
         await sessions.require_live_session(anna.client.app[DB], claims_of(anna))

@@ -1,4 +1,4 @@
-"""Statements that tests of batching send to, and answer when they like."""
+"""Statements in tests of batching: they return rows when the test says so."""
 
 import asyncio
 from collections.abc import Sequence

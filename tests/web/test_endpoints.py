@@ -60,7 +60,9 @@ async def test_an_endpoint_for_staff_answers_staff_alone(small: Client, anna: Pe
     assert await refused.json() == {"detail": "You do not have permission to perform this action."}
 
 
-async def test_staff_are_told_from_others_before_the_body_is_read(small: Client, anna: Person, staff: Person) -> None:
+async def test_callers_who_are_not_staff_are_refused_before_the_body_is_read(
+    small: Client, anna: Person, staff: Person
+) -> None:
     for person, status in ((anna, 403), (staff, 400)):
         headers = person.header | {"Content-Type": "application/json"}
         assert (await small.post("/reports/", data=b"{", headers=headers)).status == status
