@@ -1,8 +1,9 @@
 """Change of an address, at once or by the link in a letter. The old address gets a letter (security 28)."""
 
-from server.accounts.uniqueness import report_taken
+from server.accounts.uniqueness import TAKEN_EMAIL, report_taken
 from server.database.database import Database
 from server.database.transaction import Transaction
+from server.errors import FieldErrors
 from server.mail.letters import ACTIVATION, EMAIL_CHANGE, EMAIL_CHANGED, EMAIL_PENDING, Letters
 from server.settings.settings import Settings
 
@@ -18,9 +19,13 @@ async def change(
     needs no link. An account that waits for its activation gets another activation letter (contract 6).
     Raises FieldErrors on `field` when the address belongs to another account.
     """
-    with report_taken(email=field):
-        if settings.send_activation_email and address:
+    if settings.send_activation_email and address:
+        # No constraint covers an address that waits. Looked up, so that no letter asks to confirm a taken one.
+        if settings.unique_email and await is_taken(transaction, address, except_user_id=user_id):
+            raise FieldErrors({field: [TAKEN_EMAIL]})
+        with report_taken(email=field):
             return await _propose(transaction, letters, user_id, address)
+    with report_taken(email=field):
         row = await transaction.row("addresses/change", user_id, address)
     if row is None:
         return None

@@ -7,9 +7,7 @@ from aiohttp import hdrs, web
 
 from server.accounts import activation, addresses, deletion, passwords, registration, roles
 from server.accounts.registration import NewAccount
-from server.accounts.uniqueness import TAKEN_EMAIL
-from server.database.transaction import Transaction
-from server.errors import FieldErrors, FieldFaults, Forbidden, NotFound
+from server.errors import FieldFaults, Forbidden, NotFound
 from server.web.app_keys import DB, LETTERS, PASSWORDS, SETTINGS, TEMPLATES
 from server.web.bodies import read_body
 from server.web.endpoints import Access, Endpoints
@@ -128,7 +126,6 @@ async def _edit(request: web.Request, user: dict[str, Any]) -> Any:
     given = await read_body(request, schema(app[SETTINGS]))
     async with app[DB].transaction() as transaction:
         if "email" in given:
-            await _check_address(request, transaction, user["id"], given["email"])
             changed = await addresses.change(
                 transaction, user["id"], given["email"], letters=app[LETTERS], settings=app[SETTINGS]
             )
@@ -139,17 +136,6 @@ async def _edit(request: web.Request, user: dict[str, Any]) -> Any:
         if "role" in given:
             user = _changed(request, user, await roles.set_role(transaction, user["id"], given["role"]))
     return user
-
-
-async def _check_address(request: web.Request, transaction: Transaction, user_id: int, address: str) -> None:
-    """Report a taken address before a letter is sent to confirm it. Raises FieldErrors."""
-    settings = request.app[SETTINGS]
-    if (
-        settings.send_activation_email
-        and settings.unique_email
-        and await addresses.is_taken(transaction, address, except_user_id=user_id)
-    ):
-        raise FieldErrors({"email": [TAKEN_EMAIL]})
 
 
 def _changed(request: web.Request, user: Any, row: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from marshmallow import Schema
 
 from server.settings.settings import Settings
 from server.web.schemas import by_roles
-from server.web.schemas.fields import Body, Email, Flag, Login, Password
+from server.web.schemas.fields import Body, Email, Login, Password
 from server.web.schemas.objects import (
     CurrentPassword,
     Registration,
@@ -40,10 +40,11 @@ class UserEditWithoutEmail(Body):
     """An edit of an account whose address is its login field; another endpoint changes that."""
 
 
-class UserEditByStaffWithoutEmail(Body):
+class UserEditByStaffWithoutEmail(UserEditByStaff):
     """The same edit with what staff may change; from other callers `is_active` is ignored."""
 
-    is_active = Flag(metadata={"description": "Staff only. False ends every session of the account at once."})
+    class Meta(Body.Meta):
+        exclude = ("email",)
 
 
 class SetEmail(CurrentPassword):
