@@ -1,0 +1,29 @@
+"""`create_app`: what it gives to the parts of the service."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from server.app import MAX_CONNECTIONS, create_app
+from server.database.database import BATCH_CONNECTIONS, POOL_CONNECTIONS, Database
+from server.settings.settings import Settings
+from server.settings.values import MAX_WORKERS
+from tests.conftest import FrontdeskServer
+
+
+@pytest.mark.parametrize("workers", [1, 2, 6, MAX_WORKERS])
+async def test_the_connections_of_all_workers_together_are_limited(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, workers: int
+) -> None:
+    connect, given = Database.connect, dict[str, Any]()
+
+    async def record(url: str, **options: Any) -> Database:
+        given.update(options)
+        return await connect(url, **options)
+
+    monkeypatch.setattr(Database, "connect", record)
+    async with FrontdeskServer(create_app(replace(settings, workers=workers))):
+        pass
+    assert 2 <= given["connections"] <= POOL_CONNECTIONS + BATCH_CONNECTIONS
+    assert workers * given["connections"] <= MAX_CONNECTIONS < 100  # PostgreSQL's default limit
