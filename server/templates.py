@@ -33,7 +33,7 @@ class Templates:
 
     def __init__(self, folder: Path | None = None) -> None:
         folders = [folder, TEXTS] if folder else [TEXTS]
-        # Sandboxed: a person who may edit letters need not be trusted with the process.
+        # Sandboxed: the right to edit letters must not give control of the process.
         self._environment = ImmutableSandboxedEnvironment(
             loader=jinja2.FileSystemLoader(folders),
             autoescape=jinja2.select_autoescape(["html"], default=False),

@@ -54,12 +54,12 @@ async def reset(
     await _replace(transaction, user_id, None, new_hash, None, letters, settings)
 
 
-async def hold(transaction: Transaction, user_id: int, *, checked_hash: str) -> None:
+async def lock(transaction: Transaction, user_id: int, *, checked_hash: str) -> None:
     """Lock an account until the transaction ends, if its password is still the one that was checked.
 
-    Raises InvalidPassword when it was changed meanwhile: the change ended the session that asks.
+    Raises InvalidPassword when it was changed meanwhile: the change ended the session of the caller.
     """
-    if await transaction.row("passwords/hold", user_id, checked_hash) is None:
+    if await transaction.row("passwords/lock", user_id, checked_hash) is None:
         raise InvalidPassword
 
 

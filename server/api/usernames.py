@@ -36,7 +36,7 @@ async def set_username(request: web.Request) -> None:
     faults.check()
     only_same_twice(given, by_settings.new_login(app[SETTINGS]), USERNAME_MISMATCH)
     async with app[DB].transaction() as transaction:
-        await passwords.hold(transaction, user_id, checked_hash=checked_hash)
+        await passwords.lock(transaction, user_id, checked_hash=checked_hash)
         await usernames.change_login(transaction, user_id, login, letters=app[LETTERS], settings=app[SETTINGS])
 
 

@@ -149,7 +149,7 @@ async def _delete(request: web.Request, user_id: int) -> None:
     given = await read_body(request)
     checked_hash = await confirm_password(request, given["current_password"])
     async with request.app[DB].transaction() as transaction:
-        await passwords.hold(transaction, me(request).id, checked_hash=checked_hash)
+        await passwords.lock(transaction, me(request).id, checked_hash=checked_hash)
         if not await deletion.delete(transaction, user_id):
             raise gone(request, user_id)
 

@@ -177,8 +177,8 @@ class Database:
         """The row of `key` after the fields of `given` were changed; None when there is no such row.
 
         Absent is not null: a field that `given` does not name keeps its value. `lock` names the statement that locks
-        the row; it runs when another transaction holds the row. Changes of one key keep their order, and each is
-        finished after its commit. Raises Unavailable, Busy, and the database's error for this row.
+        the row; it runs when another transaction holds the row. Changes of one key keep their order, and each
+        returns after its commit. Raises Unavailable, Busy, and the database's error for this row.
         """
         changes = self._changes.get((name, lock))
         if changes is None:

@@ -47,5 +47,5 @@ class Letters:
 
     async def fulfil_request(self, transaction: Transaction, kind: str, address: str) -> None:
         """Queue a link for each account of `address` that may get one, in the caller's transaction."""
-        for account in await transaction.rows("letters/askers", address, kind):
+        for account in await transaction.rows("letters/accounts_of_address", address, kind):
             await self.queue_link(transaction, kind, account["id"])

@@ -28,14 +28,14 @@ log = logging.getLogger(__name__)
 MAX_LETTERS_IN_FLIGHT = 8  # in one process
 LOOK_SECONDS = 1.0  # between two looks into an empty queue
 LEASE_SECONDS = TRY_SECONDS + 15.0
-RECORD_SECONDS = LEASE_SECONDS - TRY_SECONDS  # if the database fails, how long recording of a result is repeated
+RECORD_SECONDS = LEASE_SECONDS - TRY_SECONDS  # how long a result is recorded again and again while the database fails
 RECORD_RETRY_SECONDS = 1.0
 FINISH_SECONDS = 5.0  # for letters in flight when the sender stops
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 600.0  # between tries; each pause is twice the one before
-GIVE_UP_SECONDS = 259_200.0
+GIVE_UP_SECONDS = 259_200.0  # three days after a letter was queued
 GIVEN_UP_KEPT_DAYS = 30
-SWEEP_SECONDS = 3600.0
-SWEEP_ROWS = 1000
+GIVEN_UP_SWEEP_SECONDS = 3600.0  # between two sweeps of one process
+GIVEN_UP_SWEEP_ROWS = 1000  # deleted by one statement
 
 
 class LetterSender:
@@ -201,8 +201,8 @@ class LetterSender:
     async def _sweep(self, db: Database) -> None:
         """About once an hour, remove letters that were given up GIVEN_UP_KEPT_DAYS ago."""
         if time.monotonic() >= self._sweeps_at:
-            self._sweeps_at = time.monotonic() + SWEEP_SECONDS * _spread(0.5)
-            while len(await db.rows("letters/sweep", GIVEN_UP_KEPT_DAYS, SWEEP_ROWS)) == SWEEP_ROWS:
+            self._sweeps_at = time.monotonic() + GIVEN_UP_SWEEP_SECONDS * _spread(0.5)
+            while len(await db.rows("letters/sweep", GIVEN_UP_KEPT_DAYS, GIVEN_UP_SWEEP_ROWS)) == GIVEN_UP_SWEEP_ROWS:
                 pass
 
 

@@ -38,7 +38,7 @@ ADVICE = {
     errno.ENOTDIR: "choose a data folder that is not below a file",
     errno.EEXIST: "choose a data folder that is not a file",
 }
-LAST_USER_SECONDS = 0.2
+LAST_USER_SECONDS = 0.2  # longest wait for the kernel to release the share of a process that was killed
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from server.postgres import data_folder
 from server.postgres.binaries import Binaries, find_binaries
 from server.postgres.errors import BundledPostgresError
-from server.postgres.file_locks import Record, open_own, take, take_within
+from server.postgres.file_locks import POLL_SECONDS, Record, open_own, take, take_within
 from server.postgres.runtime_folder import is_ours, make_runtime, remove_runtime
 from server.postgres.system_user import SystemUser, system_user_for
 from server.postgres.unix_socket import PORT, RefusedError, ask, peer
@@ -23,7 +23,6 @@ from server.postgres.unix_socket import PORT, RefusedError, ask, peer
 START_SECONDS = 60  # recovery included
 FAST_STOP_SECONDS = 20
 FORCED_STOP_SECONDS = 5  # for the immediate shutdown, and again for the kill
-POLL_SECONDS = 0.005
 REAP_SECONDS = 1
 BRING_UP_ATTEMPTS = 5
 LOG_MAX_BYTES = 5_000_000

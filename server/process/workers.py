@@ -113,7 +113,7 @@ class Workers:
                 raise NotReadyError(f"worker {worker.pid} ended before it was ready")
 
     async def keep(self) -> None:
-        """Replace each one that ends, and renew all when asked. Runs until it is cancelled."""
+        """Replace each one that ends, and renew all after `renew`. Runs until it is cancelled."""
         await asyncio.gather(self._renew(), *(self._keep(number) for number in range(self._count)))
 
     def renew(self) -> None:

@@ -14,7 +14,7 @@ METRICS: dict[str, tuple[str, str]] = {
     "hash_threads": ("gauge", "Threads that hash passwords."),
     "hash_running": ("gauge", "Passwords that are being hashed."),
     "hash_waiting": ("gauge", "Callers that wait for a hashing thread."),
-    "hash_waits_total": ("counter", "Callers whose turn has come."),
+    "hash_waits_total": ("counter", "Callers that got a hashing thread."),
     "hash_wait_seconds_total": ("counter", "Seconds that these callers have waited."),
     "hash_refused_total": ("counter", "Callers that found the queue full and got 503."),
     "hash_left_total": ("counter", "Callers that left the queue before their turn; nothing was hashed."),

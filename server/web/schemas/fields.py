@@ -20,9 +20,9 @@ NOT_FLAG = "Must be a valid boolean."
 PASSWORD_MISMATCH = "The two password fields didn't match."  # noqa: S105  a text
 USERNAME_MISMATCH = "The two username fields didn't match."
 
-USERNAME_LENGTH = 150
-EMAIL_LENGTH = 254
-LOCATION_LENGTH = 30
+USERNAME_MAX_LENGTH = 150
+EMAIL_MAX_LENGTH = 254
+LOCATION_MAX_LENGTH = 30
 
 _TRUE = {"t", "y", "yes", "true", "on", "1"}
 _FALSE = {"f", "n", "no", "false", "off", "0"}
@@ -106,19 +106,19 @@ class Username(Text):
     """A new username: NFKC first, then the rules of contract 3.1."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(validate=[_is_username, max_length(USERNAME_LENGTH)], **options)
+        super().__init__(validate=[_is_username, max_length(USERNAME_MAX_LENGTH)], **options)
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
         # NFKC shortens a text to a quarter at most; a longer text stays too long, and is not normalised.
-        return unicodedata.normalize("NFKC", text) if len(text) <= 4 * USERNAME_LENGTH else text
+        return unicodedata.normalize("NFKC", text) if len(text) <= 4 * USERNAME_MAX_LENGTH else text
 
 
 class Login(Text):
     """A username or address to sign in with, in any spelling (contract 11.4)."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(validate=[max_length(8 * USERNAME_LENGTH)], **options)
+        super().__init__(validate=[max_length(8 * USERNAME_MAX_LENGTH)], **options)
 
 
 _ATOM = r"[a-z0-9!#$%&'*+/=?^_`{}|~-]+"
@@ -158,7 +158,7 @@ class Email(Text):
     default_error_messages = {"invalid": NOT_EMAIL}
 
     def __init__(self, *, lower_domain: bool = False, **options: Any) -> None:
-        super().__init__(validate=[_is_email, max_length(EMAIL_LENGTH)], **options)
+        super().__init__(validate=[_is_email, max_length(EMAIL_MAX_LENGTH)], **options)
         self.lower_domain = lower_domain
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:

@@ -9,8 +9,8 @@ from marshmallow import Schema, ValidationError, fields, post_load, validates_sc
 
 from server.auth.password_rules import password_faults
 from server.web.schemas.fields import (
-    EMAIL_LENGTH,
-    LOCATION_LENGTH,
+    EMAIL_MAX_LENGTH,
+    LOCATION_MAX_LENGTH,
     Body,
     Email,
     Flag,
@@ -27,7 +27,7 @@ class ProfileEdit(Body):
     """An edit of a profile by its owner. Absent fields stay as they are."""
 
     description = Text(blank=True, allow_none=True, metadata={"example": "I run the film club."})
-    location = Text(blank=True, validate=[max_length(LOCATION_LENGTH)], metadata={"example": "Lisbon"})
+    location = Text(blank=True, validate=[max_length(LOCATION_MAX_LENGTH)], metadata={"example": "Lisbon"})
     is_creator = Flag(metadata={"description": "Whether this person organises events.", "example": True})
 
 
@@ -131,7 +131,7 @@ class Verify(Body):
 class User(Schema):
     """An account."""
 
-    email = fields.String(required=True, metadata={"example": "anna@example.com", "maxLength": EMAIL_LENGTH})
+    email = fields.String(required=True, metadata={"example": "anna@example.com", "maxLength": EMAIL_MAX_LENGTH})
     id = fields.Integer(required=True, metadata={"example": 1})
     username = fields.String(required=True, metadata={"example": "anna"})
 
