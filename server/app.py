@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from server.api import activation, passwords, profiles, roles, service, signin, tokens, usernames, users
+from server.api import activation, passwords, profiles, roles, service, signin, site, tokens, usernames, users
 from server.auth.api_tokens import ApiTokens
 from server.auth.one_time_tokens import OneTimeTokens
 from server.auth.passwords import Passwords
@@ -39,7 +39,7 @@ from server.web.endpoints import install
 from server.web.html_pages import pages
 from server.web.middleware import errors
 
-NOUNS = (users, activation, passwords, usernames, signin, tokens, profiles, roles, service)
+NOUNS = (users, activation, passwords, usernames, signin, tokens, profiles, roles, site, service)
 TABLES = (*(noun.endpoints for noun in NOUNS), documentation.endpoints, pages.endpoints)
 
 MAX_CONNECTIONS = 80  # to the database, of all workers together: PostgreSQL's default limit is 100

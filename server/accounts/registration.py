@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 import orjson
 
+from server.accounts.fields import report_too_long
 from server.accounts.uniqueness import TAKEN_EMAIL, TAKEN_USERNAME, report_taken
 from server.database.database import Database
 from server.database.transaction import Transaction
@@ -19,11 +20,12 @@ from server.templates import DEFAULT_LANGUAGE
 class NewAccount:
     """What an account begins with. None leaves a field of the profile at its default."""
 
-    username: str
+    username: str | None
     email: str
     password_hash: str = field(repr=False)
     language: str = DEFAULT_LANGUAGE  # of its letters
     is_staff: bool = False
+    account_fields: Mapping[str, Any] | None = None  # validated; None on a site that declares none
     role: str | None = None
     role_fields: Mapping[str, Any] | None = None  # validated against the schema of `role`
     description: str | None = None
@@ -40,7 +42,8 @@ async def register(
     Raises FieldErrors when the username or the address belongs to another account.
     """
     awaits_activation = settings.send_activation_email and not account.is_staff
-    with report_taken():
+    account_fields = None if account.account_fields is None else orjson.dumps(account.account_fields).decode()
+    with report_taken(), report_too_long():
         user = await transaction.row(
             "users/register",
             account.username,
@@ -50,6 +53,7 @@ async def register(
             account.role,
             awaits_activation,
             account.language,
+            account_fields,
         )
     assert user is not None
     await _fill_profile(transaction, user["id"], account)

@@ -7,6 +7,7 @@ from aiohttp import web
 from server.accounts import passwords
 from server.accounts.links import check_link, request_link
 from server.mail.letters import PASSWORD_RESET
+from server.settings.account_model import load_account_fields
 from server.web.app_keys import DB, LETTERS, ONE_TIME_TOKENS, PASSWORDS, SETTINGS
 from server.web.bodies import read_body
 from server.web.endpoints import Access, Endpoints
@@ -24,7 +25,14 @@ async def set_password(request: web.Request) -> None:
     """Set another password. All your other sessions and your API token end."""
     given = await read_body(request)
     checked_hash = await confirm_password(request, given["current_password"])
-    only_strong("new_password", given["new_password"], username=me(request).username, email=me(request).email)
+    identity, account = me(request), request.app[SETTINGS].account
+    only_strong(
+        "new_password",
+        given["new_password"],
+        username=identity.username,
+        email=identity.email,
+        texts=account.texts(load_account_fields(identity.account_fields)),
+    )
     only_same_twice(given, "new_password", PASSWORD_MISMATCH)
     new_hash = await request.app[PASSWORDS].hash(given["new_password"])
     async with request.app[DB].transaction() as transaction:
@@ -79,7 +87,13 @@ async def _reset(request: web.Request, given: dict[str, Any]) -> None:
     user = await check_link(
         app[DB], app[ONE_TIME_TOKENS], uid=given["uid"], token=given["token"], purpose=PASSWORD_RESET
     )
-    only_strong("new_password", new_password, username=user["username"], email=user["email"])
+    only_strong(
+        "new_password",
+        new_password,
+        username=user["username"],
+        email=user["email"],
+        texts=app[SETTINGS].account.texts(load_account_fields(user["account_fields"])),
+    )
     new_hash = await app[PASSWORDS].hash(new_password)
     async with app[DB].transaction() as transaction:
         await passwords.reset(

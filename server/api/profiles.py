@@ -18,7 +18,7 @@ from server.web.endpoints import Endpoints
 from server.web.guards import me, only_owner, path_id
 from server.web.paging import PageQuery, Written, page_response, read_page, write_page
 from server.web.representations import profile_object
-from server.web.schemas import by_roles
+from server.web.schemas import by_roles, by_settings
 from server.web.schemas.role_fields import change
 
 endpoints = Endpoints("profiles")
@@ -30,7 +30,7 @@ class NoProfile(NotFound):
     text = "No userProfile matches the given query."
 
 
-@endpoints.get("/api/accounts/all-profiles", query=PageQuery, response=by_roles.profile, many=True)
+@endpoints.get("/api/accounts/all-profiles", query=PageQuery, response=by_settings.profile, many=True)
 async def list_profiles(request: web.Request) -> Any:
     """List all profiles, page by page. Only staff see those of deactivated accounts."""
     page = read_page(request)
@@ -43,7 +43,7 @@ async def list_profiles(request: web.Request) -> Any:
 @endpoints.post(
     "/api/accounts/all-profiles",
     body=by_roles.profile_edit,
-    response=by_roles.profile,
+    response=by_settings.profile,
     status=201,
     errors=(Conflict,),
 )
@@ -63,7 +63,7 @@ async def create_profile(request: web.Request) -> Any:
     return _shown(request, row)
 
 
-@endpoints.get("/api/accounts/profile/{id}", response=by_roles.profile, errors=(NotFound,))
+@endpoints.get("/api/accounts/profile/{id}", response=by_settings.profile, errors=(NotFound,))
 async def read_profile(request: web.Request) -> Any:
     """Read a profile."""
     return _shown(request, await _find(request))
@@ -72,13 +72,13 @@ async def read_profile(request: web.Request) -> Any:
 @endpoints.put(
     "/api/accounts/profile/{id}",
     body=by_roles.profile_edit,
-    response=by_roles.profile,
+    response=by_settings.profile,
     errors=(Forbidden, NotFound),
 )
 @endpoints.patch(
     "/api/accounts/profile/{id}",
     body=by_roles.profile_edit_partly,
-    response=by_roles.profile,
+    response=by_settings.profile,
     errors=(Forbidden, NotFound),
 )
 async def edit_profile(request: web.Request) -> Any:

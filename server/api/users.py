@@ -1,13 +1,15 @@
 """Accounts. Only the owner and staff see an account; to other callers it does not exist."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import hdrs, web
+from marshmallow import Schema
 
-from server.accounts import activation, addresses, deletion, passwords, registration, roles
+from server.accounts import activation, addresses, deletion, fields, passwords, registration, roles
 from server.accounts.registration import NewAccount
 from server.errors import FieldFaults, Forbidden, NotFound
+from server.settings.settings import Settings
 from server.web.app_keys import DB, LETTERS, PASSWORDS, SETTINGS, TEMPLATES
 from server.web.bodies import read_body
 from server.web.endpoints import Access, Endpoints
@@ -21,7 +23,8 @@ from server.web.guards import (
 )
 from server.web.paging import PageQuery, page_response, read_page, write_page
 from server.web.representations import user_object
-from server.web.schemas import by_roles, by_settings
+from server.web.schemas import by_settings
+from server.web.schemas.account_fields import first_values, given_values
 from server.web.schemas.fields import PASSWORD_MISMATCH
 from server.web.schemas.objects import CurrentPassword
 from server.web.schemas.role_fields import known
@@ -29,7 +32,9 @@ from server.web.schemas.role_fields import known
 endpoints = Endpoints("users")
 
 
-@endpoints.post("/auth/users/", access=Access.PUBLIC, body=by_settings.registration, response=by_roles.user, status=201)
+@endpoints.post(
+    "/auth/users/", access=Access.PUBLIC, body=by_settings.registration, response=by_settings.user, status=201
+)
 async def register(request: web.Request) -> Any:
     """Register: make an account with its profile, or nothing."""
     app = request.app
@@ -41,7 +46,7 @@ async def register(request: web.Request) -> Any:
     return _shown(request, user)
 
 
-@endpoints.get("/auth/users/", query=PageQuery, response=by_roles.user, many=True)
+@endpoints.get("/auth/users/", query=PageQuery, response=by_settings.user, many=True)
 async def list_users(request: web.Request) -> Any:
     """List the accounts that you may see: staff see all, other callers their own."""
     page = read_page(request)
@@ -51,14 +56,14 @@ async def list_users(request: web.Request) -> Any:
     return [_mine(request)] if me(request).id > page.after else []
 
 
-@endpoints.get("/auth/users/me/", response=by_roles.user)
+@endpoints.get("/auth/users/me/", response=by_settings.user)
 async def read_me(request: web.Request) -> Any:
     """Read your account."""
     return _mine(request)
 
 
-@endpoints.put("/auth/users/me/", body=by_settings.user_edit, response=by_roles.user)
-@endpoints.patch("/auth/users/me/", body=by_settings.user_edit_by_staff, response=by_roles.user)
+@endpoints.put("/auth/users/me/", body=by_settings.user_edit, response=by_settings.user)
+@endpoints.patch("/auth/users/me/", body=by_settings.user_edit_by_staff, response=by_settings.user)
 async def edit_me(request: web.Request) -> Any:
     """Edit your account."""
     return await _edit(request, _mine(request))
@@ -70,15 +75,15 @@ async def delete_me(request: web.Request) -> None:
     await _delete(request, me(request).id)
 
 
-@endpoints.get("/auth/users/{id}/", response=by_roles.user, errors=(Forbidden, NotFound))
+@endpoints.get("/auth/users/{id}/", response=by_settings.user, errors=(Forbidden, NotFound))
 async def read_user(request: web.Request) -> Any:
     """Read an account."""
     return await _find(request, path_id(request))
 
 
-@endpoints.put("/auth/users/{id}/", body=by_settings.user_edit, response=by_roles.user, errors=(Forbidden, NotFound))
+@endpoints.put("/auth/users/{id}/", body=by_settings.user_edit, response=by_settings.user, errors=(Forbidden, NotFound))
 @endpoints.patch(
-    "/auth/users/{id}/", body=by_settings.user_edit_by_staff, response=by_roles.user, errors=(Forbidden, NotFound)
+    "/auth/users/{id}/", body=by_settings.user_edit_by_staff, response=by_settings.user, errors=(Forbidden, NotFound)
 )
 async def edit_user(request: web.Request) -> Any:
     """Edit an account."""
@@ -120,10 +125,7 @@ async def _find(request: web.Request, user_id: int) -> dict[str, Any]:
 
 async def _edit(request: web.Request, user: dict[str, Any]) -> Any:
     app = request.app
-    # From a caller who is not staff, is_active and role are ignored like any unknown field.
-    by_staff = me(request).is_staff and request.method == hdrs.METH_PATCH
-    schema = by_settings.user_edit_by_staff if by_staff else by_settings.user_edit
-    given = await read_body(request, schema(app[SETTINGS]))
+    given = await read_body(request, _edit_schema(request)(app[SETTINGS]))
     async with app[DB].transaction() as transaction:
         if "email" in given:
             changed = await addresses.change(
@@ -135,7 +137,16 @@ async def _edit(request: web.Request, user: dict[str, Any]) -> Any:
             user = _changed(request, user, switched)
         if "role" in given:
             user = _changed(request, user, await roles.set_role(transaction, user["id"], given["role"]))
+        if values := given_values(app[SETTINGS].account, given):
+            user = _changed(request, user, await fields.change(transaction, user["id"], values))
     return user
+
+
+def _edit_schema(request: web.Request) -> Callable[[Settings], type[Schema]]:
+    """The schema of an edit. From a caller who is not staff, what staff may change is ignored like an unknown field."""
+    if request.method == hdrs.METH_PUT:
+        return by_settings.user_edit
+    return by_settings.user_edit_by_staff if me(request).is_staff else by_settings.user_edit_partly
 
 
 def _changed(request: web.Request, user: Any, row: Any) -> dict[str, Any]:
@@ -162,7 +173,7 @@ async def _read_registration(request: web.Request) -> dict[str, Any]:
         given = await read_body(request)
     given = given or faults.valid
     email = given.get("email", "") if request.app[SETTINGS].unique_email else ""
-    username = given.get("username", "")
+    username = given.get("username") or ""
     faults.add(await registration.taken_fields(request.app[DB], username=username, email=email))
     faults.check()
     return given
@@ -172,8 +183,9 @@ def _new_account(request: web.Request, given: Mapping[str, Any], password_hash: 
     profile = given.get("profile", {})
     role = request.app[SETTINGS].roles.get(given.get("role"))
     return NewAccount(
-        username=given["username"],
+        username=given.get("username"),
         email=given["email"],
+        account_fields=first_values(request.app[SETTINGS].account, given),
         password_hash=password_hash,
         language=request.app[TEMPLATES].choose(request.headers.get(hdrs.ACCEPT_LANGUAGE, "")),
         role=given.get("role"),

@@ -6,6 +6,7 @@ There are no composition rules (security 2).
 import gzip
 import re
 from collections import Counter
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
@@ -15,10 +16,15 @@ PASSWORD_MIN_LENGTH = 8  # characters
 SIMILARITY_LIMIT = 0.7  # of 1; at this similarity a password is refused
 
 
-def password_faults(password: str, *, username: str = "", email: str = "") -> list[str]:
-    """The texts of all rules that the password breaks, in the contract's order; empty for an accepted password."""
+def password_faults(
+    password: str, *, username: str | None = "", email: str = "", texts: Mapping[str, str] | None = None
+) -> list[str]:
+    """The texts of all rules that the password breaks, in the contract's order; empty for an accepted password.
+
+    `texts`: further texts of the account by what a person calls them, such as "first name".
+    """
     faults = []
-    similar = _first_similar(password, {"username": username, "email address": email})
+    similar = _first_similar(password, {"username": username or "", **(texts or {}), "email address": email})
     if similar:
         faults.append(f"The password is too similar to the {similar}.")
     if len(password) < PASSWORD_MIN_LENGTH:

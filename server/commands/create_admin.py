@@ -1,8 +1,11 @@
 """`create-admin`: make a staff account."""
 
 import argparse
+import contextlib
 import getpass
+import json
 import sys
+from typing import Any
 
 from server.accounts.registration import NewAccount, register
 from server.auth.one_time_tokens import OneTimeTokens
@@ -15,46 +18,78 @@ from server.mail.letters import Letters
 from server.process.serving import say
 from server.settings.settings import Settings
 from server.web.bodies import load
-from server.web.schemas.objects import Registration
+from server.web.schemas import by_settings
+from server.web.schemas.account_fields import first_values
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the name and the address of the new account."""
-    parser.add_argument("name", metavar="NAME", help="username")
+    parser.add_argument("name", metavar="NAME", help="username, or the e-mail address where accounts have no username")
     parser.add_argument("--email", default="", help="e-mail address")
+    parser.add_argument(
+        "--field",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an account field that SITE_FILE declares; may be repeated",
+    )
 
 
 def run(settings: Settings, options: argparse.Namespace) -> None:
     """Make a staff account; the password comes from a prompt, or from standard input if that is not a terminal."""
-    if settings.login_field == "email" and not options.email:
+    if settings.login_field == "email" and settings.account.has_username and not options.email:
         raise CommandError("--email is required: with LOGIN_FIELD=email people sign in with their address")
-    given = {"username": options.name, "password": _read_password(), "email": options.email}
+    given = _given(settings, options)
     try:
-        account = load(Registration(), given)
+        account = load(by_settings.admin(settings)(), given)
     except FieldErrors as failure:
-        faults = [f"{field}: {text}" for field, texts in failure.fields.items() for text in texts]
-        raise CommandError("\n".join(faults)) from None
+        raise CommandError(_lines(failure)) from None
 
     async def create(db: Database) -> None:
         passwords = Passwords(settings.bcrypt_rounds)
         letters = Letters(OneTimeTokens(settings.signing_key, lifetime=settings.password_reset_timeout))
         try:
             new = NewAccount(
-                username=account["username"],
+                username=account.get("username"),
                 email=account["email"],
                 password_hash=await passwords.hash(account["password"]),
                 is_staff=True,
+                account_fields=first_values(settings.account, account),
             )
             async with db.transaction() as transaction:
                 await register(transaction, new, letters=letters, settings=settings)
         except FieldErrors as failure:
-            what = "name" if "username" in failure.fields else "e-mail address"
-            raise CommandError(f"An account with that {what} exists already.") from None
+            taken = {"username": "name", "email": "e-mail address"}
+            what = next((text for field, text in taken.items() if field in failure.fields), None)
+            raise CommandError(f"An account with that {what} exists already." if what else _lines(failure)) from None
         finally:
             passwords.close()
 
     run_on_database(settings, create)
-    say(f"Staff account {account['username']} made.")
+    say(f"Staff account {account.get('username') or account['email']} made.")
+
+
+def _given(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
+    """The fields of the new account. Without usernames the positional argument is the address."""
+    given: dict[str, Any] = {"password": _read_password()}
+    if settings.account.has_username:
+        given |= {"username": options.name, "email": options.email}
+    else:
+        given["email"] = options.name
+    declared = {each.name: each for each in settings.account.fields}
+    for text in options.field:
+        name, equals, value = text.partition("=")
+        if not equals or name not in declared:
+            raise CommandError(f"--field {text}: write NAME=VALUE, with a field that SITE_FILE declares")
+        given[name] = value
+        if declared[name].is_structure:
+            with contextlib.suppress(ValueError):  # the field itself refuses a text that is no JSON
+                given[name] = json.loads(value)
+    return given
+
+
+def _lines(failure: FieldErrors) -> str:
+    return "\n".join(f"{field}: {text}" for field, texts in failure.fields.items() for text in texts)
 
 
 def _read_password() -> str:

@@ -18,6 +18,7 @@ import idna
 
 from server.auth.one_time_tokens import write_uid
 from server.mail.letters import ACTIVATION, EMAIL_CHANGE, PASSWORD_RESET, USERNAME_RESET
+from server.settings.account_model import load_account_fields
 from server.settings.settings import Settings
 from server.templates import Templates
 
@@ -78,8 +79,20 @@ class LetterWriter:
             "protocol": site.scheme,
             "domain": site.netloc + site.path,
             "site_name": self._settings.site_name,
-            "user": {"id": account["id"], "username": _line(account["username"]), "email": _line(account["email"])},
+            "user": {
+                **self._account_fields(account),
+                "id": account["id"],
+                "username": _line(account["username"] or ""),
+                "email": _line(account["email"]),
+                "name": _line(self._settings.account.name_of(account)),
+            },
         }
+
+    def _account_fields(self, account: Mapping[str, Any]) -> dict[str, Any]:
+        """The declared account fields as template variables; a text is one line."""
+        stored = load_account_fields(account["account_fields"])
+        values = {each.name: stored.get(each.name, each.empty) for each in self._settings.account.fields}
+        return {name: _line(value) if isinstance(value, str) else value for name, value in values.items()}
 
 
 def _line(text: str) -> str:

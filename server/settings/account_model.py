@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+import orjson
 from jsonschema import Draft202012Validator
 
 from server.settings import field_schemas
@@ -61,6 +62,11 @@ class AccountField:
         return self.schema.get("type") == "string" and not constraints and not self.schema.get("minLength")
 
     @property
+    def is_structure(self) -> bool:
+        """Whether a form, and the command line, give its value as JSON text."""
+        return self.schema.get("type") in ("array", "object")
+
+    @property
     def empty(self) -> Any:
         """What the user object shows while the account has no value: the default, "" for plain text, else None."""
         return self.schema.get("default", "" if self.is_plain_text else None)
@@ -79,10 +85,32 @@ class AccountModel:
         """Whether an account may have a username."""
         return self.username != "none"
 
+    def texts(self, values: Mapping[str, Any]) -> dict[str, str]:
+        """The plain texts among `values` by what a person calls them: a password must not be like one of them."""
+        return {
+            each.name.replace("_", " "): values[each.name]
+            for each in self.fields
+            if each.is_plain_text and isinstance(values.get(each.name), str)
+        }
+
+    def name_of(self, row: Mapping[str, Any]) -> str:
+        """What a person is called: the member that the site names, else the username, else an empty text.
+
+        `row` has the columns username, email and account_fields of the account.
+        """
+        if self.shown_as in ("username", "email"):
+            return row[self.shown_as] or ""
+        return load_account_fields(row["account_fields"]).get(self.shown_as) or row["username"] or ""
+
     @property
     def public_fields(self) -> tuple[AccountField, ...]:
         """The fields that every signed-in caller sees in a profile."""
         return tuple(each for each in self.fields if each.read_by == "everyone")
+
+
+def load_account_fields(column: str | None) -> dict[str, Any]:
+    """The account fields of a row; `column` is JSON, or None when the account has none."""
+    return orjson.loads(column) if column else {}
 
 
 def read(table: Any, faults: SettingFaults) -> AccountModel:

@@ -17,6 +17,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 from server.errors import FieldErrors, ParseError, RequestTimeout, UnsupportedEncoding, UnsupportedMediaType
 from server.web.authentication import identify_again
 from server.web.endpoints import MEDIA_TYPES, endpoint_of
+from server.web.schemas.account_fields import AccountValue
 from server.web.schemas.fields import Flag, NestedObject, not_an_object
 from server.web.schemas.role_fields import RoleFields
 
@@ -175,7 +176,11 @@ def _from_form(schema: Schema, given: Mapping[str, Any], *, whole: bool) -> dict
             parts = {key.removeprefix(f"{name}."): value for key, value in given.items() if key.startswith(f"{name}.")}
             if parts:
                 data[name] = _from_form(field.schema, parts, whole=whole)
-        elif isinstance(field, RoleFields) and isinstance(given.get(name), str):
+        elif isinstance(field, AccountValue) and field.is_flag and whole:
+            data.setdefault(name, "false")
+        elif isinstance(given.get(name), str) and (
+            isinstance(field, RoleFields) or (isinstance(field, AccountValue) and field.declared.is_structure)
+        ):
             with contextlib.suppress(ParseError):  # the field itself refuses the text
                 data[name] = _json(given[name].encode(errors="surrogatepass"))
     return data

@@ -1,5 +1,6 @@
 """Guards: checks that return or raise, and never return False, so that an unread result cannot grant access."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -62,9 +63,16 @@ def gone(request: web.Request, user_id: int) -> Problem:
     return UserNotFound() if me(request).id == user_id else NotFound()
 
 
-def only_strong(field: str, password: str, *, username: str = "", email: str = "") -> None:
+def only_strong(
+    field: str,
+    password: str,
+    *,
+    username: str | None = "",
+    email: str = "",
+    texts: Mapping[str, str] | None = None,
+) -> None:
     """Raises FieldErrors with the text of every rule that a new password breaks (contract 5)."""
-    faults = password_faults(password, username=username, email=email)
+    faults = password_faults(password, username=username, email=email, texts=texts)
     if faults:
         raise FieldErrors({field: faults})
 

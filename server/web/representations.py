@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from server.settings.account_model import AccountModel
+from server.settings.account_model import AccountModel, load_account_fields
 from server.settings.roles import Roles
 from server.settings.settings import Settings
 
@@ -20,7 +20,7 @@ def user_object(settings: Settings, row: Mapping[str, Any]) -> dict[str, Any]:
     if not account.has_username:
         del shown["username"]
     if account.fields:
-        stored = _loaded(account_fields)
+        stored = load_account_fields(account_fields)
         shown |= {each.name: stored.get(each.name, each.empty) for each in account.fields}
     return shown
 
@@ -40,24 +40,9 @@ def profile_object(account: AccountModel, roles: Roles, row: Mapping[str, Any]) 
         "is_creator": row["is_creator"],
     }
     if roles:
-        shown |= {"role": row["role"], "fields": _loaded(row["fields"])}
+        shown |= {"role": row["role"], "fields": orjson.loads(row["fields"] or "{}")}
     if account.shown_as != "username" or account.public_fields:
-        stored = _loaded(row["account_fields"])
-        shown["user"] = _name(account, row, stored)
+        stored = load_account_fields(row["account_fields"])
+        shown["user"] = account.name_of(row)
         shown |= {each.name: stored.get(each.name, each.empty) for each in account.public_fields}
     return shown
-
-
-def shown_name(account: AccountModel, row: Mapping[str, Any]) -> str:
-    """What a person is called: the member that the site names, else the username, else an empty text."""
-    return _name(account, row, _loaded(row["account_fields"]))
-
-
-def _name(account: AccountModel, row: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
-    if account.shown_as in ("username", "email"):
-        return row[account.shown_as] or ""
-    return stored.get(account.shown_as) or row["username"] or ""
-
-
-def _loaded(json: str | None) -> dict[str, Any]:
-    return orjson.loads(json) if json else {}

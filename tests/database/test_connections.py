@@ -132,11 +132,11 @@ async def test_a_transaction_that_is_idle_for_too_long_is_ended_and_unavailable(
 
     async def idle() -> None:
         async with db.transaction() as transaction:
-            await transaction.row("users/register", "anna", "", "!", False, None, False, "en")
+            await transaction.row("users/register", "anna", "", "!", False, None, False, "en", None)
             async with asyncio.timeout(10):
                 while not transaction.connection.is_closed():
                     await asyncio.sleep(0)
-            await transaction.row("users/register", "boris", "", "!", False, None, False, "en")
+            await transaction.row("users/register", "boris", "", "!", False, None, False, "en", None)
 
     with pytest.raises(Unavailable):
         await idle()

@@ -150,7 +150,7 @@ async def test_a_statement_can_be_shared_and_be_asked_by_key(db: Database, ids: 
 async def test_a_transaction_is_committed_whole_or_not_at_all(db: Database, database: Any) -> None:
     async def half() -> None:
         async with db.transaction() as transaction:
-            await transaction.row("users/register", "anna", "", "!", False, None, False, "en")
+            await transaction.row("users/register", "anna", "", "!", False, None, False, "en", None)
             raise RuntimeError
 
     with pytest.raises(RuntimeError):

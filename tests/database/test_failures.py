@@ -63,11 +63,11 @@ async def test_after_one_failed_statement_no_other_is_sent_to_a_read_only_server
         for transaction in (first, second):
             await transaction.connection.execute("set default_transaction_read_only = on")
     with pytest.raises(Unavailable):
-        await db.row("users/register", "anna", "", "!", False, None, False, "en")
+        await db.row("users/register", "anna", "", "!", False, None, False, "en", None)
     assert "ReadOnlySQLTransactionError" in caplog.text
     for name in ("anna", "boris"):
         async with db.transaction() as transaction:
-            assert await transaction.row("users/register", name, "", "!", False, None, False, "en")
+            assert await transaction.row("users/register", name, "", "!", False, None, False, "en", None)
 
 
 async def test_a_schema_that_changes_during_a_transaction_is_unavailable(db: Database, database: Any) -> None:

@@ -71,7 +71,7 @@ async def fail_in_the_handler(request: web.Request) -> None:
 @failing.get("/fails/in-the-database", access=Access.ANONYMOUS)
 async def fail_in_the_database(request: web.Request) -> None:
     # SECRETS are not literals here: the traceback in the log shows this line.
-    await request.app[DB].row("users/register", "x" * 151, *SECRETS, False, None, False, "en")
+    await request.app[DB].row("users/register", "x" * 151, *SECRETS, False, None, False, "en", None)
 
 
 @pytest.mark.parametrize(

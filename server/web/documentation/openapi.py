@@ -20,6 +20,7 @@ from server.settings.roles import Role, Roles
 from server.web.app_keys import SETTINGS
 from server.web.endpoints import MEDIA_TYPES, Access, Endpoint
 from server.web.paging import PageQuery
+from server.web.schemas.account_fields import AccountValue
 from server.web.schemas.fields import Email, Password, Text
 from server.web.schemas.role_fields import RoleFields
 
@@ -242,4 +243,6 @@ def _field_facts(self: Any, field: fields.Field[Any], **kwargs: Any) -> dict[str
         facts["format"] = "password"
     if isinstance(field, RoleFields) and field.whole:
         facts["anyOf"] = [{"$ref": _component(_fields_name(role))} for role in field.roles]
+    if isinstance(field, AccountValue):
+        return field.document()
     return facts

@@ -2,12 +2,13 @@
 
 import functools
 from collections.abc import Callable
+from typing import TypeVar
 
-from marshmallow import Schema
+from marshmallow import Schema, fields
 
 from server.settings.settings import Settings
-from server.web.schemas import by_roles
-from server.web.schemas.fields import Body, Email, Login, Password
+from server.web.schemas import account_fields, by_roles
+from server.web.schemas.fields import Body, Email, Login, OptionalUsername, Password
 from server.web.schemas.objects import (
     CurrentPassword,
     Registration,
@@ -19,6 +20,8 @@ from server.web.schemas.objects import (
     UserEdit,
     UserEditByStaff,
 )
+
+Made = TypeVar("Made", bound=Schema)
 
 ADDRESS_EXAMPLE = {"example": "anna@example.com"}
 
@@ -63,11 +66,46 @@ class ResetEmail(ResetUsername):
 
 
 def registration(settings: Settings) -> type[Schema]:
-    """USER_CREATE_PASSWORD_RETYPE adds the password a second time; LOGIN_FIELD=email requires an address."""
-    schema: type[Body] = RegistrationByEmail if settings.login_field == "email" else Registration
+    """USER_CREATE_PASSWORD_RETYPE adds the password a second time; LOGIN_FIELD=email requires an address.
+
+    The site file decides whether there is a username, and adds account fields (contract 11.27, 11.28).
+    """
+    schema = _registration(settings)
     if settings.user_create_password_retype:
         schema = _twice(schema, "password")
-    return by_roles.registration(settings, schema)
+    return account_fields.at_registration(settings.account, by_roles.registration(settings, schema))
+
+
+def admin(settings: Settings) -> type[Schema]:
+    """The account that `create-admin` makes: a registration with the fields that only staff writes, and no retyping."""
+    schema = _registration(settings)
+    return account_fields.in_edit(settings.account, schema, by_staff=True, partial=False)
+
+
+def _registration(settings: Settings) -> type[Body]:
+    schema: type[Body] = RegistrationByEmail if settings.login_field == "email" else Registration
+    if settings.account.username == "none":
+        return _without(schema, "username")
+    if settings.account.username == "optional":
+        return _derived(schema, schema.__name__, {"username": OptionalUsername(load_default=None)}, schema.__doc__)
+    return schema
+
+
+def user(settings: Settings) -> type[Schema]:
+    """The user object, with what the site file adds to it."""
+    schema = by_roles.user(settings)
+    if settings.account.username == "none":
+        schema = _without(schema, "username")
+    elif settings.account.username == "optional":
+        schema = _derived(
+            schema, schema.__name__, {"username": fields.String(required=True, allow_none=True)}, schema.__doc__
+        )
+    return account_fields.in_response(schema, settings.account.fields)
+
+
+def profile(settings: Settings) -> type[Schema]:
+    """The profile object, with the account fields that every signed-in caller may see."""
+    return account_fields.in_response(by_roles.profile(settings), settings.account.public_fields)
 
 
 def sign_in(settings: Settings) -> type[Schema]:
@@ -77,19 +115,27 @@ def sign_in(settings: Settings) -> type[Schema]:
 
 def token_login(settings: Settings) -> type[Schema]:
     """The fields of `sign_in`, none of them required (contract 2)."""
-    fields: dict[str, object] = {login(settings): Login(), "password": Password()}
-    return _derived(Body, "TokenLogin", fields, "A login and a password for token login.")
+    members: dict[str, object] = {login(settings): Login(), "password": Password()}
+    return _derived(Body, "TokenLogin", members, "A login and a password for token login.")
 
 
 def user_edit(settings: Settings) -> type[Schema]:
-    """LOGIN_FIELD=email makes the address read-only here (contract 7.1)."""
-    return UserEditWithoutEmail if settings.login_field == "email" else UserEdit
+    """LOGIN_FIELD=email makes the address read-only here (contract 7.1). Required account fields must be there."""
+    schema = UserEditWithoutEmail if settings.login_field == "email" else UserEdit
+    return account_fields.in_edit(settings.account, schema, by_staff=False, partial=False)
+
+
+def user_edit_partly(settings: Settings) -> type[Schema]:
+    """The fields of `user_edit`, none of them required."""
+    schema = UserEditWithoutEmail if settings.login_field == "email" else UserEdit
+    return account_fields.in_edit(settings.account, schema, by_staff=False, partial=True)
 
 
 def user_edit_by_staff(settings: Settings) -> type[Schema]:
-    """The fields of `user_edit`, and those that only staff may change."""
+    """The fields of `user_edit_partly`, and those that only staff may change."""
     schema = UserEditByStaffWithoutEmail if settings.login_field == "email" else UserEditByStaff
-    return by_roles.user_edit_by_staff(settings, schema)
+    edit = by_roles.user_edit_by_staff(settings, schema)
+    return account_fields.in_edit(settings.account, edit, by_staff=True, partial=True)
 
 
 def set_password(settings: Settings) -> type[Schema]:
@@ -135,6 +181,13 @@ def new_login(settings: Settings) -> str:
 
 
 @functools.cache
+def _without(schema: type[Made], *names: str) -> type[Made]:
+    """`schema` without some of its fields, under the same name."""
+    meta = type("Meta", (schema.Meta,), {"exclude": (*schema.opts.exclude, *names)})
+    return type(schema.__name__, (schema,), {"__doc__": schema.__doc__, "Meta": meta})
+
+
+@functools.cache
 def _twice(schema: type[Body], field: str) -> type[Body]:
     """`schema` with `re_FIELD`, a field like `field`."""
     kind: Callable[..., object] = type(schema().fields[field])
@@ -149,5 +202,5 @@ def _without_link(schema: type[Schema]) -> type[Schema]:
     return type(f"{schema.__name__}Page", (schema,), {"__doc__": schema.__doc__, "Meta": meta})
 
 
-def _derived(schema: type[Body], name: str, fields: dict[str, object], doc: str | None) -> type[Body]:
-    return type(name, (schema,), {"__doc__": doc, **fields})
+def _derived(schema: type[Made], name: str, members: dict[str, object], doc: str | None) -> type[Made]:
+    return type(name, (schema,), {"__doc__": doc, **members})

@@ -114,6 +114,16 @@ class Username(Text):
         return unicodedata.normalize("NFKC", text) if len(text) <= 4 * USERNAME_MAX_LENGTH else text
 
 
+class OptionalUsername(Username):
+    """A new username that may be left out: null and an empty text mean that there is none."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_none=True, **options)
+
+    def _deserialize(self, value: Any, *where: Any, **kwargs: Any) -> Any:
+        return None if isinstance(value, str) and not value.strip() else super()._deserialize(value, *where, **kwargs)
+
+
 class Login(Text):
     """A username or address to sign in with, in any spelling (contract 11.4)."""
 
@@ -182,20 +192,24 @@ class Password(Text):
         super().__init__(trim=False, validate=[_is_bounded], load_only=True, **options)
 
 
+def read_flag(value: Any, default: Any) -> Any:
+    """True or false for one of the contract's words (contract 3.3), `default` for anything else."""
+    word = str(value).strip().lower() if isinstance(value, bool | int | float | str) else ""
+    if isinstance(value, float):
+        word = word.removesuffix(".0")
+    return True if word in _TRUE else False if word in _FALSE else default
+
+
 class Flag(fields.Boolean):
     """True or false, in any of the contract's words (contract 3.3)."""
 
     default_error_messages = {"required": REQUIRED, "null": NULL, "invalid": NOT_FLAG}
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> bool:
-        word = str(value).strip().lower() if isinstance(value, bool | int | float | str) else ""
-        if isinstance(value, float):
-            word = word.removesuffix(".0")
-        if word in _TRUE:
-            return True
-        if word in _FALSE:
-            return False
-        raise self.make_error("invalid")
+        flag = read_flag(value, None)
+        if flag is None:
+            raise self.make_error("invalid")
+        return bool(flag)
 
 
 class WholeNumber(fields.Integer):

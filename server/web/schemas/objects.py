@@ -8,6 +8,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
 from server.auth.password_rules import password_faults
+from server.settings.account_model import AccountModel
 from server.web.schemas.fields import (
     EMAIL_MAX_LENGTH,
     LOCATION_MAX_LENGTH,
@@ -39,10 +40,17 @@ class Registration(Body):
     email = Email(blank=True, lower_domain=True, metadata={"example": "anna@example.com"})
     profile = NestedObject(ProfileEdit, metadata={"description": "The first fields of the profile."})
 
+    account = AccountModel()
+
     @validates_schema
     def _is_strong(self, data: dict[str, Any], **kwargs: Any) -> None:
         # marshmallow runs this only when no field has a fault, as contract 5 wants it.
-        faults = password_faults(data["password"], username=data["username"], email=data.get("email", ""))
+        faults = password_faults(
+            data["password"],
+            username=data.get("username"),
+            email=data.get("email", ""),
+            texts=self.account.texts(data),
+        )
         if faults:
             raise ValidationError(faults, "password")
 

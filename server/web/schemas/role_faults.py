@@ -19,6 +19,7 @@ from jsonschema.validators import extend
 from marshmallow import ValidationError
 from referencing import Registry
 
+from server.settings.account_model import AccountField
 from server.settings.field_schemas import compiled
 from server.settings.roles import Role
 from server.web.schemas.fields import BLANK, NOT_EMAIL, NOT_FLAG, NOT_TEXT, NULL, REQUIRED, Email, not_an_object
@@ -36,9 +37,25 @@ def faults(role: Role, given: dict[str, Any]) -> dict[str, Any]:
     """The faults of `given` under the schema of `role`: texts by field, nested as the fields are; empty if it fits."""
     if len(orjson.dumps(given)) > ROLE_FIELDS_MAX_BYTES:
         return {"non_field_errors": [ROLE_FIELDS_TOO_LONG]}
+    return _faults(role, given)
+
+
+def value_faults(field: AccountField, value: Any) -> Any:
+    """The faults of the value of an account field: a list of texts, or texts by member when a member has the fault."""
+    if len(orjson.dumps(value, default=str)) > ROLE_FIELDS_MAX_BYTES:
+        return [ROLE_FIELDS_TOO_LONG]
+    return unnested(_faults(field, value))
+
+
+def unnested(nested_faults: dict[str, Any]) -> Any:
+    """Texts of a value as a list when they are all of the value itself, and not of its members."""
+    return nested_faults["non_field_errors"] if nested_faults.keys() == {"non_field_errors"} else nested_faults
+
+
+def _faults(owner: Role | AccountField, given: Any) -> dict[str, Any]:
     found: dict[Place, list[str]] = {}
     first: dict[Place, list[str]] = {}
-    for error in _validator(role).iter_errors(given):
+    for error in _validator(owner).iter_errors(given):
         place, text = tuple(str(step) for step in error.absolute_path), _text_of(error)
         # A value of the wrong type, or a blank one, has no further faults (contract 1.3).
         texts = (first if error.validator == "type" or text == BLANK else found).setdefault(place, [])
@@ -111,8 +128,9 @@ _Validator: Any = extend(
 
 
 @functools.cache
-def _validator(role: Role) -> Any:
-    return _Validator(role.fields, registry=Registry(), format_checker=_formats())
+def _validator(owner: Role | AccountField) -> Any:
+    schema = owner.fields if isinstance(owner, Role) else owner.schema
+    return _Validator(schema, registry=Registry(), format_checker=_formats())
 
 
 _TYPE_TEXTS = {

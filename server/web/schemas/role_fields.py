@@ -12,7 +12,7 @@ from marshmallow import ValidationError, fields
 from server.errors import FieldErrors
 from server.settings.roles import Role, Roles
 from server.web.schemas.fields import NULL, REQUIRED, not_an_object, only_storable_characters
-from server.web.schemas.role_faults import Place, faults, nested
+from server.web.schemas.role_faults import Place, faults, nested, unnested
 
 ROLE_FIELDS_MAX_VALUES = 1000
 ROLE_FIELDS_MAX_DEPTH = 16
@@ -41,11 +41,17 @@ class RoleFields(fields.Dict):
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
         if not isinstance(value, dict):
             raise ValidationError({"non_field_errors": [not_an_object(value)]})
-        faults: dict[Place, list[str]] = {}
-        cleaned = _Cleaning(faults).clean(value, ())
-        if faults:
-            raise ValidationError(nested(faults))
-        return cleaned
+        return clean(value)
+
+
+def clean(value: Any) -> Any:
+    """A value from a request with its texts trimmed. Raises ValidationError when it is too large for any schema."""
+    faults: dict[Place, list[str]] = {}
+    cleaned = _Cleaning(faults).clean(value, ())
+    if faults:
+        nested_faults = nested(faults)
+        raise ValidationError(nested_faults if isinstance(value, dict) else unnested(nested_faults))
+    return cleaned
 
 
 def change(roles: Roles, row: Mapping[str, Any], given: dict[str, Any], *, merge: bool) -> dict[str, Any]:
