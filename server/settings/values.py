@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from server.settings.origins import canonical
+
 MAX_WORKERS = 32  # more would leave each fewer than two connections to the database
 MIN_POSTGRES = 17  # the first with the collation "pg_c_utf8", which is the same on every machine
 # Only libpq knows these parameters of a URL. asyncpg would send them to the server, which refuses them.
@@ -112,13 +114,16 @@ def key(value: str) -> str:
 
 
 def origins(value: str) -> tuple[str, ...]:
-    """Web origins (RFC 6454), separated by commas, or `*`."""
-    origins = tuple(part.strip() for part in value.split(",") if part.strip())
-    for origin in origins:
-        found = re.fullmatch(r"https?://([\w-]+(\.[\w-]+)*|\[[\da-f:.]+\])(:(?P<port>\d{1,5}))?", origin, re.ASCII)
-        if origin != "*" and not (found and int(found["port"] or 80) <= 65535):
-            raise ValueError(f"lists origins such as https://app.example.com, or * for all; {origin!r} is not one")
-    return origins
+    """Web origins in their canonical form, separated by commas, or `*` (RFC 6454)."""
+    origins = []
+    for text in (part.strip() for part in value.split(",")):
+        if not text:
+            continue
+        found = "*" if text == "*" else canonical(text)
+        if found is None:
+            raise ValueError(f"lists origins such as https://app.example.com, or * for all; {text!r} is not one")
+        origins.append(found)
+    return tuple(origins)
 
 
 def link(value: str) -> str:

@@ -39,8 +39,8 @@ class TestListedOrigin:
             assert response.status == 204
             assert response.headers["Access-Control-Allow-Origin"] == "https://app.example"
             assert "PATCH" in response.headers["Access-Control-Allow-Methods"]
-            assert "Authorization" in response.headers["Access-Control-Allow-Headers"]
-            assert "Access-Control-Allow-Credentials" not in response.headers
+            assert response.headers["Access-Control-Allow-Headers"] == "authorization,content-type"
+            assert response.headers["Access-Control-Allow-Credentials"] == "true"
             assert {name: response.headers.get(name) for name in SECURITY_HEADERS} == SECURITY_HEADERS
             assert "X-Request-ID" in response.headers
 
@@ -50,6 +50,25 @@ class TestListedOrigin:
             response = await anna.client.get(path, headers=headers)
             assert (response.status, response.headers["Access-Control-Allow-Origin"]) == (status, "https://app.example")
             assert response.headers["Vary"] == "Accept, Origin"
+
+    @pytest.mark.parametrize("origin", ["https://APP.example", "HTTPS://app.example:443"])
+    async def test_an_origin_is_compared_in_its_canonical_form(self, client: Client, origin: str) -> None:
+        response = await client.get("/healthz", headers={"Origin": origin})
+        assert response.headers["Access-Control-Allow-Origin"] == origin
+
+    @pytest.mark.parametrize(
+        "names", ["x-csrftoken, x-requested-with", "sentry-trace,baggage,traceparent", "cache-control", "if-none-match"]
+    )
+    async def test_a_preflight_allows_the_headers_that_it_names(self, client: Client, names: str) -> None:
+        headers = PREFLIGHT | {"Access-Control-Request-Headers": names}
+        response = await client.options("/auth/users/", headers=headers)
+        assert response.headers["Access-Control-Allow-Headers"] == names
+        assert "Access-Control-Request-Headers" in response.headers["Vary"]
+
+    @pytest.mark.parametrize("names", ["", "a b", "a,,b", "x" * 2001, "<script>"])
+    async def test_what_is_no_list_of_names_is_not_repeated(self, client: Client, names: str) -> None:
+        response = await client.options("/auth/users/", headers=PREFLIGHT | {"Access-Control-Request-Headers": names})
+        assert response.headers["Access-Control-Allow-Headers"].startswith("Accept, Authorization")
 
     @pytest.mark.parametrize(
         "origin", ["https://evil.example", "http://app.example", "https://app.example.evil", "null"]
@@ -73,3 +92,18 @@ class TestEveryOrigin:
     async def test_every_origin_is_allowed_without_being_named(self, client: Client) -> None:
         response = await client.get("/healthz", headers={"Origin": "https://anything.example"})
         assert response.headers["Access-Control-Allow-Origin"] == "*"
+        assert "Access-Control-Allow-Credentials" not in response.headers
+
+
+class TestOriginOfAnotherScheme:
+    """CORS_ORIGINS of the shells of mobile applications"""
+
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return replace(settings, cors_origins=("capacitor://localhost", "ionic://localhost"))
+
+    @pytest.mark.parametrize("origin", ["capacitor://localhost", "ionic://localhost"])
+    async def test_it_is_allowed_with_credentials(self, client: Client, origin: str) -> None:
+        response = await client.get("/healthz", headers={"Origin": origin})
+        assert response.headers["Access-Control-Allow-Origin"] == origin
+        assert response.headers["Access-Control-Allow-Credentials"] == "true"
