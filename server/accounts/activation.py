@@ -48,6 +48,6 @@ async def set_active(transaction: Transaction, user_id: int, *, active: bool) ->
     return await transaction.row("users/set_active", user_id, active)
 
 
-async def set_active_by_name(transaction: Transaction, username: str, *, active: bool) -> bool:
-    """Activate or deactivate the account of a username, in any spelling: False when there is none."""
-    return await transaction.row("users/set_active_by_name", username, active) is not None
+async def set_active_by_name(transaction: Transaction, name: str, *, active: bool) -> bool:
+    """Activate or deactivate the account of a username or an address, in any spelling: False when there is none."""
+    return await transaction.row("users/set_active_by_name", name, active) is not None

@@ -44,5 +44,9 @@ async def log_in(request: web.Request) -> Any:
 
 @endpoints.post("/auth/token/logout/", status=204)
 async def log_out(request: web.Request) -> None:
-    """End your API token. The next login makes another."""
-    await request.app[DB].row("api_tokens/end", me(request).id)
+    """End your API token; the next login makes another. With an access token of a session, that session ends, too."""
+    identity = me(request)
+    async with request.app[DB].transaction() as transaction:
+        if identity.session_id is not None:
+            await transaction.row("sessions/end", identity.session_id, identity.id)
+        await transaction.row("api_tokens/end", identity.id)

@@ -14,7 +14,7 @@ from server.settings.settings import Settings
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the name of the account."""
-    parser.add_argument("name", metavar="NAME", help="username")
+    parser.add_argument("name", metavar="NAME", help="username or e-mail address")
 
 
 def run(settings: Settings, options: argparse.Namespace) -> None:

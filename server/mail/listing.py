@@ -26,7 +26,8 @@ async def list_letters(db: Database, say: Callable[[str], None], *, again: bool)
 
 
 def _line(row: Any) -> str:
-    account = row["username"] or "any account with the address"
+    nameless = "any account with the address" if row["user_id"] is None else f"account {row['user_id']}"
+    account = row["username"] or nameless
     where, queued = row["domain"] or "no address", _utc_time(row["queued_at"])
     head = f"{row['id']} {row['kind']} for {account} at {where}, queued {queued}"
     if row["given_up_at"] is not None:

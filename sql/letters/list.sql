@@ -1,6 +1,6 @@
 -- The letters that were given up and those that wait, the oldest first, for the operator.
 -- $1 letters at most
-select l.id, l.kind, u.username,
+select l.id, l.kind, l.user_id, u.username,
     substring(case
         when l.address <> '' then l.address
         when l.kind = 'email_change' then u.pending_email

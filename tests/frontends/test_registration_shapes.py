@@ -160,6 +160,19 @@ async def test_terms_that_are_not_agreed_to_are_a_fault(client: Client, shape: S
 
 @pytest.mark.parametrize("activation", [False])
 @pytest.mark.parametrize("shape", ["first and last name"], indirect=True)
+async def test_letters_of_a_site_without_usernames_speak_of_none(
+    client: Client, letters: Letters, shape: Shape
+) -> None:
+    front_end = FrontEnd(client, "json")
+    assert (await front_end.post("/auth/users/", **shape.fields, password=PASSWORD))[0] == 201
+    await front_end.post("/auth/users/reset_password/", email=ADDRESS)
+    (letter,) = await letters()
+    assert "username" not in letter.text + letter.html
+    assert "\n\n\n" not in letter.text
+
+
+@pytest.mark.parametrize("activation", [False])
+@pytest.mark.parametrize("shape", ["first and last name"], indirect=True)
 async def test_a_site_without_usernames_neither_asks_for_one_nor_shows_one(client: Client, shape: Shape) -> None:
     front_end = FrontEnd(client, "json")
     status, user = await front_end.post("/auth/users/", **shape.fields, password=PASSWORD, username="ignored")
