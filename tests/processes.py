@@ -7,12 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar
 
 import requests
 
+from server.settings.environment import PREFIX
 from server.settings.settings import Settings
 from tests.conftest import PASSWORD
 
@@ -26,7 +26,7 @@ COUNTED = {name: value for name, value in os.environ.items() if name.startswith(
 
 def surroundings(**environment: str) -> dict[str, str]:
     """Return the environment of this process with no settings of the service but those of `environment`."""
-    left_out = {*COUNTED, *(each.name.upper() for each in fields(Settings))}
+    left_out = {*COUNTED, *(prefix + name for name in Settings.names() for prefix in ("", PREFIX))}
     return {name: value for name, value in os.environ.items() if name not in left_out} | environment
 
 

@@ -5,6 +5,7 @@ settings (each fault is named) and for a wrong command line.
 """
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -19,9 +20,12 @@ from server.postgres.bundled import BundledPostgresError
 from server.process import signals
 from server.process.http_server import CannotListen
 from server.process.workers import NotReadyError
+from server.settings import environment
 from server.settings.faults import SettingsError
 from server.settings.settings import Settings
 from server.telemetry.logs import start_logging
+
+log = logging.getLogger(__name__)
 
 COMMANDS: dict[str, ModuleType] = {
     "serve": serve,
@@ -42,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         read = Settings.read(os.environ)
         start_logging(read.log_format)
+        if not options.worker:  # the supervisor has logged it already
+            for text in environment.misspelt(os.environ, Settings.names()):
+                log.warning("%s", text)
         with signals.raised():
             COMMANDS[options.command].run(read, options)
     except SettingsError as failure:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from server.settings import environment as settings_environment
 from server.settings import roles, site, values
 from server.settings.account_model import AccountModel
 from server.settings.faults import SettingFaults
@@ -124,16 +125,24 @@ class Settings:
     )
 
     @classmethod
+    def names(cls) -> list[str]:
+        """The names of all settings, as their environment variables have them."""
+        return [each.name.upper() for each in dataclasses.fields(cls)]
+
+    @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
-        """The settings in `environment`. An empty variable counts as absent. Raises SettingsError with every fault."""
+        """The settings in `environment`. A blank variable counts as absent. Raises SettingsError with every fault."""
         given: dict[str, Any] = {}
         faults = SettingFaults()
+        texts = settings_environment.texts(environment, cls.names(), faults)
         for each in dataclasses.fields(cls):
             name = each.name.upper()
-            if text := environment.get(name, ""):
+            if name in texts:
                 with faults.within(f"{name} ").collect():
-                    given[each.name] = each.metadata["parse"](text)
-        if environment.get("DATABASE_URL") and not environment.get("SIGNING_KEY"):
+                    given[each.name] = each.metadata["parse"](texts[name])
+        if environment.get("SIGNING_KEY") and "SIGNING_KEY" not in texts:
+            faults.add("SIGNING_KEY is blank: tokens would be signed with another key than was meant")
+        elif "DATABASE_URL" in texts and "SIGNING_KEY" not in texts:
             faults.add("SIGNING_KEY is required with DATABASE_URL: all processes must hold the same one")
         if given.get("login_field", "username") != "username" and not given.get("unique_email", True):
             faults.add("LOGIN_FIELD other than username needs UNIQUE_EMAIL=true: an address must be one account's")

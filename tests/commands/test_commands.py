@@ -91,3 +91,10 @@ def test_letters_are_listed_and_queued_again(run: Run, database: Connection) -> 
     assert run("letters", "--again")[1].splitlines()[0] == "Queued again: 1."
     rows = database.execute("select given_up_at, tries, fault from letters").fetchall()
     assert rows == [{"given_up_at": None, "tries": 0, "fault": None}] * 2
+
+
+def test_a_name_that_is_nearly_a_setting_is_in_the_log(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    assert run("settings", CORS_ORIGIN="https://app.example")[0] == 0
+    assert [record.getMessage() for record in caplog.records] == [
+        "CORS_ORIGIN is set and is no setting: CORS_ORIGINS is one"
+    ]
