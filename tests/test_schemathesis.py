@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.processes import Started, header, register
+from tests.processes import ROOT, Started, header, register
 
 pytestmark = pytest.mark.slow
 
@@ -70,11 +70,19 @@ def test_every_response_is_as_the_document_says(start: Callable[..., Started], s
     service = begin(start)
     # Not the password of the document's examples, which would delete the account.
     tokens = register(service.url, "explorer", "a password outside of the document")
-    credentials = ["-H", f"Authorization: {header(tokens)['Authorization']}"] if signed_in else []
+    # A logout would end the session of the run: every request after it would be 401.
+    credentials = ["-H", f"Authorization: {header(tokens)['Authorization']}", "--exclude-path", "/auth/token/logout/"]
     # Anonymous requests get 401 nearly everywhere; the signed-in run also sends fuzzed bodies to public endpoints.
-    explore(service, tmp_path, "examples,coverage,fuzzing" if signed_in else "examples", *credentials)
+    explore(
+        service, tmp_path, "examples,coverage,fuzzing" if signed_in else "examples", *(credentials if signed_in else [])
+    )
     me = requests.get(f"{service.url}/auth/users/me/", headers=header(tokens), timeout=10)
     assert me.status_code == 200, "the run deleted its own account"
+
+
+def test_the_document_follows_the_site_file(start: Callable[..., Started], tmp_path: Path) -> None:
+    site = {"SITE_FILE": str(ROOT / "examples" / "site" / "email-and-names.toml"), "LOGIN_FIELD": "email"}
+    explore(begin(start, **site), tmp_path, "examples,coverage", "--include-path-regex", r"/auth/users/(\w+/)?$|/api/")
 
 
 def test_the_document_follows_the_settings(start: Callable[..., Started], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from aiohttp import web
 from server.database import migrate
 from server.errors import BadRequest, Unavailable
 from server.web.app_keys import DB, SETTINGS
-from server.web.endpoints import Access, Endpoints
+from server.web.endpoints import Access, Endpoints, placed
 from server.web.schemas.objects import Health, Root
 
 endpoints = Endpoints("service", other_methods=Access.ANONYMOUS)
@@ -21,12 +21,14 @@ _HOST = re.compile(r"([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?", re.ASCII)
 @endpoints.get("/auth/", access=Access.PUBLIC, response=Root)
 async def root(request: web.Request) -> Any:
     """Show the URL of the accounts."""
-    if site := request.app[SETTINGS].public_url:
-        return {"users": f"{site}/auth/users/"}
+    settings = request.app[SETTINGS]
+    users = placed("/auth/users/", settings)
+    if settings.public_url:
+        return {"users": f"{settings.public_url}{users}"}
     host = request.headers.get("Host") or "{}:{}".format(*request.get_extra_info("sockname")[:2])
     if not _HOST.fullmatch(host):
         raise BadRequest("The Host header is not valid.")
-    return {"users": f"{request.scheme}://{host}/auth/users/"}
+    return {"users": f"{request.scheme}://{host}{users}"}
 
 
 @endpoints.get("/healthz", access=Access.ANONYMOUS, response=Health)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from server.settings import environment as settings_environment
 from server.settings import roles, site, values
@@ -103,6 +104,8 @@ class Settings:
     username_reset_confirm_url: str = _setting(
         values.link, "username/reset/{uid}/{token}", "link of a username reset letter, below `PUBLIC_URL`"
     )
+    auth_path: str = _setting(values.place, "/auth", "where the paths of accounts and sign-in begin")
+    accounts_path: str = _setting(values.place, "/api/accounts", "where the paths of profiles begin")
     public_url: str = _setting(values.site, "", "where people reach the site; empty: `http://HOST:PORT`")
     site_name: str = _setting(values.line, "Frontdesk", "name of the site in letters and pages")
     mail_from: str = _setting(values.sender, "webmaster@localhost", "sender of letters")
@@ -167,6 +170,11 @@ class Settings:
         """Where people reach the site, without a slash at the end. Never taken from a request (contract 11.15)."""
         host = {"0.0.0.0": "localhost", "::": "localhost"}.get(self.host, self.host)  # noqa: S104  compared, not bound
         return self.public_url or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @functools.cached_property
+    def public_path(self) -> str:
+        """The path of PUBLIC_URL: a proxy serves the service below it, and strips it from requests; mostly empty."""
+        return urlsplit(self.public_url).path
 
     @property
     def letters_dir(self) -> Path:

@@ -20,6 +20,8 @@ LIBPQ_PARAMETERS = (
     *("channel_binding", "connect_timeout", "fallback_application_name", "gssencmode", "require_auth"),
     *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"),
 )
+# First parts of paths that are not the contract's: a group of endpoints cannot be placed there.
+OWN_PATHS = frozenset({"docs", "openapi.json", "healthz", "readyz", "pages", "activate", "password", "username"})
 MIN_KEY_BYTES = 32  # an HMAC key is at least as long as the hash (RFC 7518 §3.2)
 
 
@@ -132,6 +134,14 @@ def link(value: str) -> str:
     if words != {"uid", "token"} or not re.fullmatch(r"[^\s<>\"\\^`|]+", value):
         raise ValueError("is a link, or a path below PUBLIC_URL, with {uid} and {token} in it")
     return value
+
+
+def place(value: str) -> str:
+    """Where a group of paths begins, without a slash at the end."""
+    found = re.fullmatch(r"((?:/[A-Za-z0-9._~-]+)+)/?", value)
+    if not found or found[1].split("/")[1] in OWN_PATHS:
+        raise ValueError(f"is a path such as /api/v1/auth, which begins with none of {', '.join(sorted(OWN_PATHS))}")
+    return found[1]
 
 
 def site(value: str) -> str:

@@ -110,7 +110,7 @@ class Endpoints:
             def make(settings: Settings) -> Endpoint:
                 return Endpoint(
                     method=method,
-                    path=path,
+                    path=placed(path, settings),
                     function=function,
                     access=access,
                     tag=self.tag,
@@ -130,6 +130,14 @@ class Endpoints:
             return function
 
         return decorate
+
+
+def placed(path: str, settings: Settings) -> str:
+    """Where a path of the contract is on this site: settings move its two groups (contract 11.33)."""
+    for group, place in (("/auth/", settings.auth_path), ("/api/accounts/", settings.accounts_path)):
+        if path.startswith(group):
+            return f"{place}/{path.removeprefix(group)}"
+    return path
 
 
 def install(app: web.Application, tables: Iterable[Endpoints]) -> list[Endpoint]:

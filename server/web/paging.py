@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from server.database.ids import MAX_ID
+from server.web.app_keys import SETTINGS
 from server.web.queries import read_query
 from server.web.responses import json_bytes_response, to_json
 from server.web.schemas.fields import Query, WholeNumber
@@ -59,5 +60,6 @@ def page_response(request: web.Request, page: Page, written: Written) -> web.Res
     headers = {}
     if written.last is not None:
         limit = f"limit={page.limit}&" if "limit" in request.query else ""
-        headers["Link"] = f'<{request.rel_url.raw_path}?{limit}after={written.last}>; rel="next"'
+        path = request.app[SETTINGS].public_path + request.rel_url.raw_path
+        headers["Link"] = f'<{path}?{limit}after={written.last}>; rel="next"'
     return json_bytes_response(written.body, headers=headers)

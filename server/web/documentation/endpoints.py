@@ -7,6 +7,7 @@ from aiohttp import web
 
 from server.errors import NotFound
 from server.resources import package
+from server.web.app_keys import SETTINGS
 from server.web.documentation.openapi import openapi
 from server.web.endpoints import Access, Endpoints
 from server.web.files import send_file
@@ -61,13 +62,16 @@ async def read_document(request: web.Request) -> web.Response:
 @endpoints.get("/", access=Access.ANONYMOUS, is_json=False, in_document=False)
 async def redirect_to_docs(request: web.Request) -> web.Response:
     """Redirect the root path to the documentation."""
-    return json_bytes_response(None, 302, {"Location": "docs"})
+    return json_bytes_response(None, 302, {"Location": f"{request.app[SETTINGS].public_path}/docs"})
 
 
 @endpoints.get("/docs", access=Access.ANONYMOUS, is_json=False, in_document=False)
 async def read_docs(request: web.Request) -> web.Response:
     """Explore the API in Swagger UI."""
-    return _file(request, "index.html")
+    # Below a path of a proxy the addresses of the page's files begin with that path.
+    prefix = request.app[SETTINGS].public_path.encode()
+    content = _content("index.html").replace(b'"/', b'"' + prefix + b"/")
+    return send_file(request, "index.html", content, SWAGGER_POLICY)
 
 
 @endpoints.get(r"/docs/{file:[\w.-]+}", access=Access.ANONYMOUS, is_json=False, in_document=False)

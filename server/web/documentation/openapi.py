@@ -16,7 +16,8 @@ from marshmallow import fields
 
 from server import __version__
 from server.settings.field_schemas import moved
-from server.settings.roles import Role, Roles
+from server.settings.roles import Role
+from server.settings.settings import Settings
 from server.web.app_keys import SETTINGS
 from server.web.endpoints import MEDIA_TYPES, Access, Endpoint
 from server.web.paging import PageQuery
@@ -85,7 +86,7 @@ _ID = {"in": "path", "name": "id", "required": True, "schema": {"type": "integer
 
 def openapi(app: web.Application) -> dict[str, Any]:
     """Make the OpenAPI 3.1 document of the endpoints in the router of `app` that are declared `in_document`."""
-    spec = _Spec(app[SETTINGS].roles)
+    spec = _Spec(app[SETTINGS])
     for route in app.router.routes():
         endpoint = getattr(route.handler, "endpoint", None)
         canonical = route.resource.canonical if route.resource else ""
@@ -166,7 +167,7 @@ def _failure(status: int, endpoint: Endpoint) -> dict[str, Any]:
 class _Spec(AiohttpApiSpec):  # type: ignore[misc]
     """Writes aiohttp-apispec's annotations as OpenAPI 3.1; the library itself writes version 2.0."""
 
-    def __init__(self, roles: Roles) -> None:
+    def __init__(self, settings: Settings) -> None:
         # super().__init__() is not called: it makes a document of version 2.0, and needs a URL to serve it.
         self.prefix = ""
         self.plugin = MarshmallowPlugin(schema_name_resolver=_schema_name)
@@ -174,8 +175,11 @@ class _Spec(AiohttpApiSpec):  # type: ignore[misc]
             title="Frontdesk",
             version=__version__,
             openapi_version="3.1.0",
-            info={"description": DESCRIPTION, "license": {"name": "MIT", "identifier": "MIT"}},
-            servers=[{"url": "/"}],
+            info={
+                "description": DESCRIPTION.replace("/auth/", f"{settings.auth_path}/"),
+                "license": {"name": "MIT", "identifier": "MIT"},
+            },
+            servers=[{"url": settings.public_path or "/"}],
             security=_SIGNED_IN,
             plugins=[self.plugin],
         )
@@ -196,7 +200,7 @@ class _Spec(AiohttpApiSpec):  # type: ignore[misc]
         )
         for name, schema in _COMPONENTS.items():
             self.spec.components.schema(name, schema)
-        for role in roles:
+        for role in settings.roles:
             self.spec.components.schema(_fields_name(role), moved(role.fields, _component(_fields_name(role))))
 
     def _update_paths(self, data: dict[str, Any], method: str, url_path: str) -> None:
