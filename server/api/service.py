@@ -1,21 +1,17 @@
 """Health and readiness for operators, and the root of the API."""
 
-import re
 from typing import Any
 
 import asyncpg
 from aiohttp import web
 
 from server.database import migrate
-from server.errors import BadRequest, Unavailable
+from server.errors import Unavailable
 from server.web.app_keys import DB, SETTINGS
 from server.web.endpoints import Access, Endpoints, placed
 from server.web.schemas.objects import Health, Root
 
 endpoints = Endpoints("service", other_methods=Access.ANONYMOUS)
-
-
-_HOST = re.compile(r"([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?", re.ASCII)
 
 
 @endpoints.get("/auth/", access=Access.PUBLIC, response=Root)
@@ -26,8 +22,6 @@ async def root(request: web.Request) -> Any:
     if settings.public_url:
         return {"users": f"{settings.public_url}{users}"}
     host = request.headers.get("Host") or "{}:{}".format(*request.get_extra_info("sockname")[:2])
-    if not _HOST.fullmatch(host):
-        raise BadRequest("The Host header is not valid.")
     return {"users": f"{request.scheme}://{host}{users}"}
 
 

@@ -1,5 +1,6 @@
 """The middleware around all others: it gives each request its id and renders every failure."""
 
+import functools
 import logging
 import re
 import time
@@ -18,6 +19,8 @@ from server.web.responses import error_response
 log = logging.getLogger(__name__)
 
 _LONG_SEGMENT = re.compile("[^/]{32,}")  # no path of the service has one; a token has 43 characters
+_HOST = re.compile(r"([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?", re.ASCII)
+HOST_MAX_LENGTH = 300  # a name has 253 characters at most
 _USABLE_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
 
@@ -30,6 +33,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     client_connection.set(request.protocol)  # type: ignore[arg-type]  # every connection of Runner is a Protocol
     began = time.perf_counter()
     try:
+        _check_host(request)
         response = await handler(request)
     except Exception as failure:
         response = _render(request, _problem(request, failure))
@@ -44,6 +48,22 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         spent = (time.perf_counter() - began) * 1000
         log.info("%s %s %s %.1f ms", request.method, _log_path(request), response.status, spent)
     return response
+
+
+def _check_host(request: web.Request) -> None:
+    """Check the Host header on every route (RFC 9112 §3.2). Raises BadRequest.
+
+    aiohttp's parser refuses a repeated header, and one that is missing in HTTP/1.1.
+    """
+    host = request.headers.get(hdrs.HOST)
+    if host is not None and not is_host(host):
+        raise BadRequest("The Host header is not valid.")
+
+
+@functools.lru_cache(256)
+def is_host(text: str) -> bool:
+    """Whether a text is a host, with a port or without (RFC 3986 §3.2.2)."""
+    return len(text) <= HOST_MAX_LENGTH and _HOST.fullmatch(text) is not None
 
 
 def _render(request: web.Request, problem: Problem) -> web.Response:

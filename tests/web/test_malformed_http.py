@@ -76,10 +76,18 @@ async def test_an_expectation_that_is_not_text_is_refused_like_any_other(
 @pytest.mark.parametrize(
     "host", [b"x:99999999", b"\xff", b"@@@:::", b"[::1", b"a b", b"a/b?c", b"%00", b"<script>", b"x:port"]
 )
-async def test_a_malformed_host_is_a_400(client: Client, host: bytes) -> None:
-    head, body = await raw(client, b"GET /auth/ HTTP/1.1\r\nConnection: close\r\nHost: " + host + b"\r\n\r\n")
+@pytest.mark.parametrize("path", [b"/auth/", b"/healthz", b"/auth/users/me/", b"/docs", b"/nothing"])
+async def test_a_malformed_host_is_a_400_on_every_route(client: Client, host: bytes, path: bytes) -> None:
+    head, body = await raw(client, b"GET " + path + b" HTTP/1.1\r\nConnection: close\r\nHost: " + host + b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert json.loads(body) == {"detail": "The Host header is not valid."}
+
+
+@pytest.mark.parametrize("hosts", [b"", b"Host: a\r\nHost: b\r\n", b"Host: a\r\nHost: a\r\n"])
+async def test_a_request_has_one_host(client: Client, hosts: bytes) -> None:
+    head, body = await raw(client, b"GET /healthz HTTP/1.1\r\nConnection: close\r\n" + hosts + b"\r\n")
+    assert head.split()[1] == b"400"
+    assert list(json.loads(body)) == ["detail"]
 
 
 async def test_without_a_host_header_the_address_of_the_socket_is_used(client: Client) -> None:
