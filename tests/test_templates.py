@@ -20,7 +20,13 @@ HOSTILE = "<b>{{ 7 * 7 }}</b>{% raw %}\r\nBcc: eve@example.com\r\n\r\nhttps://ev
 
 def written(kind: str, language: str = "en", folder: Path | None = None, **given: Any) -> Read:
     site = {each: given.pop(each) for each in list(given) if each in Settings.__dataclass_fields__}
-    account = {"id": 7, "username": "anna", "email": "anna@example.com", "language": language} | given
+    account = {
+        "id": 7,
+        "username": "anna",
+        "email": "anna@example.com",
+        "language": language,
+        "account_fields": None,
+    } | given
     letter = {"id": 1, "kind": kind, "queued_at": datetime(2026, 1, 2, tzinfo=UTC)}
     message = LetterWriter(Settings(**site), Templates(folder)).write(
         letter, account, "anna@example.com", TOKEN if kind in LINK_LETTER_KINDS else ""
