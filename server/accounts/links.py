@@ -25,12 +25,17 @@ async def request_link(db: Database, kind: str, address: str, *, letters: Letter
 
     Raises EmailNotFound for an unknown address, if the settings allow to say so (contract 7.1).
     """
+    await check_known(db, kind, address, settings=settings)
+    async with db.transaction() as transaction:
+        await letters.queue_request(transaction, kind, address)
+
+
+async def check_known(db: Database, kind: str, address: str, *, settings: Settings) -> None:
+    """Raises EmailNotFound when no account may have a letter of `kind`, if the settings allow to say so."""
     if settings.tells_unknown_email:
         known = await db.row("addresses/known", address, kind == ACTIVATION)
         if known is None or not known["is_known"]:
             raise EmailNotFound
-    async with db.transaction() as transaction:
-        await letters.queue_request(transaction, kind, address)
 
 
 async def find_account(db: Database, uid: str) -> asyncpg.Record:

@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from server.accounts import activation
-from server.accounts.links import find_account, request_link
+from server.accounts.links import check_known, find_account, request_link
 from server.errors import ActivationIsOff, StaleToken
 from server.mail.letters import ACTIVATION, EMAIL_CHANGE
 from server.web.app_keys import DB, LETTERS, ONE_TIME_TOKENS, SETTINGS
@@ -35,6 +35,7 @@ async def resend_activation(request: web.Request) -> None:
     given = await read_body(request)
     settings = request.app[SETTINGS]
     if not settings.send_activation_email:
+        await check_known(request.app[DB], ACTIVATION, given["email"], settings=settings)
         raise ActivationIsOff
     await request_link(request.app[DB], ACTIVATION, given["email"], letters=request.app[LETTERS], settings=settings)
 

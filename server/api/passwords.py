@@ -6,12 +6,13 @@ from aiohttp import web
 
 from server.accounts import passwords
 from server.accounts.links import check_link, request_link
+from server.errors import FieldFaults
 from server.mail.letters import PASSWORD_RESET
 from server.settings.account_model import load_account_fields
 from server.web.app_keys import DB, LETTERS, ONE_TIME_TOKENS, PASSWORDS, SETTINGS
 from server.web.bodies import read_body
 from server.web.endpoints import Access, Endpoints
-from server.web.guards import confirm_password, me, only_same_twice, only_strong
+from server.web.guards import me, only_same_twice, only_strong, read_with_password
 from server.web.html_pages.pages import link_page
 from server.web.schemas import by_settings
 from server.web.schemas.fields import PASSWORD_MISMATCH
@@ -23,16 +24,19 @@ endpoints = Endpoints("passwords")
 @endpoints.post("/auth/users/set_password/", body=by_settings.set_password, status=204)
 async def set_password(request: web.Request) -> None:
     """Set another password. All your other sessions and your API token end."""
-    given = await read_body(request)
-    checked_hash = await confirm_password(request, given["current_password"])
+    faults = FieldFaults()
+    given, checked_hash = await read_with_password(request, faults)
     identity, account = me(request), request.app[SETTINGS].account
-    only_strong(
-        "new_password",
-        given["new_password"],
-        username=identity.username,
-        email=identity.email,
-        texts=account.texts(load_account_fields(identity.account_fields)),
-    )
+    if "new_password" in given:
+        with faults.collect():
+            only_strong(
+                "new_password",
+                given["new_password"],
+                username=identity.username,
+                email=identity.email,
+                texts=account.texts(load_account_fields(identity.account_fields)),
+            )
+    faults.check()
     only_same_twice(given, "new_password", PASSWORD_MISMATCH)
     new_hash = await request.app[PASSWORDS].hash(given["new_password"])
     async with request.app[DB].transaction() as transaction:

@@ -105,7 +105,7 @@ async def delete_profile(request: web.Request) -> None:
 
 
 async def _find(request: web.Request) -> Any:
-    row = await request.app[DB].find("profiles/find", path_id(request))
+    row = await request.app[DB].find("profiles/find", path_id(request, NoProfile))
     if row is None:
         raise NoProfile
     return row

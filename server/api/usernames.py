@@ -14,7 +14,7 @@ from server.mail.letters import USERNAME_RESET
 from server.web.app_keys import DB, LETTERS, ONE_TIME_TOKENS, SETTINGS
 from server.web.bodies import read_body
 from server.web.endpoints import Access, Endpoints
-from server.web.guards import confirm_password, me, only_same_twice
+from server.web.guards import me, only_same_twice, read_with_password
 from server.web.html_pages.pages import link_page
 from server.web.schemas import by_settings
 from server.web.schemas.fields import USERNAME_MISMATCH
@@ -27,12 +27,11 @@ endpoints = Endpoints("usernames")
 async def set_username(request: web.Request) -> None:
     """Set another username."""
     app, user_id = request.app, me(request).id
-    given = await read_body(request)
-    login = given[by_settings.new_login(app[SETTINGS])]
     faults = FieldFaults()
-    faults.add(await usernames.taken_login(app[DB], user_id, login, settings=app[SETTINGS]))
-    with faults.collect():
-        checked_hash = await confirm_password(request, given["current_password"])
+    given, checked_hash = await read_with_password(request, faults)
+    login = given.get(by_settings.new_login(app[SETTINGS]), "")
+    if login:
+        faults.add(await usernames.taken_login(app[DB], user_id, login, settings=app[SETTINGS]))
     faults.check()
     only_same_twice(given, by_settings.new_login(app[SETTINGS]), USERNAME_MISMATCH)
     async with app[DB].transaction() as transaction:

@@ -170,7 +170,9 @@ def _from_form(schema: Schema, given: Mapping[str, Any], *, whole: bool) -> dict
     """
     data = dict(given)
     for name, field in schema.fields.items():
-        if isinstance(field, Flag) and whole:
+        if isinstance(field, Flag) and isinstance(given.get(name), str) and not given[name].strip():
+            del data[name]  # a blank flag leaves it as it is (contract 12)
+        elif isinstance(field, Flag) and whole:
             data.setdefault(name, "false")
         elif isinstance(field, NestedObject):
             parts = {key.removeprefix(f"{name}."): value for key, value in given.items() if key.startswith(f"{name}.")}

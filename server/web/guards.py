@@ -9,9 +9,10 @@ from server.accounts.passwords import InvalidPassword
 from server.auth.password_rules import password_faults
 from server.auth.sessions import Identity, renew_hash
 from server.database.ids import read_id
-from server.errors import FieldErrors, Forbidden, NotFound, Problem, UserNotFound
+from server.errors import FieldErrors, FieldFaults, Forbidden, NotFound, Problem, UserNotFound
 from server.web.app_keys import DB, PASSWORDS, SETTINGS
 from server.web.authentication import IDENTITY, identify_again
+from server.web.bodies import read_body
 
 
 def me(request: web.Request) -> Identity:
@@ -19,11 +20,11 @@ def me(request: web.Request) -> Identity:
     return request[IDENTITY]
 
 
-def path_id(request: web.Request) -> int:
-    """The `{id}` of the path. Raises NotFound when it is out of the range of ids."""
+def path_id(request: web.Request, missing: type[NotFound] = NotFound) -> int:
+    """The `{id}` of the path. Raises `missing` when it is out of the range of ids."""
     found = read_id(request.match_info["id"])
     if found is None:
-        raise NotFound
+        raise missing
     return found
 
 
@@ -56,6 +57,23 @@ async def confirm_password(request: web.Request, current_password: str) -> str:
     stored = await renew_hash(db, passwords, me(request).id, current_password, row["password"])
     await identify_again(request)  # a hash may wait long for a thread
     return stored
+
+
+async def read_with_password(request: web.Request, faults: FieldFaults) -> tuple[dict[str, Any], str]:
+    """Read a body that has the caller's own password: its fields without a fault, and the hash that it matches.
+
+    Adds the faults of every field, a wrong password included, so that one response reports all (contract 12). The hash
+    is empty when `faults` has one of the password.
+    """
+    given: dict[str, Any] = {}
+    checked_hash = ""
+    with faults.collect():
+        given = await read_body(request)
+    given = given or faults.valid
+    if "current_password" in given:
+        with faults.collect():
+            checked_hash = await confirm_password(request, given["current_password"])
+    return given, checked_hash
 
 
 def gone(request: web.Request, user_id: int) -> Problem:

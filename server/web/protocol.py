@@ -2,21 +2,27 @@
 
 import asyncio
 import logging
+import re
 from typing import Any, cast
 
 from aiohttp import hdrs, web
+from aiohttp.http_exceptions import BadHttpMethod
 from aiohttp.web_protocol import RequestHandler
 
-from server.errors import BadRequest, ExpectationFailed, Problem
+from server.errors import BadRequest, ExpectationFailed, MethodNotAllowed, NotFound, Problem
 from server.telemetry.logs import new_id, request_id
 from server.web.responses import error_response
 
 log = logging.getLogger(__name__)
 
+# The parser stops at a method that it does not know; its failure quotes the request line.
+_REQUEST_LINE = re.compile(r"b'([A-Za-z-]{1,32}) (/[^\s?#'\\]*)\S* HTTP/1\.[01]'")
+
 
 class Protocol(RequestHandler):
     """One connection. It responds to malformed HTTP itself, because that never reaches the middleware."""
 
+    app: web.Application | None = None
     waiting: "asyncio.Task[Any] | None" = None
     """A task in a queue, cancelled when the client disconnects; work that has begun is not cancelled."""
 
@@ -46,9 +52,27 @@ class Protocol(RequestHandler):
             log.info("malformed request from %s: %s", request.remote, type(exc).__name__)
         if request.writer.output_size > 0:
             raise ConnectionError("the response has begun already")
-        response = _error_response(BadRequest() if status < 500 else Problem())
+        response = self._unknown_method(exc) if isinstance(exc, BadHttpMethod) else None
+        if response is None:
+            response = _error_response(BadRequest() if status < 500 else Problem())
         response.force_close()
         return response
+
+    def _unknown_method(self, failure: BadHttpMethod) -> web.Response | None:
+        """The response to a method that HTTP's registry does not have: 405 with Allow, or 404 (contract 12)."""
+        line = _REQUEST_LINE.search(failure.message)
+        if line is None or self.app is None:
+            return None
+        for resource in self.app.router.resources():
+            # Only an async method is public, and this one is called where nothing can be awaited.
+            if isinstance(resource, web.Resource) and resource._match(line[2]) is not None:
+                allow = next((getattr(route.handler, "allow", None) for route in resource), None)
+                if allow is None:
+                    return None
+                response = _error_response(MethodNotAllowed(line[1]))
+                response.headers[hdrs.ALLOW] = allow
+                return response
+        return _error_response(NotFound())
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -76,9 +100,13 @@ def _error_response(problem: Problem) -> web.Response:
 class Server(web.Server):
     """aiohttp's server with Protocol for its connections."""
 
+    app: web.Application | None = None
+
     def __call__(self) -> RequestHandler:
         """Make the protocol of one connection."""
-        return Protocol(self, loop=self._loop, **self._kwargs)
+        protocol = Protocol(self, loop=self._loop, **self._kwargs)
+        protocol.app = self.app
+        return protocol
 
 
 class Runner(web.AppRunner):
@@ -93,4 +121,5 @@ class Runner(web.AppRunner):
         server = await super()._make_server()
         # aiohttp has no way to choose the class; Server differs from web.Server only in __call__.
         server.__class__ = Server
+        cast("Server", server).app = self.app
         return server

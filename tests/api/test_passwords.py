@@ -133,7 +133,9 @@ INVALID_CHANGES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (change(current_password="x" * 4097, new_password="x" * 4097), dict.fromkeys(change(), TOO_MUCH)),
     (change(current_password="wrong one"), WRONG),
     (change(current_password=f"{PASSWORD} "), WRONG),
-    (change(current_password="wrong one", new_password="12345"), WRONG),
+    (change(current_password="wrong one", new_password="12345"), WRONG | {"new_password": [SHORT, COMMON, NUMERIC]}),
+    ({"current_password": "wrong one"}, WRONG | {"new_password": REQUIRED}),
+    ({"new_password": "x7Gq"}, {"current_password": REQUIRED, "new_password": [SHORT]}),
 ]
 
 

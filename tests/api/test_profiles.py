@@ -87,6 +87,27 @@ async def test_a_form_put_without_the_flag_means_false_and_a_patch_leaves_it(
     assert (status, profile["is_creator"], profile["location"], profile["description"]) == (200, flag, "Rome", "kept")
 
 
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+@pytest.mark.parametrize("multipart", [False, True], ids=["form", "multipart"])
+async def test_a_blank_flag_in_a_form_and_an_empty_form_leave_the_flag(
+    anna: Person, method: str, multipart: bool
+) -> None:
+    path = await path_of(anna)
+    await anna.patch(path, {"is_creator": True})
+    form = FormData({"location": "Rome", "is_creator": " "}, default_to_multipart=multipart)
+    status, profile = await anna.ask(method, path, data=form)
+    assert (status, profile["is_creator"], profile["location"]) == (200, True, "Rome")
+    status, profile = await anna.ask(method, path, data=b"")
+    assert (status, profile["is_creator"], profile["location"]) == (200, True, "Rome")
+    assert (await anna.ask(method, path, json={"is_creator": ""}))[0] == 400
+
+
+@pytest.mark.parametrize("number", [2**31, 2**63, 10**30])
+async def test_a_profile_beyond_the_range_of_ids_is_missing_like_any_other(anna: Person, number: int) -> None:
+    for method in ("GET", "PUT", "PATCH", "DELETE"):
+        assert await anna.ask(method, f"/api/accounts/profile/{number}") == MISSING
+
+
 async def test_a_form_that_creates_a_profile_may_omit_every_field(anna: Person) -> None:
     await anna.delete(await path_of(anna))
     status, profile = await anna.ask("POST", "/api/accounts/all-profiles", data={"description": ""})

@@ -117,6 +117,8 @@ class TestUsernames:
         assert await anna.post(path, unlike | {"current_password": "wrong one"}) == (400, WRONG)
         assert await anna.post(path, unlike | {"new_username": "BORIS"}) == (400, {"new_username": TAKEN})
         assert await anna.post(path, unlike) == USERNAMES_DIFFER
+        for again in ("a b", "anna;", "x" * 151):
+            assert await anna.post(path, given | {"re_new_username": again}) == USERNAMES_DIFFER
         assert await anna.post(path, given | {"re_new_username": "ａnna.new "}) == DONE
 
     async def test_a_reset_reports_a_mismatch_after_a_taken_username_and_before_an_invalid_link(

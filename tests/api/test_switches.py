@@ -252,9 +252,13 @@ class TestShownEmails:
         assert await post(client, ASKED_AT[kind], email=ANNA) == NO_EMAIL
 
     @in_mode("default", password_reset_show_email_not_found=True)
-    async def test_without_activation_resending_is_still_an_empty_400(self, anna: Person) -> None:
+    async def test_without_activation_resending_reports_unknown_and_active_addresses(
+        self, anna: Person, database: Connection
+    ) -> None:
         for address in (ANNA, "nobody@example.com"):
-            assert await post(anna.client, ASKED_AT["activation"], email=address) == (400, None)
+            assert await post(anna.client, ASKED_AT["activation"], email=address) == NO_EMAIL
+        database.execute("update users set is_active = false, awaits_activation = true")
+        assert await post(anna.client, ASKED_AT["activation"], email=ANNA) == (400, None)
 
 
 @pytest.mark.parametrize("kind", KINDS)

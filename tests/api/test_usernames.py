@@ -93,7 +93,11 @@ INVALID_CHANGES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (change(current_password="wrong one"), {"current_password": WRONG}),
     (change(current_password=f" {PASSWORD}"), {"current_password": WRONG}),
     (change(current_password="wrong one", new_username="BORIS"), {"new_username": TAKEN, "current_password": WRONG}),
-    (change(current_password="wrong one", new_username="a b"), {"new_username": [NOT_USERNAME]}),
+    (
+        change(current_password="wrong one", new_username="a b"),
+        {"new_username": [NOT_USERNAME], "current_password": WRONG},
+    ),
+    ({"new_username": "BORIS"}, {"new_username": TAKEN, "current_password": REQUIRED}),
 ]
 
 

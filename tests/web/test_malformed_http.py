@@ -28,7 +28,7 @@ async def raw(client: Client, sent: bytes) -> tuple[bytes, bytes]:
         b"nonsense\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 5 + b"\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n",
-        b"SECRETMETHOD / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"SECRET/METHOD / HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n",
         b"GET /" + b"x" * 10_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 10_000 + b"\r\n\r\n",
@@ -49,6 +49,23 @@ async def test_malformed_http_is_a_json_400_that_echoes_nothing(
     assert json.loads(body) == {"detail": "The request could not be read."}
     assert [record.getMessage()[:22] for record in caplog.records] == ["malformed request from"]
     assert re.search(rb"X-Request-ID: (\S+)", head)[1].decode() == ids[0]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("method", [b"FOO", b"GETX", b"foo", b"PROPFIND"])
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [(b"/auth/", b"GET, HEAD, OPTIONS"), (b"/auth/jwt/create?x=1", b"POST, OPTIONS"), (b"/nothing", None)],
+)
+async def test_an_unknown_method_is_a_405_with_allow_and_an_unknown_path_a_404(
+    client: Client, method: bytes, path: bytes, allow: bytes | None
+) -> None:
+    head, body = await raw(client, method + b" " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    text = f'Method "{method.decode()}" not allowed.' if allow else "Not found."
+    assert json.loads(body) == {"detail": text}
+    assert head.split()[1] == (b"405" if allow else b"404")
+    found = re.search(rb"Allow: ([^\r]+)", head)
+    assert (found and found[1]) == allow
+    assert b"X-Request-ID: " in head
 
 
 async def test_100_continue_is_sent_and_other_expectations_are_refused(anna: Person) -> None:

@@ -8,7 +8,7 @@ from marshmallow import Schema, fields
 
 from server.settings.settings import Settings
 from server.web.schemas import account_fields, by_roles
-from server.web.schemas.fields import Body, Email, Login, OptionalUsername, Password
+from server.web.schemas.fields import Again, Body, Email, Login, OptionalUsername, Password
 from server.web.schemas.objects import (
     CurrentPassword,
     Registration,
@@ -189,9 +189,10 @@ def _without(schema: type[Made], *names: str) -> type[Made]:
 
 @functools.cache
 def _twice(schema: type[Body], field: str) -> type[Body]:
-    """`schema` with `re_FIELD`, a field like `field`."""
-    kind: Callable[..., object] = type(schema().fields[field])
-    again = kind(required=True, metadata=schema().fields[field].metadata)
+    """`schema` with `re_FIELD`: text of the same kind, whose only other fault is that it differs (contract 12)."""
+    first = schema().fields[field]
+    kind: Callable[..., object] = Password if isinstance(first, Password) else Again
+    again = kind(required=True, metadata=first.metadata)
     return _derived(schema, f"{schema.__name__}Twice", {f"re_{field}": again}, schema.__doc__)
 
 

@@ -102,6 +102,12 @@ def _is_username(name: str) -> None:
         raise ValidationError(NOT_USERNAME)
 
 
+def normalized(text: str) -> str:
+    """The NFKC form of a text that may be a username."""
+    # NFKC shortens a text to a quarter at most; a longer text stays too long, and is not normalised.
+    return unicodedata.normalize("NFKC", text) if len(text) <= 4 * USERNAME_MAX_LENGTH else text
+
+
 class Username(Text):
     """A new username: NFKC first, then the rules of contract 3.1."""
 
@@ -109,9 +115,14 @@ class Username(Text):
         super().__init__(validate=[_is_username, max_length(USERNAME_MAX_LENGTH)], **options)
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
-        text = super()._deserialize(value, attr, data, **kwargs)
-        # NFKC shortens a text to a quarter at most; a longer text stays too long, and is not normalised.
-        return unicodedata.normalize("NFKC", text) if len(text) <= 4 * USERNAME_MAX_LENGTH else text
+        return normalized(super()._deserialize(value, attr, data, **kwargs))
+
+
+class Again(Text):
+    """A new username or address a second time, in the form in which a username is compared."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        return normalized(super()._deserialize(value, attr, data, **kwargs))
 
 
 class OptionalUsername(Username):
