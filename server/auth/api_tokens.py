@@ -11,7 +11,6 @@ from server.auth.sessions import Credentials, Identity
 from server.database.database import Database
 from server.errors import BadCredentials, NoActiveAccount
 
-LOGIN_TRIES = 3  # a logout at the same moment makes one try fail
 ACCOUNT_INACTIVE = "User inactive or deleted."  # contract 8
 
 
@@ -23,16 +22,19 @@ class ApiTokens:
         self._key = hmac.digest(key.encode(), b"frontdesk api token", "sha256")
 
     async def log_in(self, db: Database, credentials: Credentials) -> str:
-        """Make the account's token valid and return it: 40 hexadecimal digits. Raises NoActiveAccount."""
-        for _ in range(LOGIN_TRIES):
-            row = await db.row("api_tokens/generation", credentials.user_id)
+        """Make the account's token valid and return it: 40 hexadecimal digits. Raises NoActiveAccount.
+
+        The account is locked first, by a logout too: the generation cannot change between reading and storing.
+        """
+        async with db.transaction() as transaction:
+            if await transaction.row("passwords/lock", *credentials) is None:
+                raise NoActiveAccount
+            row = await transaction.row("api_tokens/generation", credentials.user_id)
             generation = row["generation"] if row else 0
             token = self._token(credentials.user_id, generation)
-            # The statement stores nothing if the account or its generation has changed. A logout changes only the
-            # generation, so the next try reads it again.
-            if await db.row("api_tokens/keep", *credentials, generation, _hash(token)):
-                return token
-        raise NoActiveAccount
+            if await transaction.row("api_tokens/keep", *credentials, generation, _hash(token)) is None:
+                raise NoActiveAccount  # the account is inactive
+        return token
 
     async def identify(self, db: Database, token: str) -> Identity:
         """The identity behind an API token, read in one batch with other callers. Raises BadCredentials."""

@@ -64,7 +64,10 @@ async def test_logins_of_one_account_run_one_after_the_other(anna: Person, race:
 
 async def test_a_logout_during_a_login_ends_the_former_token_and_not_the_login(anna: Person, race: Race) -> None:
     former = await log_in(anna.client)
-    ends = "update api_tokens set generation = generation + 1, hash = null"
+    ends = (
+        "with locked as (select id from users for no key update)"
+        " update api_tokens set generation = generation + 1, hash = null from locked"
+    )
     status, given = await race(ends, post(anna.client, LOGIN, username="anna", password=PASSWORD))
     assert status == 200
     assert await use(anna.client, former) == UNKNOWN
