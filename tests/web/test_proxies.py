@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from server.settings.settings import Settings
 from tests.conftest import PASSWORD, Client, post
@@ -89,7 +90,7 @@ async def test_the_service_works_below_the_path(proxy: str, client: Client) -> N
             access = (await response.json())["access"]
         headers = {"Authorization": f"Bearer {access}"}
         async with session.get("/accounts/api/accounts/all-profiles?limit=1", headers=headers) as response:
-            following = response.links["next"]["url"].path_qs
+            following = URL(response.links["next"]["url"]).path_qs
             assert following.startswith("/accounts/api/accounts/all-profiles?")
         async with session.get(following, headers=headers) as response:
             assert [profile["user"] for profile in await response.json()] == ["boris"]
