@@ -66,18 +66,19 @@ begin
 end
 $$;
 
--- A domain as UTS 46 maps it (nontransitional: "ß" and "ς" stay). Decomposed (NFKD), the iota subscript as a letter, in
--- lower case, composed (NFKC); characters that UTS 46 ignores are removed, and its full stops are dots.
--- "pg_c_utf8" gives the same key on PostgreSQL 17 and 18, in any locale of the database.
+-- A domain as UTS 46 maps it (nontransitional: "ß" and "ς" stay, and what only decomposes to "ς" is "σ"). Decomposed
+-- (NFKD), the iota subscript as a letter, in lower case, composed (NFKC); characters that UTS 46 ignores are removed, and
+-- its full stops are dots. "pg_c_utf8" gives the same key on PostgreSQL 17 and 18, in any locale of the database.
 create function domain_mapped(domain text) returns text
 language sql immutable strict parallel safe
 return normalize(
     lower(
         translate(
             regexp_replace(
-                normalize(domain, nfkd), '[\u00ad\u034f\u180b-\u180d\u180f\u200b\u2060\u2064\ufe00-\ufe0f\ufeff]', '', 'g'
+                normalize(replace(domain, 'ς', U&'\0001'), nfkd),
+                '[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u200b\u2060\u2064\ufe00-\ufe0f\ufeff\U000e0100-\U000e01ef]', '', 'g'
             ),
-            U&'\0345\3002', 'ι.'
+            U&'ς\0345\3002\0001\1C80\1C81\1C82\1C83\1C84\1C85\1C86\1C87\1C88', U&'σι.ςвдосттъ\0463\A64B'
         ) collate "pg_c_utf8"
     ),
     nfkc
@@ -92,6 +93,7 @@ declare
     at int := length(email) - strpos(reverse(email), '@') + 1;
     label text;
     decoded text;
+    mapped text;
     labels text[] := '{}';
 begin
     if at > length(email) then
@@ -100,8 +102,12 @@ begin
     foreach label in array string_to_array(domain_mapped(substr(email, at + 1)), '.') loop
         if label like 'xn--%' then
             decoded := punycode_decode(substr(label, 5));
-            if octet_length(decoded) > length(decoded) and domain_mapped(decoded) = decoded then
-                label := decoded;
+            -- Of Cherokee letters UTS 46 keeps the capital ones, and the key has the small ones.
+            mapped := domain_mapped(decoded);
+            if octet_length(decoded) > length(decoded)
+                and mapped in (decoded, case when decoded ~ '[\u13a0-\u13f5]' then lower(decoded collate "pg_c_utf8") end)
+            then
+                label := mapped;
             end if;
         end if;
         labels := labels || label;
