@@ -84,6 +84,7 @@ class LetterWriter:
 
     def _facts(self, account: Mapping[str, Any]) -> dict[str, Any]:
         site = urlsplit(self._settings.site_url)
+        username, email = _line(account["username"] or ""), _line(account["email"])
         return {
             "protocol": site.scheme,
             "domain": site.netloc + site.path,
