@@ -89,11 +89,7 @@ class LetterWriter:
             "protocol": site.scheme,
             "domain": site.netloc + site.path,
             "site_name": self._settings.site_name,
-            "user": {
-                "id": account["id"],
-                "username": _line(account["username"] or ""),
-                "email": _line(account["email"]),
-            },
+            "user": {"id": account["id"], "username": username, "email": email},
         }
 
 

@@ -40,8 +40,8 @@ PAGE_HEADERS = {
     "Cache-Control": "no-store",
     "Vary": "Accept-Language",
 }
-# What mail programs take for a part of the link: punctuation that follows it in a sentence, or closes what is around it.
-GLUED_CHARACTERS = ".,;:!?'\">)]}»”’"
+# What mail programs take for a part of a link: punctuation that follows it, or closes what is around it.
+GLUED_CHARACTERS = ".,;:!?'\">)]»”’"
 _LINK_PART = re.compile(rf"[A-Za-z0-9_=-]{{1,{LINK_PART_MAX_LENGTH}}}")
 TYPED_MAX_LENGTH = 300  # of a value that the form shows again
 
