@@ -2,8 +2,9 @@
 
 import email
 import email.policy
+from email.header import decode_header, make_header
 from email.headerregistry import AddressHeader
-from email.utils import getaddresses
+from email.utils import getaddresses, parseaddr
 from typing import Any
 
 import pytest
@@ -49,14 +50,13 @@ async def test_each_sender_is_one_mailbox(make_office: MakeOffice, serve: Serve,
     (letter,) = clerk.letters
     name, address = SENDERS[sender]
     # No library at all: the header is ASCII, and one mailbox after another reading than Python's.
-    raw = email.message_from_bytes(letter.message.as_bytes(), policy=email.policy.compat32)["From"]
+    raw = email.message_from_bytes(clerk.contents[0], policy=email.policy.compat32)["From"]
     assert raw.isascii()
     assert [each for _, each in getaddresses([raw])] == [address]
     header: Any = letter.message["From"]
     assert isinstance(header, AddressHeader)
     assert [each.addr_spec for each in header.addresses] == [address]
-    if "=?utf-8?q?Ee" not in sender:
-        assert header.addresses[0].display_name == name
+    assert str(make_header(decode_header(parseaddr(raw)[0]))) == name or name.startswith("=?")
     assert clerk.senders == [address]
     assert letter.message["Message-ID"].endswith(f"@{address.rpartition('@')[2]}>")
 
@@ -86,7 +86,8 @@ async def test_each_recipient_is_one_mailbox(
     await office.queue("confirmation", office.account(email=address))
     await office.send()
     (letter,) = clerk.letters
-    assert clerk.recipients == [RECIPIENTS[address]]
+    # aiosmtpd reads the quotes of an atom away; the header has what was written.
+    assert clerk.recipients == [RECIPIENTS[address].replace('"anna"', "anna")]
     assert f"\r\nTo: {RECIPIENTS[address]}\r\n".encode() in clerk.contents[0]
     assert len(letter.message["To"].addresses) == 1
 
@@ -95,7 +96,12 @@ async def test_each_recipient_is_one_mailbox(
     "value",
     [
         *("", "a", "@", "a@", "@example.com", '""@example.com', "a@example..com", "a@-example.com", "a b@example.com"),
-        *("a@example.com, b@example.com", "a@example.com b@example.com", "Acme, Inc. <a@example.com>", "<a@example.com"),
+        *(
+            "a@example.com, b@example.com",
+            "a@example.com b@example.com",
+            "Acme, Inc. <a@example.com>",
+            "<a@example.com",
+        ),
         *("eve@example.org <a@example.com>", "Acme <a@example.com> x", "Acme <a@example.com>, <b@example.com>"),
         *('"Acme" x" <a@example.com>', "Team: a@example.com;", "Acme\r\nBcc: <a@example.com>", "боря@example.com"),
         *("a@xn--.ü", "a@❤.example", f"a@{'d' * 64}.example", f"{'a' * 250}@example.com"),
