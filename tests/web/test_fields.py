@@ -33,7 +33,6 @@ GOOD_EMAILS = [
     "a@bücher.example",
     "a@example.xn--p1ai",
     "a@" + "x" * 63 + ".com",
-    '""@b.co',
     '"a@b"@c.de',
     "a@b.co.uk",
     "a@B.CO",
