@@ -174,8 +174,11 @@ begin atomic
 end;
 
 -- Make way before an account takes a name or an address, whatever program writes it. The second look is needed: another
--- transaction may have renewed the token before the lock was free.
-create function make_way() returns trigger language plpgsql as $$
+-- transaction may have renewed the token before the lock was free. Without scans of the table: a plan that was made while
+-- the table was small would stay.
+create function make_way() returns trigger language plpgsql
+set enable_seqscan = off
+as $$
 declare
     holder bigint;
 begin
