@@ -28,10 +28,10 @@ def written(kind: str, language: str = "en", folder: Path | None = None, **given
         "account_fields": None,
     } | given
     letter = {"id": 1, "kind": kind, "queued_at": datetime(2026, 1, 2, tzinfo=UTC)}
-    message = LetterWriter(Settings(**site), Templates(folder)).write(
+    sent = LetterWriter(Settings(**site), Templates(folder)).write(
         letter, account, "anna@example.com", TOKEN if kind in LINK_LETTER_KINDS else ""
     )
-    return read(message.as_bytes())
+    return read(sent.message.as_bytes())
 
 
 @pytest.mark.parametrize("language", Templates().languages)

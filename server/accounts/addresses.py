@@ -1,5 +1,7 @@
 """Change of an address, at once or by the link in a letter. The old address gets a letter (security 28)."""
 
+import asyncpg
+
 from server.accounts.uniqueness import TAKEN_EMAIL, report_taken
 from server.database.database import Database
 from server.database.transaction import Transaction
@@ -16,7 +18,8 @@ async def change(
     """Change the address of an account: the user object, or None when the account does not exist.
 
     With SEND_ACTIVATION_EMAIL a new address must be confirmed by its link first (contract 11.13). Removing an address
-    needs no link. An account that waits for its activation gets another activation letter (contract 6).
+    needs no link, and another spelling of the present address writes no letter (contract 11.37). An account that waits
+    for its activation gets another activation letter (contract 6).
     Raises FieldErrors on `field` when the address belongs to another account.
     """
     if settings.send_activation_email and address:
@@ -29,7 +32,7 @@ async def change(
         row = await transaction.row("addresses/change", user_id, address)
     if row is None:
         return None
-    await _notify_old_address(transaction, letters, EMAIL_CHANGED, user_id, old=row["old_email"], new=address)
+    await _notify_old_address(transaction, letters, EMAIL_CHANGED, user_id, row)
     return {name: row[name] for name in USER_OBJECT}
 
 
@@ -42,7 +45,7 @@ async def confirm(transaction: Transaction, user_id: int, *, letters: Letters) -
         row = await transaction.row("addresses/confirm", user_id)
     if row is None:
         return False
-    await _notify_old_address(transaction, letters, EMAIL_CHANGED, user_id, old=row["old_email"], new="")
+    await _notify_old_address(transaction, letters, EMAIL_CHANGED, user_id, row)
     return True
 
 
@@ -56,16 +59,19 @@ async def _propose(transaction: Transaction, letters: Letters, user_id: int, add
     row = await transaction.row("addresses/propose", user_id, address)
     if row is None:
         return None
+    if row["is_same"]:
+        return {name: row[name] for name in USER_OBJECT}
     if row["awaits_activation"]:
         await letters.queue_link(transaction, ACTIVATION, user_id)
-    elif row["pending_email"] is not None:
+    else:
         await letters.queue_link(transaction, EMAIL_CHANGE, user_id)
-        await _notify_old_address(transaction, letters, EMAIL_PENDING, user_id, old=row["email"], new=address)
+        if row["email"]:
+            await letters.queue(transaction, EMAIL_PENDING, user_id, address=row["email"])
     return {name: row[name] for name in USER_OBJECT}
 
 
 async def _notify_old_address(
-    transaction: Transaction, letters: Letters, kind: str, user_id: int, *, old: str, new: str
+    transaction: Transaction, letters: Letters, kind: str, user_id: int, row: asyncpg.Record
 ) -> None:
-    if old and old != new:
-        await letters.queue(transaction, kind, user_id, address=old)
+    if row["old_email"] and not row["is_same"]:
+        await letters.queue(transaction, kind, user_id, address=row["old_email"])

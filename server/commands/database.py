@@ -36,9 +36,10 @@ def bring_up_to_date(settings: Settings) -> None:
     """Apply the migrations that the database lacks. Raises CommandError."""
     try:
         applied = migrate.migrate(settings.database_url, unique_email=settings.unique_email)
-    except migrate.DuplicateAddresses:
+    except migrate.DuplicateAddresses as failure:
         raise CommandError(
-            "UNIQUE_EMAIL is on, but some accounts share an e-mail address: change those, or set UNIQUE_EMAIL=false"
+            "UNIQUE_EMAIL is on, but some accounts share an e-mail address: change those, or set UNIQUE_EMAIL=false."
+            f" Their ids: {failure}"
         ) from None
     except psycopg.Error as failure:
         raise CommandError(f"The database could not be brought up to date: {failure}") from None

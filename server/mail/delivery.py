@@ -10,13 +10,13 @@ import socket
 import ssl
 import time
 from collections.abc import Coroutine
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
+from server.mail.writer import Letter
 from server.settings.settings import Settings
 
 TRY_SECONDS = 30.0  # for one delivery
@@ -38,8 +38,8 @@ class DeliveryRefused(DeliveryFailed):
 class Delivery(Protocol):
     """Delivers letters."""
 
-    async def deliver(self, message: EmailMessage, kind: str) -> None:
-        """Deliver `message`. Raises DeliveryFailed, DeliveryRefused."""
+    async def deliver(self, letter: Letter, kind: str) -> None:
+        """Deliver `letter`. Raises DeliveryFailed, DeliveryRefused."""
 
 
 def delivery_for(settings: Settings) -> Delivery:
@@ -53,11 +53,11 @@ class FolderDelivery:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    async def deliver(self, message: EmailMessage, kind: str) -> None:
-        """Write `message`. A partial file is never visible as a letter. Raises DeliveryFailed."""
+    async def deliver(self, letter: Letter, kind: str) -> None:
+        """Write `letter`. A partial file is never visible as a letter. Raises DeliveryFailed."""
         try:
             async with asyncio.timeout(TRY_SECONDS):
-                await asyncio.to_thread(self._write, message.as_bytes(), kind)
+                await asyncio.to_thread(self._write, letter.message.as_bytes(), kind)
         except TimeoutError:
             raise DeliveryFailed(f"MAIL_DIR {self._folder}: takes too long") from None
         except OSError as failure:
@@ -97,11 +97,11 @@ class SmtpDelivery:
             self._context.verify_mode = ssl.CERT_NONE
         self._local_hostname = ""
 
-    async def deliver(self, message: EmailMessage, kind: str) -> None:
-        """Send `message` within TRY_SECONDS. Raises DeliveryFailed, DeliveryRefused."""
+    async def deliver(self, letter: Letter, kind: str) -> None:
+        """Send `letter` within TRY_SECONDS. Raises DeliveryFailed, DeliveryRefused."""
         client = await self._client()
         try:
-            await _limit(self._transfer(client, message), TRY_SECONDS)
+            await _limit(self._transfer(client, letter), TRY_SECONDS)
             # The server has accepted the letter: an error at QUIT is no failure.
             with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
                 await client.quit(timeout=QUIT_SECONDS)
@@ -110,13 +110,14 @@ class SmtpDelivery:
         finally:
             client.close()
 
-    async def _transfer(self, client: aiosmtplib.SMTP, message: EmailMessage) -> None:
+    async def _transfer(self, client: aiosmtplib.SMTP, letter: Letter) -> None:
         try:
             await client.connect()
         except (aiosmtplib.SMTPException, OSError, ValueError) as failure:
             raise DeliveryFailed(_reason(failure)) from None
         try:
-            await client.send_message(message)
+            # Not send_message: it reads the mailboxes from the headers, and drops the quotes of a local part.
+            await client.sendmail(letter.sender.address, [letter.recipient.address], letter.message.as_bytes())
         except aiosmtplib.SMTPRecipientsRefused as failure:
             first = failure.recipients[0]
             raise (DeliveryRefused if first.code >= 500 else DeliveryFailed)(_reason(first)) from None

@@ -149,8 +149,8 @@ class LetterSender:
         address = _address(row, account)
         try:
             if address:
-                message = self._writer.write(row, account, address, token)
-                await self.delivery.deliver(message, row["kind"])
+                letter = self._writer.write(row, account, address, token)
+                await self.delivery.deliver(letter, row["kind"])
         except (DeliveryRefused, CannotWriteLetter) as failure:
             await self._give_up(db, row, str(failure), address)
         except DeliveryFailed as failure:

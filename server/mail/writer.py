@@ -6,27 +6,35 @@ breaks are removed, so that they cannot add a line to a text or a header (securi
 
 import hashlib
 from collections.abc import Mapping
-from email.errors import MessageError
-from email.headerregistry import Address
+from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import parseaddr
 from typing import Any
 from urllib.parse import urlsplit
 
-import idna
-
 from server.auth.one_time_tokens import write_uid
 from server.mail.letters import ACTIVATION, EMAIL_CHANGE, PASSWORD_RESET, USERNAME_RESET
+from server.mailbox import Mailbox, NoMailbox, mailbox, read
 from server.settings.account_model import load_account_fields
 from server.settings.settings import Settings
 from server.templates import Templates
 
+# Headers with mailboxes are written once: the library would write them again, some as two mailboxes.
+POLICY = SMTP.clone(refold_source="none")
 SUBJECT_PREFIX = "Subject: "  # of the first line of a text template; an empty line follows
 
 
 class CannotWriteLetter(Exception):
     """The letter cannot be written. The text says why, without the address."""
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A message, and the mailboxes that SMTP sends it from and to."""
+
+    message: EmailMessage
+    sender: Mailbox
+    recipient: Mailbox
 
 
 class LetterWriter:
@@ -35,6 +43,7 @@ class LetterWriter:
     def __init__(self, settings: Settings, templates: Templates) -> None:
         self._settings = settings
         self._templates = templates
+        self._sender = read(settings.mail_from)
         self._urls = {
             ACTIVATION: settings.activation_url,
             EMAIL_CHANGE: settings.activation_url,
@@ -42,11 +51,12 @@ class LetterWriter:
             USERNAME_RESET: settings.username_reset_confirm_url,
         }
 
-    def write(self, letter: Mapping[str, Any], account: Mapping[str, Any], address: str, token: str) -> EmailMessage:
-        """The message for a row of `letters/take`. `token` is empty for a letter without a link.
+    def write(self, letter: Mapping[str, Any], account: Mapping[str, Any], address: str, token: str) -> "Letter":
+        """The letter for a row of `letters/take`. `token` is empty for a letter without a link.
 
         Raises CannotWriteLetter for an invalid address, jinja2.TemplateError for a template that cannot be used.
         """
+        to = _recipient(address)
         facts = self._facts(account)
         if token:
             uid = write_uid(account["id"])
@@ -54,19 +64,19 @@ class LetterWriter:
         language, name = account["language"], f"letters/{letter['kind']}"
         first, _, text = self._templates.render(language, f"{name}.txt", **facts).partition("\n")
         subject = _line(first.removeprefix(SUBJECT_PREFIX))
-        message = EmailMessage(policy=SMTP)
-        message["From"] = self._settings.mail_from
-        message["To"] = _mailbox(address)
+        message = EmailMessage(policy=POLICY)
+        message.set_raw("From", self._sender.header)
+        message.set_raw("To", to.header)
         message["Subject"] = subject
         message["Date"] = letter["queued_at"]
         # The same at each try: a mailbox can then show a letter only once if it was sent twice.
-        message["Message-ID"] = f"<{_digest(letter)}@{parseaddr(self._settings.mail_from)[1].rpartition('@')[2]}>"
+        message["Message-ID"] = f"<{_digest(letter)}@{self._sender.domain}>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: no out-of-office replies
         message.set_content(text.lstrip("\n"), cte=_encoding(text))
         if self._templates.belong_together(language, f"{name}.html", f"{name}.txt"):
             html = self._templates.render(language, f"{name}.html", subject=subject, **facts)
             message.add_alternative(html, subtype="html", cte=_encoding(html))
-        return message
+        return Letter(message, self._sender, to)
 
     def link(self, kind: str, uid: str, token: str) -> str:
         """The link in a letter of `kind`. It depends on settings only, never on a request (contract 11.15)."""
@@ -100,6 +110,13 @@ def _line(text: str) -> str:
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
+def _recipient(address: str) -> Mailbox:
+    try:
+        return mailbox(address)
+    except NoMailbox:
+        raise CannotWriteLetter("the address is invalid") from None
+
+
 def _encoding(text: str) -> str:
     """ASCII unencoded, so that links in a folder of letters can be read and copied; else RFC 2045 §6.7."""
     plain = text.isascii() and max(map(len, text.splitlines()), default=0) <= 900
@@ -108,15 +125,3 @@ def _encoding(text: str) -> str:
 
 def _digest(letter: Mapping[str, Any]) -> str:
     return hashlib.sha256(f"{letter['id']} {letter['queued_at']}".encode()).hexdigest()[:32]
-
-
-def _mailbox(address: str) -> Address:
-    """`address` for a header, with its domain in ASCII. Raises CannotWriteLetter.
-
-    IDNA 2008, and not Python's own codec: that turns faß.example into fass.example, which is another domain.
-    """
-    local, _, domain = address.rpartition("@")
-    try:
-        return Address(addr_spec=f"{local}@{domain if domain.isascii() else idna.encode(domain, uts46=True).decode()}")
-    except (ValueError, IndexError, MessageError):
-        raise CannotWriteLetter("the address is invalid") from None

@@ -6,11 +6,11 @@ Each function returns the value, or raises ValueError whose text follows the nam
 import os
 import re
 from collections.abc import Callable
-from email.utils import formataddr, parseaddr
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from server import mailbox
 from server.settings.origins import canonical
 
 MAX_WORKERS = 32  # more would leave each fewer than two connections to the database
@@ -159,11 +159,11 @@ def line(value: str) -> str:
 
 
 def sender(value: str) -> str:
-    """The mailbox of a sender (RFC 5322 §3.4)."""
-    name, address = parseaddr(value)
-    if not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", address) or not value.isprintable():
-        raise ValueError("is an address such as accounts@example.com, or Name <accounts@example.com>")
-    return formataddr((name, address)) if name else address
+    """The mailbox of a sender: exactly one (RFC 5322 §3.4)."""
+    try:
+        return str(mailbox.read(value))
+    except mailbox.NoMailbox:
+        raise ValueError("is an address such as accounts@example.com, or Name <accounts@example.com>") from None
 
 
 def smtp(value: str) -> str:

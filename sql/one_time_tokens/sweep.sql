@@ -1,10 +1,14 @@
--- Remove some expired tokens: the ids of their accounts. Locked rows are left for the next time.
+-- Remove some expired tokens: the ids of their accounts. Locked rows are left for the next time. The token of an account
+-- that waits for its activation stays: it says that the account gives way, and is removed with it (users/sweep).
 -- $1 rows at most
 delete from one_time_tokens
 where (user_id, purpose) in (
     select user_id, purpose
-    from one_time_tokens
+    from one_time_tokens t
     where expires_at <= now()
+        and not (
+            purpose = 'activation' and exists (select from users u where u.id = t.user_id and u.awaits_activation)
+        )
     order by expires_at
     limit $1
     for update skip locked

@@ -1,8 +1,9 @@
 -- Whether an account may not have a name: another account has it in some spelling, or it is its own name already.
+-- An account that was never activated gives way when its link has expired.
 -- Only to report the faults of all fields together: the constraint users_username_key decides.
 -- $1 user id, $2 username
 select exists (
     select
-    from users
-    where username_key = username_key($2::text) and (id <> $1 or username = $2)
+    from users u
+    where username_key = username_key($2::text) and (id <> $1 or username = $2) and not gives_way(u)
 ) as is_taken

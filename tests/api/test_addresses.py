@@ -120,12 +120,28 @@ async def test_setting_the_same_address_changes_nothing_and_sends_no_letter(
 
 
 @in_activation
-async def test_the_same_address_in_another_case_is_pending_too(
-    anna: Person, database: Connection, letters: Letters
+@pytest.mark.parametrize("typed", ["Anna@Example.COM", "anna@ｅｘａｍｐｌｅ.com"])
+async def test_another_spelling_of_the_address_is_in_force_at_once_and_writes_no_letter(
+    anna: Person, database: Connection, letters: Letters, typed: str
 ) -> None:
-    assert await anna.patch(ME, {"email": "Anna@Example.COM"}) == user(anna, OLD)
-    assert await confirm(anna.client, EMAIL_CHANGE, await link(letters, "Anna@Example.COM")) == DONE
-    assert stored(database) == ("Anna@Example.COM", None)
+    assert await anna.patch(ME, {"email": typed}) == user(anna, typed)
+    assert (stored(database), await letters()) == ((typed, None), [])
+
+
+async def test_without_activation_another_spelling_writes_no_letter_either(
+    make_person: MakePerson, letters: Letters
+) -> None:
+    berta = await make_person("berta", email="berta@münchen.example")
+    for typed in ("BERTA@xn--mnchen-3ya.example", "berta@MÜNCHEN.example"):
+        assert (await berta.patch(ME, {"email": typed}))[1]["email"] == typed
+    assert await letters() == []
+
+
+@in_activation
+async def test_another_spelling_leaves_the_links_of_the_account_alone(anna: Person, letters: Letters) -> None:
+    given = await asked_by(anna, letters, PASSWORD_RESET)
+    assert (await anna.patch(ME, {"email": "ANNA@example.com"}))[0] == 200
+    assert await confirm(anna.client, PASSWORD_RESET, given) == DONE
 
 
 @in_activation

@@ -94,12 +94,27 @@ def test_unique_email_can_be_switched_off_and_on(url: str, connection: Any) -> N
         insert("boris")
     migrate.migrate(url, unique_email=False)
     insert("boris")
-    with pytest.raises(migrate.DuplicateAddresses):
+    ids = connection.execute("select string_agg(id::text, ', ' order by id) from users").fetchone()
+    with pytest.raises(migrate.DuplicateAddresses, match=f"^{ids[0]}$"):
         migrate.migrate(url)
     connection.execute("delete from users where username = 'boris'")
     migrate.migrate(url)
     with pytest.raises(psycopg.errors.UniqueViolation):
         insert("clara")
+
+
+def test_addresses_that_become_one_stop_the_migration_with_their_ids(url: str, connection: Any) -> None:
+    backend = yoyo.get_backend("postgresql+psycopg://" + url.split("://")[1])
+    before = [each for each in yoyo.read_migrations(str(resource("migrations"))) if each.id < "0010"]
+    backend.apply_migrations(yoyo.migrations.MigrationList(before))
+    backend.connection.close()
+    for place, domain in enumerate(("münchen.example", "a.example", "xn--mnchen-3ya.example", "ａ.example"), start=1):
+        address = f"anna@{domain}"
+        connection.execute("insert into users (id, username, email) values (%s, %s, %s)", [place, place, address])
+    with pytest.raises(migrate.DuplicateAddresses, match=r"^1, 3; 2, 4$"):
+        migrate.migrate(url)
+    connection.execute("update users set email = '' where id > 2")
+    assert "0009.addresses" in migrate.migrate(url)
 
 
 def test_a_server_that_is_too_old_is_refused_before_anything_is_made(

@@ -24,6 +24,10 @@ class Clerk:
         self.logins: list[LoginPassword] = []
         self.is_tls: list[bool] = []
         self.options: list[str] = []
+        self.senders: list[str] = []
+        self.recipients: list[str] = []
+        self.contents: list[bytes] = []
+        self.checks_recipient = True
 
     async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Any) -> str:  # noqa: N802  aiosmtpd's name
         self.tries += 1
@@ -46,7 +50,11 @@ class Clerk:
             await self.waits.wait()
         assert isinstance(envelope.content, bytes)
         letter = read(envelope.content)
-        assert envelope.rcpt_tos == [letter.to]
+        assert envelope.rcpt_tos == [letter.to] or not self.checks_recipient
+        assert envelope.mail_from is not None
+        self.senders.append(envelope.mail_from)
+        self.recipients += envelope.rcpt_tos
+        self.contents.append(envelope.content)
         assert server.transport is not None
         self.is_tls.append(server.transport.get_extra_info("ssl_object") is not None)
         self.letters.append(letter)

@@ -7,13 +7,13 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from email.message import EmailMessage
 from typing import Any
 
 import pytest
 
 from server.errors import Problem, Unavailable
 from server.mail import sender
+from server.mail.writer import Letter
 from tests.conftest import KEY, PASSWORD, Client, in_mode, post
 from tests.mail.conftest import UNREACHABLE, MakeOffice, Office
 from tests.mail.reading import collect
@@ -163,7 +163,7 @@ def test_the_command_work_sends_letters_and_stops_at_sigterm(office: Office, dat
 async def test_a_problem_that_is_not_an_unavailable_database_is_recorded_with_the_letter(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def refuse(message: EmailMessage, kind: str) -> None:
+    async def refuse(letter: Letter, kind: str) -> None:
         raise Problem
 
     monkeypatch.setattr(office.sender.delivery, "deliver", refuse)

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from email.message import EmailMessage
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,6 +15,7 @@ import pytest
 
 from server.mail import sender
 from server.mail.delivery import FolderDelivery
+from server.mail.writer import Letter
 from server.process import http_server, serving
 from server.web.app_keys import DB, LETTER_SENDER
 from server.web.protocol import Runner
@@ -115,7 +115,7 @@ async def test_letters_under_way_end_at_the_same_time_as_the_last_requests(
 ) -> None:
     ended = asyncio.Event()
 
-    async def hang(self: FolderDelivery, message: EmailMessage, kind: str) -> None:
+    async def hang(self: FolderDelivery, letter: Letter, kind: str) -> None:
         handed.set()
         try:
             await asyncio.Event().wait()

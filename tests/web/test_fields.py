@@ -33,7 +33,6 @@ GOOD_EMAILS = [
     "a@bücher.example",
     "a@example.xn--p1ai",
     "a@" + "x" * 63 + ".com",
-    '""@b.co',
     '"a@b"@c.de',
     "a@b.co.uk",
     "a@B.CO",
@@ -50,6 +49,14 @@ GOOD_EMAILS = [
     "x" * 249 + "@b.co",
 ]
 BAD_EMAILS = [
+    '""@example.com',
+    '"\x01"@example.com',
+    "ſ@example.com",
+    "\u212a@example.com",
+    "a@❤.example",
+    "a@a\u00a1b.example",
+    "a@xn--mnchen-3ya.ü",
+    f"a@{'ü' * 63}.example",
     "a",
     "@b.co",
     "a@",

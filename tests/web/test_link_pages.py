@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from server.auth.one_time_tokens import ACTIVATION, EMAIL_CHANGE, PASSWORD_RESET, USERNAME_RESET, write_uid
 from server.telemetry.logs import request_id
@@ -50,6 +51,15 @@ async def test_a_page_is_shown_without_a_query(client: Client, monkeypatch: pyte
 async def test_the_page_of_an_existing_account_is_the_page_of_an_unknown_one(client: Client, anna: Person) -> None:
     path = await issue(client, anna, PASSWORD_RESET)
     assert await (await client.get(path)).text() == await (await client.get("/password/reset/MQ/abc")).text()
+
+
+@pytest.mark.parametrize("glued", [".", ">", ")", ";", "%22", ",", "'", '"', "%3E", "%29.", "%E2%80%9D", "/", "./"])
+async def test_a_link_opens_with_what_a_mail_program_took_for_its_end(client: Client, anna: Person, glued: str) -> None:
+    path = await issue(client, anna, PASSWORD_RESET)
+    async with client.get(URL(path + glued, encoded=True)) as page:
+        assert page.status == 200
+    async with client.post(URL(path + glued, encoded=True), data=VALID_FIELDS["/password"]) as done:
+        assert done.status == 200
 
 
 @pytest.mark.parametrize("purpose", [PASSWORD_RESET, USERNAME_RESET])
