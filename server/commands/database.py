@@ -35,11 +35,20 @@ def opened(settings: Settings) -> Iterator[tuple[Settings, Revive | None]]:
 def bring_up_to_date(settings: Settings) -> None:
     """Apply the migrations that the database lacks. Raises CommandError."""
     try:
-        applied = migrate.migrate(settings.database_url, unique_email=settings.unique_email)
+        applied = migrate.migrate(
+            settings.database_url,
+            unique_email=settings.unique_email,
+            unique_logins=settings.login_field == "either",
+        )
     except migrate.DuplicateAddresses as failure:
         raise CommandError(
             "UNIQUE_EMAIL is on, but some accounts share an e-mail address: change those, or set UNIQUE_EMAIL=false."
             f" Their ids: {failure}"
+        ) from None
+    except migrate.DuplicateLogins as failure:
+        raise CommandError(
+            "LOGIN_FIELD is either, but some usernames are the address of another account: change those, or set"
+            f" LOGIN_FIELD=username. Their ids: {failure}"
         ) from None
     except psycopg.Error as failure:
         raise CommandError(f"The database could not be brought up to date: {failure}") from None

@@ -40,11 +40,16 @@ class DuplicateAddresses(Exception):
     """UNIQUE_EMAIL is on, but some accounts have the same address. The text has their ids: "3, 8; 12, 40"."""
 
 
-def migrate(url: str, *, unique_email: bool = True) -> list[str]:
+class DuplicateLogins(Exception):
+    """LOGIN_FIELD is either, but some accounts have the username or address of another. The text has their ids."""
+
+
+def migrate(url: str, *, unique_email: bool = True, unique_logins: bool = False) -> list[str]:
     """Bring the schema of the database at `url` up to date. Returns the names of the migrations that were applied.
 
-    Raises psycopg.Error when the database refuses a statement or cannot be reached, PostgresTooOld, and
-    DuplicateAddresses when `unique_email` is true and some accounts have the same address.
+    Raises psycopg.Error when the database refuses a statement or cannot be reached, PostgresTooOld,
+    DuplicateAddresses when `unique_email` is true and some accounts have the same address, and DuplicateLogins when
+    `unique_logins` is true and a username is another account's address.
     """
     with _migration_lock(url) as connection:
         backend = _backend(url)
@@ -55,6 +60,7 @@ def migrate(url: str, *, unique_email: bool = True) -> list[str]:
                 with _report_duplicates():
                     backend.apply_migrations(missing)
             _set_email_index(connection, unique=unique_email)
+            _set_sign_in_keys(connection, unique=unique_logins)
             return [migration.id for migration in missing]
         finally:
             backend.connection.close()
@@ -64,6 +70,14 @@ def _set_email_index(connection: "psycopg.Connection[Any]", *, unique: bool) -> 
     name = "schema/make_emails_unique" if unique else "schema/let_emails_repeat"
     with _report_duplicates():
         connection.execute(statements()[name])
+
+
+def _set_sign_in_keys(connection: "psycopg.Connection[Any]", *, unique: bool) -> None:
+    name = "schema/enforce_sign_in_keys" if unique else "schema/drop_sign_in_keys"
+    try:
+        connection.execute(statements()[name])
+    except psycopg.errors.UniqueViolation as failure:
+        raise DuplicateLogins(failure.diag.message_detail) from failure
 
 
 @contextlib.contextmanager

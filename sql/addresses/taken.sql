@@ -6,4 +6,8 @@ select exists (
     select
     from users u
     where email_key = email_key($2::text) and email_key <> '' and id is distinct from $1 and not gives_way(u)
+) or exists (
+    select 1
+    from sign_in_keys
+    where key = sign_in_key($2::text) and user_id is distinct from $1
 ) as is_taken

@@ -6,4 +6,8 @@ select exists (
     select
     from users u
     where username_key = username_key($2::text) and (id <> $1 or username = $2) and not gives_way(u)
+) or exists (
+    select 1
+    from sign_in_keys
+    where key = sign_in_key($2::text) and user_id <> $1
 ) as is_taken

@@ -1,0 +1,4 @@
+drop trigger if exists users_keep_sign_in_keys on users;
+drop function keep_sign_in_keys();
+drop table sign_in_keys;
+drop function sign_in_key(text);

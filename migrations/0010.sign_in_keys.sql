@@ -1,0 +1,43 @@
+-- depends: 0009.addresses
+
+-- With LOGIN_FIELD=either people sign in with a username or an address. What one account signs in with is then no other
+-- account's name or address, in any spelling (contract 11.30): it is one key, of one account. The trigger that keeps the
+-- keys is made when the setting asks for it (sql/schema/enforce_sign_in_keys.sql), so that other sites pay nothing.
+create table sign_in_keys (
+    key text not null,
+    user_id bigint not null,
+    constraint sign_in_keys_pkey primary key (key),
+    constraint sign_in_keys_user_id_fkey foreign key (user_id) references users (id) on delete cascade
+);
+
+create index sign_in_keys_user_id on sign_in_keys (user_id);  -- the cascade, and a change of name or address
+
+-- The key of a username or an address: equal for all texts that would sign in the same account.
+create function sign_in_key(login text) returns text
+language sql immutable strict parallel safe
+return username_key(email_key(login));
+
+-- The violated constraint is that of the column, so that the service reports the field that was written. A pending
+-- address has no key: whoever asks for it has not shown that it is theirs.
+create function keep_sign_in_keys() returns trigger language plpgsql as $$
+declare
+    wanted text;
+    violated text;
+begin
+    delete from sign_in_keys
+    where user_id = new.id
+        and key not in (select sign_in_key(login) from unnest(array[new.username, new.email]) as login where login <> '');
+    for wanted, violated in
+        select sign_in_key(login), name
+        from (values (new.username, 'users_username_key'), (new.email, 'users_email_key')) as given (login, name)
+        where login <> ''
+        order by 1
+    loop
+        insert into sign_in_keys (key, user_id) values (wanted, new.id) on conflict (key) do nothing;
+        if not exists (select 1 from sign_in_keys where key = wanted and user_id = new.id) then
+            raise unique_violation using constraint = violated, message = 'another account signs in with it';
+        end if;
+    end loop;
+    return null;
+end
+$$;
