@@ -101,7 +101,7 @@ def test_the_page_of_a_dead_link_says_so(site: Site, visitor: Visitor, name: str
 
 
 def test_the_page_of_a_damaged_link_says_so(site: Site, visitor: Visitor) -> None:
-    visitor.open(f"{site.url}/activate/MQ/abc%3E")
+    visitor.open(f"{site.url}/activate/MQ/a%20b")
     visitor.sees("There is nothing here")
     visitor.screenshot("damaged")
 
