@@ -18,7 +18,7 @@ language sql immutable strict parallel safe
 return username_key(email_key(login));
 
 -- The violated constraint is that of the column, so that the service reports the field that was written. A pending
--- address has no key: whoever asks for it has not shown that it is theirs.
+-- address has no key: the account that asks for it has not shown that it owns it.
 create function keep_sign_in_keys() returns trigger language plpgsql as $$
 declare
     wanted text;

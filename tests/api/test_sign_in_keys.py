@@ -46,7 +46,7 @@ async def test_an_address_is_not_another_accounts_name(client: Client) -> None:
 
 
 @EITHER
-async def test_nobody_is_locked_out_by_a_change_of_address_or_name(anna: Person, boris: Person) -> None:
+async def test_a_change_of_address_or_name_locks_no_account_out(anna: Person, boris: Person) -> None:
     change = {"new_username": BOSS, "current_password": PASSWORD}
     assert await anna.post("/auth/users/set_username/", change) == DONE
     assert await boris.patch("/auth/users/me/", {"email": BOSS}) == (400, TAKEN_ADDRESS)
@@ -81,7 +81,7 @@ async def test_a_key_is_free_again_when_its_account_changes_or_goes(anna: Person
     assert (await anna.patch("/auth/users/me/", {"email": BOSS}))[0] == 200
 
 
-def test_the_database_refuses_it_whoever_inserts(database: Connection) -> None:
+def test_the_database_refuses_it_with_psql_as_well(database: Connection) -> None:
     database.execute("insert into users (username) values (%s)", [BOSS])
     with pytest.raises(psycopg.errors.UniqueViolation) as raised:
         database.execute("insert into users (username, email) values ('b', %s)", [BOSS.upper()])
