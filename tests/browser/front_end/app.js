@@ -98,6 +98,7 @@ const pages = {
 
 // Four requests at once: with an expired token each of them gets a 401.
 async function home() {
+  show("One moment")
   const answers = await Promise.all([
     call("GET", "/users/me/"),
     call("GET", "/users/"),
