@@ -1,7 +1,7 @@
-"""`python -m tests.browser [PICTURES]`: the link pages and Swagger UI in Chromium, on desktop and phone screens.
+"""`python -m tests.browser [PICTURES]`: the link pages, Swagger UI and a front end in Chromium, on desktop and phone.
 
-Screenshots are written to the folder PICTURES (`.cache/browser`). Root gets a missing browser installed; other users
-are told the command.
+Screenshots are written to the folder PICTURES (`.cache/browser`). Root gets a missing browser, and npm for axios,
+installed; other users are told the command.
 """
 
 import os
@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.browser import axios
 from tests.browser.visitors import CHROMIUM
 
 ROOT = Path(__file__).parent.parent.parent
@@ -32,11 +33,15 @@ def main(arguments: list[str]) -> int:
     if not has_browser():
         print(f"{CHROMIUM} is missing: sudo {' '.join(INSTALL)}", file=sys.stderr)
         return 2
+    if not axios.has_axios():
+        print(f"npm is missing: sudo {' '.join(axios.INSTALL)}", file=sys.stderr)
+        return 2
     pictures = Path(arguments[0]) if arguments else ROOT / ".cache" / "browser"
     pictures.mkdir(parents=True, exist_ok=True)
     folders = [f"--basetemp={TEMPORARY}", f"--pictures={pictures.resolve()}"]
     # The files are named one by one and there is no conftest: pytest does not collect them without Playwright.
-    suite = ["-p", "tests.browser.visitors", "tests/browser/pages.py", "tests/browser/explorer.py"]
+    files = [f"tests/browser/{name}.py" for name in ("pages", "explorer", "front_ends")]
+    suite = ["-p", "tests.browser.visitors", *files]
     status = subprocess.run([sys.executable, "-m", "pytest", *suite, *folders], cwd=ROOT).returncode
     shutil.rmtree(TEMPORARY, ignore_errors=True)
     print(f"pictures: {pictures}", flush=True)

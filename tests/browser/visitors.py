@@ -6,6 +6,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ class Site:
     url: str
     letters: Path
     database: "psycopg.Connection[Any]"
+    other_origins: list[str] = field(default_factory=list)  # where pages of this site may load from, too
 
     def post(self, path: str, **fields: str) -> int:
         return requests.post(f"{self.url}{path}", json=fields, timeout=30).status_code
@@ -72,9 +74,12 @@ class Site:
             "update users set is_active = true, awaits_activation = false where username = %s", [name]
         )
 
-    def link(self, name: str, page: str) -> str:
-        """The link to `page` in a letter to the account `name`; waits for the letter, and removes it."""
-        pattern = re.compile(rf"{re.escape(self.url)}/{page}/\S+/\S+")
+    def link(self, name: str, page: str, url: str = "") -> str:
+        """The link to `page` in a letter to the account `name`; waits for the letter, and removes it.
+
+        `url` is where the page is, if not at the service.
+        """
+        pattern = re.compile(rf"{re.escape(url or self.url)}/{page}/\S+/\S+")
         ends = time.monotonic() + LETTER_SECONDS
         while time.monotonic() < ends:
             for file in sorted(self.letters.glob("*.eml")):
@@ -129,13 +134,13 @@ class Visitor:
     def leave(self) -> None:
         self.context.close()
         assert self.errors == []
-        assert [url for url in self.requested if not url.startswith((f"{self.site.url}/", "data:"))] == []
+        own = (*(f"{origin}/" for origin in (self.site.url, *self.site.other_origins)), "data:")
+        assert [url for url in self.requested if not url.startswith(own)] == []
 
 
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The service in activation mode."""
-    folder = tmp_path_factory.mktemp("site")
+@contextmanager
+def serve(folder: Path, **settings: str) -> Iterator[Site]:
+    """The service in activation mode, with its data and letters in `folder`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -148,12 +153,20 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         MAIL_DIR=str(letters),
         SEND_ACTIVATION_EMAIL="true",
         SITE_NAME="Film club",
+        **settings,
     )
     postgres = attach(folder, say=lambda text: None)
     with psycopg.connect(postgres.url(), autocommit=True) as database:
         yield Site(url, letters, database)
     service.stop()
     postgres.release()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The service in activation mode, without a site file."""
+    with serve(tmp_path_factory.mktemp("site")) as site:
+        yield site
 
 
 @pytest.fixture(scope="session")
@@ -166,13 +179,19 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def invite(chromium: Browser, site: Site, pytestconfig: pytest.Config) -> Iterator[Callable[..., Visitor]]:
-    """A function that opens a visitor with a screen of SCREENS, or with a name and options of its own."""
+def invite(
+    chromium: Browser, request: pytest.FixtureRequest, pytestconfig: pytest.Config
+) -> Iterator[Callable[..., Visitor]]:
+    """A function that opens a visitor with a screen of SCREENS, or with a name and options of its own.
+
+    `site` is the site that it visits, if not the one without a site file.
+    """
     opened: list[Visitor] = []
 
-    def open_visitor(screen: str, **options: Any) -> Visitor:
+    def open_visitor(screen: str, site: Site | None = None, **options: Any) -> Visitor:
         context = chromium.new_context(**SCREENS.get(screen, {}) | options)
-        opened.append(Visitor(site, screen, context, pytestconfig.getoption("--pictures")))
+        visited = site or request.getfixturevalue("site")
+        opened.append(Visitor(visited, screen, context, pytestconfig.getoption("--pictures")))
         return opened[-1]
 
     yield open_visitor

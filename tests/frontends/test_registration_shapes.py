@@ -4,7 +4,6 @@ Each shape needs settings and a site file, and no line of code.
 """
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,47 +12,10 @@ from aiohttp import FormData
 from server.settings import site
 from server.settings.settings import Settings
 from tests.conftest import Client, Letters
-from tests.processes import ROOT
+from tests.frontends.shapes import ADDRESS, EXAMPLES, SHAPES, Shape
 
 PASSWORD = "correct horse battery"
 NEW_PASSWORD = "staple gun theory"
-ADDRESS = "anna@example.com"
-EXAMPLES = ROOT / "examples" / "site"
-
-
-@dataclasses.dataclass(frozen=True)
-class Shape:
-    """What a front end sends beside passwords, the site that serves it, and the member it greets people with."""
-
-    fields: dict[str, Any]
-    site_file: str  # of examples/site; "" for none
-    login_field: str
-    greets_with: str
-
-
-SHAPES = {
-    "first and last name": Shape(
-        {"first_name": "Anna", "last_name": "Kovač", "email": ADDRESS}, "email-and-names", "email", "first_name"
-    ),
-    "one name": Shape({"name": "Anna K.", "email": ADDRESS}, "email-and-name", "email", "name"),
-    "username": Shape({"username": "anna", "email": ADDRESS}, "", "username", "username"),
-    "e-mail alone": Shape({"email": ADDRESS}, "email-alone", "email", "email"),
-    "full name and terms": Shape(
-        {"username": "anna", "email": ADDRESS, "full_name": "Anna K.", "agreed_to_terms": True},
-        *("username-and-full-name", "username", "full_name"),
-    ),
-    "username, names and phone": Shape(
-        {
-            **{"username": "anna", "first_name": "Anna", "last_name": "Kovač"},
-            **{"email": ADDRESS, "phone_number": "+385 1 234"},
-        },
-        *("username-and-names", "either", "first_name"),
-    ),
-    "name, avatar and introduction": Shape(
-        {"email": ADDRESS, "name": "Anna K.", "avatar": "https://example.com/a.png", "introduction": "film club"},
-        *("email-and-name", "email", "name"),
-    ),
-}
 MODES = [pytest.param(False, id="active at once"), pytest.param(True, id="activation by letter")]
 
 
@@ -185,4 +147,4 @@ async def test_a_site_without_usernames_neither_asks_for_one_nor_shows_one(clien
 
 def test_every_shape_names_a_site_file_that_exists() -> None:
     files = {shape.site_file for shape in SHAPES.values()} - {""}
-    assert {path.stem for path in Path(EXAMPLES).glob("*.toml")} == files
+    assert {path.stem for path in EXAMPLES.glob("*.toml")} == files
