@@ -11,7 +11,7 @@ from server.settings.account_model import USERNAME_CHOICES, AccountModel
 from server.settings.faults import SettingsError
 from server.settings.settings import Settings
 from server.settings.site import Site
-from tests.conftest import PASSWORD, Client, Letters, post
+from tests.conftest import PASSWORD, Client, Letters, Person, post
 
 USERS = "/auth/users/"
 NAME, EMAIL = "anna", "anna@example.com"
@@ -125,3 +125,19 @@ def test_a_combination_in_which_people_cannot_sign_in_stops_the_start(
     site_file.write_text(f'[account]\nusername = "{username}"\nshown_as = "email"\n')
     with pytest.raises(SettingsError, match="LOGIN_FIELD must be email"):
         Settings.read({"SITE_FILE": str(site_file), "LOGIN_FIELD": login_field})
+
+
+@pytest.mark.parametrize(("login_field", "username", "activation"), [("either", "optional", False)])
+async def test_an_account_without_a_username_keeps_an_address(client: Client, letters: Letters) -> None:
+    anna = await registered(client, letters, activation=False, email=EMAIL)
+    person = await Person(client, EMAIL, anna["id"]).sign_in()
+    assert await person.patch(f"{USERS}me/", {"email": ""}) == (400, {"email": ["This field may not be blank."]})
+    assert (await person.get(f"{USERS}me/"))[1]["email"] == EMAIL
+
+
+@pytest.mark.parametrize(("login_field", "username", "activation"), [("either", "optional", False)])
+async def test_an_account_without_both_is_a_fault_beside_the_others(client: Client) -> None:
+    missing = {"password": REQUIRED, "email": REQUIRED}
+    for nothing in ({}, {"username": None}, {"username": "", "email": ""}):
+        assert await post(client, USERS, **nothing) == (400, missing)
+    assert await post(client, USERS, password=PASSWORD, email=" ") == (400, {"email": REQUIRED})

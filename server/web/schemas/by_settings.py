@@ -1,14 +1,14 @@
 """Request bodies that settings change: functions that choose a schema, for `body=` of an endpoint."""
 
 import functools
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, ValidationError, fields, validates_schema
 
 from server.settings.settings import Settings
 from server.web.schemas import account_fields, by_roles
-from server.web.schemas.fields import Again, Body, Email, Login, OptionalUsername, Password
+from server.web.schemas.fields import REQUIRED, Again, Body, Email, Login, OptionalUsername, Password
 from server.web.schemas.objects import (
     CurrentPassword,
     Registration,
@@ -30,6 +30,18 @@ class RegistrationByEmail(Registration):
     """A new account that signs in by its address."""
 
     email = Email(required=True, lower_domain=True, metadata=ADDRESS_EXAMPLE)
+
+
+class RegistrationByEither(Registration):
+    """A new account with a username, an address or both."""
+
+    username = OptionalUsername(load_default=None)
+
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def _has_login(self, data: dict[str, Any], original: Mapping[str, Any], **kwargs: Any) -> None:
+        # Beside all other faults (contract 12); the constraint decides.
+        if not original.get("username") and not original.get("email"):
+            raise ValidationError(REQUIRED, "email")
 
 
 class SignInByEmail(Body):
@@ -86,6 +98,8 @@ def _registration(settings: Settings) -> type[Body]:
     schema: type[Body] = RegistrationByEmail if settings.login_field == "email" else Registration
     if settings.account.username == "none":
         return _without(schema, "username")
+    if settings.account.username == "optional" and settings.login_field != "email":
+        return RegistrationByEither
     if settings.account.username == "optional":
         return _derived(schema, schema.__name__, {"username": OptionalUsername(load_default=None)}, schema.__doc__)
     return schema
