@@ -14,6 +14,9 @@ NO_LOGIN = "This field is required."
 LAST_LOGIN_REMOVED = "This field may not be blank."
 
 USERNAME_CONSTRAINT = "users_username_key"
+LOGIN_CONSTRAINT = "users_has_login"
+BLANK_EMAIL = "This field may not be blank."
+
 EMAIL_CONSTRAINT = "users_email_key"
 LOGIN_CONSTRAINT = "users_has_login"  # an account has a username, an address or both
 
@@ -22,10 +25,15 @@ LOGIN_CONSTRAINT = "users_has_login"  # an account has a username, an address or
 def report_taken(*, username: str = "username", email: str = "email") -> Iterator[None]:
     """Report a unique constraint that the block violates as a fault of the field that the caller filled in.
 
-    `username` and `email` name those fields. Raises FieldErrors; a violation of another constraint passes through.
+    `username` and `email` name those fields. An account must keep one of the two: to take away the last is a fault of
+    the address. Raises FieldErrors; a violation of another constraint passes through.
     """
     try:
         yield
+    except asyncpg.CheckViolationError as failure:
+        if failure.constraint_name != LOGIN_CONSTRAINT:
+            raise
+        raise FieldErrors({email: [BLANK_EMAIL]}) from None
     except asyncpg.UniqueViolationError as failure:
         faults = {
             USERNAME_CONSTRAINT: {username: [TAKEN_USERNAME]},

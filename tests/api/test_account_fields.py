@@ -235,3 +235,25 @@ async def test_simultaneous_edits_of_different_fields_lose_nothing(anna: Person)
 async def test_defaults_are_stored_at_registration(anna: Person, database: Connection) -> None:
     row = database.execute("select account_fields from users").fetchone()
     assert row == {"account_fields": {"name": "Anna K.", "plan": "free"}}
+
+
+class TestOptionalUsername:
+    """username = "optional", LOGIN_FIELD=either"""
+
+    @pytest.fixture
+    def settings(self, settings: Any, tmp_path: Path) -> Any:
+        optional = site_of('[account]\nusername = "optional"\n', tmp_path)
+        return dataclasses.replace(settings, site_file=optional, login_field="either")
+
+    @pytest.mark.parametrize("none", [{}, {"username": ""}, {"username": None}, {"email": ""}])
+    async def test_an_account_needs_a_username_or_an_address(self, client: Client, none: dict[str, Any]) -> None:
+        assert await post(client, USERS, password=PASSWORD, **none) == (400, {"email": REQUIRED})
+
+    async def test_the_last_of_the_two_cannot_be_taken_away(self, client: Client) -> None:
+        status, user = await post(client, USERS, password=PASSWORD, email="anna@example.com")
+        assert (status, user["username"]) == (201, None)
+        status, tokens = await post(client, "/auth/jwt/create/", username="anna@example.com", password=PASSWORD)
+        assert status == 200
+        person = Person(client, "", user["id"], tokens)
+        assert await person.patch(ME, {"email": ""}) == (400, {"email": ["This field may not be blank."]})
+        assert (await person.get(ME))[1] == {"email": "anna@example.com", "id": user["id"], "username": None}

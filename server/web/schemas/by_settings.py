@@ -77,6 +77,16 @@ class ResetEmail(ResetUsername):
     new_email = Email(required=True, metadata=ADDRESS_EXAMPLE)
 
 
+class _HasLogin(Body):
+    """Checks that an account without a username has an address: it must sign in with one of the two."""
+
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def _has_login(self, data: dict[str, Any], original: Mapping[str, Any], **kwargs: Any) -> None:
+        has_fault = any(original.get(name) and not data.get(name) for name in ("username", "email"))
+        if not has_fault and not data.get("username") and not data.get("email"):
+            raise ValidationError(REQUIRED, "email")
+
+
 def registration(settings: Settings) -> type[Schema]:
     """USER_CREATE_PASSWORD_RETYPE adds the password a second time; LOGIN_FIELD=email requires an address.
 
@@ -101,7 +111,9 @@ def _registration(settings: Settings) -> type[Body]:
     if settings.account.username == "optional" and settings.login_field != "email":
         return RegistrationByEither
     if settings.account.username == "optional":
-        return _derived(schema, schema.__name__, {"username": OptionalUsername(load_default=None)}, schema.__doc__)
+        members: dict[str, object] = {"username": OptionalUsername(load_default=None)}
+        before = () if settings.login_field == "email" else (_HasLogin,)  # there the address is required anyway
+        return type(schema.__name__, (*before, schema), {"__doc__": schema.__doc__, **members})
     return schema
 
 

@@ -135,6 +135,10 @@ class OptionalUsername(Username):
     def _deserialize(self, value: Any, *where: Any, **kwargs: Any) -> Any:
         return None if isinstance(value, str) and not value.strip() else super()._deserialize(value, *where, **kwargs)
 
+    def _validate(self, value: Any) -> None:
+        if value is not None:
+            super()._validate(value)
+
 
 class Login(Text):
     """A username or address to sign in with, in any spelling (contract 11.4)."""
