@@ -2,7 +2,7 @@
 
 import asyncpg
 
-from server.accounts.uniqueness import LAST_LOGIN_REMOVED, TAKEN_EMAIL, report_no_login, report_taken
+from server.accounts.uniqueness import TAKEN_EMAIL, report_taken
 from server.database.database import Database
 from server.database.transaction import Transaction
 from server.errors import FieldErrors
@@ -20,7 +20,7 @@ async def change(
     With SEND_ACTIVATION_EMAIL a new address must be confirmed by its link first (contract 11.13). Removing an address
     needs no link, and another spelling of the present address writes no letter (contract 11.37). An account that waits
     for its activation gets another activation letter (contract 6).
-    Raises FieldErrors on `field` when the address belongs to another account, or is removed and there is no username.
+    Raises FieldErrors on `field` when the address belongs to another account.
     """
     if settings.send_activation_email and address:
         # No constraint covers an address that waits. Looked up, so that no letter asks to confirm a taken one.
@@ -28,7 +28,7 @@ async def change(
             raise FieldErrors({field: [TAKEN_EMAIL]})
         with report_taken(email=field):
             return await _propose(transaction, letters, user_id, address)
-    with report_taken(email=field), report_no_login(LAST_LOGIN_REMOVED, email=field):
+    with report_taken(email=field):
         row = await transaction.row("addresses/change", user_id, address)
     if row is None:
         return None

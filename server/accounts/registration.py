@@ -8,7 +8,7 @@ import asyncpg
 import orjson
 
 from server.accounts.fields import report_too_long
-from server.accounts.uniqueness import NO_LOGIN, TAKEN_EMAIL, TAKEN_USERNAME, report_no_login, report_taken
+from server.accounts.uniqueness import TAKEN_EMAIL, TAKEN_USERNAME, report_taken
 from server.database.database import Database
 from server.database.transaction import Transaction
 from server.mail.letters import ACTIVATION, CONFIRMATION, Letters
@@ -39,11 +39,11 @@ async def register(
     """Create an account with its profile, and queue its first letter: the user object.
 
     A staff account is made by the operator: it is active at once and gets no letter.
-    Raises FieldErrors when the username or the address belongs to another account, or when there is neither.
+    Raises FieldErrors when the username or the address belongs to another account.
     """
     awaits_activation = settings.send_activation_email and not account.is_staff
     account_fields = None if account.account_fields is None else orjson.dumps(account.account_fields).decode()
-    with report_taken(), report_too_long(), report_no_login(NO_LOGIN):
+    with report_taken(), report_too_long():
         user = await transaction.row(
             "users/register",
             account.username,

@@ -22,6 +22,7 @@ ALLOWED = [pair for pair in product(LOGIN_FIELDS, USERNAME_CHOICES) if pair not 
 UNKNOWN = (401, {"detail": "No active account found with the given credentials"})
 UNABLE = (400, {"non_field_errors": ["Unable to log in with provided credentials."]})
 REQUIRED = ["This field is required."]
+BLANK = ["This field may not be blank."]
 
 allowed = pytest.mark.parametrize(("login_field", "username"), ALLOWED)
 activations = pytest.mark.parametrize("activation", [False, True], ids=["active at once", "activation by letter"])
@@ -131,7 +132,7 @@ def test_a_combination_in_which_people_cannot_sign_in_stops_the_start(
 async def test_an_account_without_a_username_keeps_an_address(client: Client, letters: Letters) -> None:
     anna = await registered(client, letters, activation=False, email=EMAIL)
     person = await Person(client, EMAIL, anna["id"]).sign_in()
-    assert await person.patch(f"{USERS}me/", {"email": ""}) == (400, {"email": ["This field may not be blank."]})
+    assert await person.patch(f"{USERS}me/", {"email": ""}) == (400, {"email": BLANK})
     assert (await person.get(f"{USERS}me/"))[1]["email"] == EMAIL
 
 
@@ -140,4 +141,4 @@ async def test_an_account_without_both_is_a_fault_beside_the_others(client: Clie
     missing = {"password": REQUIRED, "email": REQUIRED}
     for nothing in ({}, {"username": None}, {"username": "", "email": ""}):
         assert await post(client, USERS, **nothing) == (400, missing)
-    assert await post(client, USERS, password=PASSWORD, email=" ") == (400, {"email": REQUIRED})
+    assert await post(client, USERS, password=PASSWORD, email=" ") == (400, {"email": BLANK})

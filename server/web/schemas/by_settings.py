@@ -32,18 +32,6 @@ class RegistrationByEmail(Registration):
     email = Email(required=True, lower_domain=True, metadata=ADDRESS_EXAMPLE)
 
 
-class RegistrationByEither(Registration):
-    """A new account with a username, an address or both."""
-
-    username = OptionalUsername(load_default=None)
-
-    @validates_schema(pass_original=True, skip_on_field_errors=False)
-    def _has_login(self, data: dict[str, Any], original: Mapping[str, Any], **kwargs: Any) -> None:
-        # Beside all other faults (contract 12); the constraint decides.
-        if not original.get("username") and not original.get("email"):
-            raise ValidationError(REQUIRED, "email")
-
-
 class SignInByEmail(Body):
     """An e-mail address and the password of its account."""
 
@@ -108,8 +96,6 @@ def _registration(settings: Settings) -> type[Body]:
     schema: type[Body] = RegistrationByEmail if settings.login_field == "email" else Registration
     if settings.account.username == "none":
         return _without(schema, "username")
-    if settings.account.username == "optional" and settings.login_field != "email":
-        return RegistrationByEither
     if settings.account.username == "optional":
         members: dict[str, object] = {"username": OptionalUsername(load_default=None)}
         before = () if settings.login_field == "email" else (_HasLogin,)  # there the address is required anyway
