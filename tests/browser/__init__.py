@@ -1,1 +1,1 @@
-"""The link pages and Swagger UI in a real browser."""
+"""The link pages, Swagger UI and a front end of another origin in a real browser."""

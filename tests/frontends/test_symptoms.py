@@ -143,3 +143,19 @@ class TestLinksOfLetters:
         (letter,) = await letters()
         assert letter.link.startswith(f"{ORIGIN}/#/activate/")
         assert await post(client, f"{USERS}activation/", **letter.uid_and_token) == (204, None)
+
+    @site_with(send_activation_email=True, public_url="https://accounts.example.com")
+    async def test_begin_with_the_public_address(self, client: Client, letters: Letters) -> None:
+        await post(client, USERS, **ACCOUNT)
+        (letter,) = await letters()
+        assert letter.link.startswith("https://accounts.example.com/activate/")
+
+
+class TestProfiles:
+    @served_by("email-and-names", login_field="email")
+    async def test_show_the_member_that_the_site_names(self, client: Client) -> None:
+        await post(client, USERS, **NAMES)
+        _, tokens = await post(client, "/auth/jwt/create/", email=ADDRESS, password=PASSWORD)
+        headers = {"Authorization": f"JWT {tokens['access']}"}
+        async with client.get("/api/accounts/all-profiles", headers=headers) as response:
+            assert [each["user"] for each in await response.json()] == ["Anna"]
