@@ -4,11 +4,13 @@ from typing import Any
 
 from aiohttp import web
 
+from server.accounts import sign_in as accounts
 from server.auth import sessions
 from server.auth.tokens import ACCESS, REFRESH
 from server.errors import NoActiveAccount, TokenNotValid
 from server.web.app_keys import DB, PASSWORDS, SETTINGS, TOKENS
 from server.web.bodies import read_body
+from server.web.clients import source_of
 from server.web.endpoints import Access, Endpoints
 from server.web.schemas import by_settings
 from server.web.schemas.objects import AccessToken, Nothing, Refresh, TokenPair, Verify
@@ -27,10 +29,11 @@ async def sign_in(request: web.Request) -> Any:
     """Sign in: exchange a username and password for an access and a refresh token."""
     settings, db = request.app[SETTINGS], request.app[DB]
     given = await read_body(request)
-    credentials = await sessions.check_credentials(
-        db, request.app[PASSWORDS], given[by_settings.login(settings)], given["password"], settings.login_field
+    source, login = source_of(request), given[by_settings.login(settings)]
+    credentials = await accounts.check_credentials(
+        db, request.app[PASSWORDS], login, given["password"], settings=settings, source=source
     )
-    opened = await sessions.sign_in(db, credentials, settings.refresh_lifetime, given.get("role"))
+    opened = await accounts.open_session(db, credentials, settings=settings, source=source, role=given.get("role"))
     tokens, display = request.app[TOKENS], _display_claims(request, opened.role)
     return {
         "refresh": tokens.issue(REFRESH, credentials.user_id, opened.session_id, display),
@@ -65,7 +68,8 @@ async def verify(request: web.Request) -> Any:
 async def sign_out(request: web.Request) -> Any:
     """Sign out: end the session of a refresh token, with every token that belongs to it."""
     given = await read_body(request)
-    await sessions.sign_out(request.app[DB], request.app[TOKENS].read(given["refresh"], REFRESH))
+    claims = request.app[TOKENS].read(given["refresh"], REFRESH)
+    await accounts.sign_out(request.app[DB], claims, source=source_of(request))
     return {}
 
 

@@ -4,10 +4,11 @@ from typing import Any
 
 from aiohttp import web
 
-from server.auth.sessions import check_credentials
+from server.accounts import sign_in
 from server.errors import FieldErrors, NoActiveAccount
 from server.web.app_keys import API_TOKENS, DB, PASSWORDS, SETTINGS
 from server.web.bodies import read_body
+from server.web.clients import source_of
 from server.web.endpoints import Access, Endpoints
 from server.web.guards import me
 from server.web.schemas import by_settings
@@ -32,12 +33,14 @@ class InvalidCredentials(FieldErrors):
 )
 async def log_in(request: web.Request) -> Any:
     """Get your API token; it is the same each time, until you log out."""
-    db, settings = request.app[DB], request.app[SETTINGS]
+    db, settings, source = request.app[DB], request.app[SETTINGS], source_of(request)
     given = await read_body(request)
     login, password = given.get(by_settings.login(settings), ""), given.get("password", "")
     try:
-        credentials = await check_credentials(db, request.app[PASSWORDS], login, password, settings.login_field)
-        return {"auth_token": await request.app[API_TOKENS].log_in(db, credentials)}
+        credentials = await sign_in.check_credentials(
+            db, request.app[PASSWORDS], login, password, settings=settings, source=source
+        )
+        return {"auth_token": await sign_in.log_in(db, request.app[API_TOKENS], credentials, source=source)}
     except NoActiveAccount:
         raise InvalidCredentials from None
 
@@ -47,6 +50,4 @@ async def log_out(request: web.Request) -> None:
     """End your API token; the next login makes another. With an access token of a session, that session ends, too."""
     identity = me(request)
     async with request.app[DB].transaction() as transaction:
-        if identity.session_id is not None:
-            await transaction.row("sessions/end", identity.session_id, identity.id)
-        await transaction.row("api_tokens/end", identity.id)
+        await sign_in.log_out(transaction, identity.id, session_id=identity.session_id, source=source_of(request))

@@ -9,7 +9,8 @@ import re
 
 from server.auth.sessions import Credentials, Identity
 from server.database.database import Database
-from server.errors import BadCredentials, NoActiveAccount
+from server.database.transaction import Transaction
+from server.errors import BadCredentials
 
 ACCOUNT_INACTIVE = "User inactive or deleted."  # contract 8
 
@@ -21,20 +22,18 @@ class ApiTokens:
         # A key of its own: no other signature made with the signing key is valid as an API token.
         self._key = hmac.digest(key.encode(), b"frontdesk api token", "sha256")
 
-    async def log_in(self, db: Database, credentials: Credentials) -> str:
-        """Make the account's token valid and return it: 40 hexadecimal digits. Raises NoActiveAccount.
+    async def log_in(self, transaction: Transaction, credentials: Credentials) -> str | None:
+        """Make the account's token valid and return it: 40 hexadecimal digits. None: the account may not sign in.
 
         The account is locked first, by a logout too: the generation cannot change between reading and storing.
         """
-        async with db.transaction() as transaction:
-            if await transaction.row("passwords/lock", *credentials) is None:
-                raise NoActiveAccount
-            row = await transaction.row("api_tokens/generation", credentials.user_id)
-            generation = row["generation"] if row else 0
-            token = self._token(credentials.user_id, generation)
-            if await transaction.row("api_tokens/keep", *credentials, generation, _hash(token)) is None:
-                raise NoActiveAccount  # the account is inactive
-        return token
+        if await transaction.row("passwords/lock", *credentials) is None:
+            return None
+        row = await transaction.row("api_tokens/generation", credentials.user_id)
+        generation = row["generation"] if row else 0
+        token = self._token(credentials.user_id, generation)
+        kept = await transaction.row("api_tokens/keep", *credentials, generation, _hash(token))
+        return token if kept else None  # without a row the account is inactive
 
     async def identify(self, db: Database, token: str) -> Identity:
         """The identity behind an API token, read in one batch with other callers. Raises BadCredentials."""

@@ -1,4 +1,4 @@
-"""Sessions: how one begins and ends, and which account a token belongs to.
+"""Sessions: which account a token belongs to.
 
 Every request reads the session from the database, so that the end of a session or an account takes effect at once.
 """
@@ -6,10 +6,9 @@ Every request reads the session from the database, so that the end of a session 
 from typing import NamedTuple
 from uuid import UUID
 
-from server.auth.passwords import Passwords
 from server.auth.tokens import Claims
 from server.database.database import Database
-from server.errors import NoActiveAccount, Problem, TokenNotValid, UserInactive, UserNotFound
+from server.errors import Problem, TokenNotValid, UserInactive, UserNotFound
 
 SESSION_ENDED = "Token is blacklisted"  # simplejwt's text
 
@@ -67,59 +66,3 @@ class Credentials(NamedTuple):
 
     user_id: int
     stored: str
-
-
-async def check_credentials(
-    db: Database, passwords: Passwords, login: str, password: str, login_field: str
-) -> Credentials:
-    """The account that `login` names, if `password` is its password; `login_field` is the setting LOGIN_FIELD.
-
-    Raises NoActiveAccount for every reason, always after the cost of one hash (security 8).
-    An inactive account passes: the statement that signs it in refuses it.
-    """
-    account = None
-    if login_field != "username":  # with "either", an e-mail address has precedence over a username that looks like one
-        account = await db.row("users/credentials_by_email", login)
-    if account is None and login_field != "email":
-        account = await db.row("users/credentials", login)
-    stored = account["password"] if account else None
-    if not await passwords.check(password, stored) or account is None or stored is None:
-        raise NoActiveAccount
-    return Credentials(account["id"], await renew_hash(db, passwords, account["id"], password, stored))
-
-
-class SignedIn(NamedTuple):
-    """A new session, and the role of its account."""
-
-    session_id: UUID
-    role: str | None
-
-
-async def sign_in(db: Database, credentials: Credentials, lifetime: int, role: str | None = None) -> SignedIn:
-    """Open a session of `lifetime` seconds. With `role`, only for an account of that role. Raises NoActiveAccount."""
-    # The account may have changed since its password was checked. The statement opens no session in that case.
-    session = await db.row("sessions/open", *credentials, lifetime, role)
-    if session is None:
-        raise NoActiveAccount
-    return SignedIn(session["id"], session["role"])
-
-
-async def renew_hash(db: Database, passwords: Passwords, user_id: int, password: str, stored: str) -> str:
-    """Replace an outdated hash, now that the password is known, and return the hash in force (security 7)."""
-    if not passwords.is_outdated(stored):
-        return stored
-    fresh = await passwords.hash(password)
-    renewed = await db.row("users/rehash", user_id, stored, fresh)
-    if renewed:
-        return fresh
-    # The hash was replaced meanwhile: by another sign-in with this password, or by a change of password.
-    row = await db.row("users/password", user_id)
-    if row is None or not await passwords.check(password, row["password"]):
-        return stored
-    return str(row["password"])
-
-
-async def sign_out(db: Database, claims: Claims) -> None:
-    """End the session of a refresh token. Raises TokenNotValid when it has ended already."""
-    if await db.row("sessions/end", claims.session_id, claims.user_id) is None:
-        raise TokenNotValid(SESSION_ENDED)

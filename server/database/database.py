@@ -132,10 +132,12 @@ class Database:
         """One transaction: committed when the block ends, rolled back when it raises. Raises Unavailable."""
         try:
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection, connection.transaction():
-                yield Transaction(connection, self._sql)
+                transaction = Transaction(connection, self._sql)
+                yield transaction
         except Exception as failure:
             await self._raise_if_unavailable(failure)
             raise
+        transaction.committed()
 
     async def row(self, name: str, *arguments: Any) -> asyncpg.Record | None:
         """The first row of the statement `name`, or None. Not batched. Raises Unavailable."""

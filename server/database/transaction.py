@@ -1,6 +1,6 @@
 """The statements that run inside one transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
@@ -15,6 +15,16 @@ class Transaction:
     def __init__(self, connection: "Connection", sql: Mapping[str, str]) -> None:
         self.connection = connection  # for libraries that run statements of their own inside this transaction
         self._sql = sql
+        self._after_commit: list[Callable[[], None]] = []
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Call `call` after this transaction has committed; not at all when it is rolled back."""
+        self._after_commit.append(call)
+
+    def committed(self) -> None:
+        """Make the calls that wait for the commit, in their order. For `Database.transaction`."""
+        for call in self._after_commit:
+            call()
 
     async def rows(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
         """Every row of the statement `name`."""

@@ -66,6 +66,12 @@ class Settings:
     cors_origins: tuple[str, ...] = _setting(
         values.origins, (), "origins whose pages may call, separated by commas; `*` for all"
     )
+    trusted_proxies: tuple[values.IPNetwork, ...] = _setting(
+        values.networks, (), "addresses and networks of your proxies, separated by commas; they name the client"
+    )
+    proxy_header: str = _setting(
+        values.choice("x-forwarded-for", "forwarded"), "x-forwarded-for", "the header in which they name it"
+    )
     migrate_on_start: bool = _setting(values.flag, True, "migrate the schema at start")
     log_format: str = _setting(values.choice("text", "json"), "text", "form of the log: `text` or `json`")
     access_log: bool = _setting(values.flag, False, "a log line for every request, not only for failures")

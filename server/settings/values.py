@@ -3,16 +3,18 @@
 Each function returns the value, or raises ValueError whose text follows the name of the variable: "is true or false".
 """
 
+import ipaddress
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from server import mailbox
 from server.settings.origins import canonical
 
+IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 MAX_WORKERS = 32  # more would leave each fewer than two connections to the database
 MIN_POSTGRES = 17  # the first with the collation "pg_c_utf8", which is the same on every machine
 # Only libpq knows these parameters of a URL. asyncpg would send them to the server, which refuses them.
@@ -128,6 +130,18 @@ def origins(value: str) -> tuple[str, ...]:
     return tuple(origins)
 
 
+def networks(value: str) -> tuple[IPNetwork, ...]:
+    """IP addresses and networks, separated by commas."""
+    found = []
+    for text in (part.strip() for part in value.split(",")):
+        if text:
+            try:
+                found.append(ipaddress.ip_network(text))
+            except ValueError:
+                raise ValueError(f"lists addresses and networks such as 10.0.0.0/8; {text!r} is not one") from None
+    return tuple(found)
+
+
 def link(value: str) -> str:
     """The pattern of the link in a letter."""
     words = set(re.findall(r"{(.*?)}", value))
@@ -190,5 +204,5 @@ def shown(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, tuple):
-        return ",".join(value)
+        return ",".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)

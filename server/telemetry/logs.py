@@ -5,7 +5,9 @@ They never contain a password, a token or a link (security 34).
 
 import contextvars
 import itertools
+import json
 import logging
+import re
 import secrets
 import sys
 from datetime import UTC, datetime
@@ -16,6 +18,7 @@ request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", d
 # An id must be unique, not secret: random bytes for each would take a tenth of the time of a short request.
 _PROCESS = secrets.token_hex(5)
 _numbers = itertools.count(1)
+_PLAIN = re.compile(r"[\w.:/-]+", re.ASCII)
 
 
 def new_id() -> str:
@@ -27,13 +30,26 @@ def _time(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    """The fields of a structured line, given as `extra={"fields": …}`; those without a value are left out."""
+    fields: dict[str, object] = getattr(record, "fields", {})
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _as_text(fields: dict[str, object]) -> str:
+    """` name=value` for each field; a text with other than plain characters is written as JSON, in ASCII."""
+    return "".join(
+        f" {name}={value if _PLAIN.fullmatch(str(value)) else json.dumps(value)}" for name, value in fields.items()
+    )
+
+
 class TextLines(logging.Formatter):
-    """`2026-11-23T15:12:37.495Z WARNING server.app message [request id]`, then the traceback if there is one."""
+    """`2026-11-23T15:12:37.495Z WARNING server.app message name=value [request id]`, then a traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as text. Line breaks in the message are escaped: no input can forge a line (security 42)."""
         message = record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
-        line = f"{_time(record)} {record.levelname} {record.name} {message}"
+        line = f"{_time(record)} {record.levelname} {record.name} {message}{_as_text(_fields(record))}"
         if request_id.get():
             line += f" [{request_id.get()}]"
         if record.exc_info:
@@ -42,11 +58,11 @@ class TextLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """A JSON object on one line: time, level, logger, message, and request_id and traceback if there are any."""
+    """A JSON object on one line: time, level, logger, message; request_id, fields, traceback if there are any."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line of JSON."""
-        line = {
+        line: dict[str, object] = {
             "time": _time(record),
             "level": record.levelname,
             "logger": record.name,
@@ -54,6 +70,7 @@ class JsonLines(logging.Formatter):
         }
         if request_id.get():
             line["request_id"] = request_id.get()
+        line |= _fields(record)
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return orjson.dumps(line, default=str).decode()

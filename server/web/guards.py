@@ -6,8 +6,9 @@ from typing import Any
 from aiohttp import web
 
 from server.accounts.passwords import InvalidPassword
+from server.accounts.sign_in import renew_hash
 from server.auth.password_rules import password_faults
-from server.auth.sessions import Identity, renew_hash
+from server.auth.sessions import Identity
 from server.database.ids import read_id
 from server.errors import FieldErrors, FieldFaults, Forbidden, NotFound, Problem, UserNotFound
 from server.web.app_keys import DB, PASSWORDS, SETTINGS

@@ -1,0 +1,71 @@
+"""Events: one row and one log line for each act on an account (docs/security.md, "Events").
+
+The row is inserted in the transaction of the act, so that the two commit together; the line is written after that.
+Neither has a password, a token, a link, or the text that a stranger typed as a name.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from server.database.transaction import Transaction
+
+log = logging.getLogger(__name__)
+
+DEVICE_MAX_LENGTH = 256  # characters kept of a User-Agent header
+
+REGISTERED = "registered"
+SIGNED_IN = "signed_in"
+SIGN_IN_REFUSED = "sign_in_refused"
+SIGNED_OUT = "signed_out"
+
+EVENT_KINDS = (REGISTERED, SIGNED_IN, SIGN_IN_REFUSED, SIGNED_OUT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where an act comes from."""
+
+    actor_id: int | None = None  # the account that acts; None for a caller who is not signed in, and for a command
+    command: str | None = None  # the command of the operator that acts
+    address: str | None = None  # IP address of the client
+    device: str = ""  # User-Agent header of the client, at most DEVICE_MAX_LENGTH characters
+    request_id: str = ""
+
+
+async def record(
+    transaction: Transaction,
+    kind: str,
+    user_id: int | None,
+    source: Source,
+    details: Mapping[str, str | int | bool | None] | None = None,
+    *,
+    actor_id: int | None = None,
+) -> None:
+    """Record an event of a kind of EVENT_KINDS about the account `user_id`; None: no account is known.
+
+    `actor_id` replaces that of `source`, for an act that proves who the caller is. `details` never hold a secret.
+    """
+    actor_id = source.actor_id if actor_id is None else actor_id
+    await transaction.row(
+        "events/record",
+        kind,
+        user_id,
+        actor_id,
+        source.command,
+        source.address,
+        source.device,
+        source.request_id,
+        orjson.dumps(details).decode() if details else None,
+    )
+    fields = {
+        "event": kind,
+        "account": user_id,
+        "actor": source.command or actor_id,
+        "address": source.address,
+        "device": source.device or None,
+        **(details or {}),
+    }
+    transaction.after_commit(lambda: log.info("%s", kind, extra={"fields": fields}))

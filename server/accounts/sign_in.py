@@ -1,0 +1,104 @@
+"""Sign-in and sign-out: a correct password opens a session, or makes the account's API token valid."""
+
+from typing import NamedTuple, NoReturn
+from uuid import UUID
+
+from server.accounts import events
+from server.accounts.events import Source
+from server.auth.api_tokens import ApiTokens
+from server.auth.passwords import Passwords
+from server.auth.sessions import SESSION_ENDED, Credentials
+from server.auth.tokens import Claims
+from server.database.database import Database
+from server.database.transaction import Transaction
+from server.errors import NoActiveAccount, TokenNotValid
+from server.settings.settings import Settings
+
+
+class SignedIn(NamedTuple):
+    """A new session, and the role of its account."""
+
+    session_id: UUID
+    role: str | None
+
+
+async def check_credentials(
+    db: Database, passwords: Passwords, login: str, password: str, *, settings: Settings, source: Source
+) -> Credentials:
+    """The account that `login` names, if `password` is its password.
+
+    Raises NoActiveAccount for every reason, always after the cost of one hash (security 8).
+    An inactive account passes: the statement that signs it in refuses it.
+    """
+    account = None
+    if settings.login_field != "username":  # with "either", an address has precedence over a username like it
+        account = await db.row("users/credentials_by_email", login)
+    if account is None and settings.login_field != "email":
+        account = await db.row("users/credentials", login)
+    user_id, stored = (account["id"], account["password"]) if account else (None, None)
+    if not await passwords.check(password, stored) or user_id is None or stored is None:
+        return await _refuse(db, user_id, "wrong password" if account else "unknown name", source)
+    return Credentials(user_id, await renew_hash(db, passwords, user_id, password, stored))
+
+
+async def open_session(
+    db: Database, credentials: Credentials, *, settings: Settings, source: Source, role: str | None = None
+) -> SignedIn:
+    """Open a session. With `role`, only for an account of that role. Raises NoActiveAccount."""
+    user_id = credentials.user_id
+    async with db.transaction() as transaction:
+        # The account may have changed since its password was checked. The statement opens no session in that case.
+        session = await transaction.row("sessions/open", *credentials, settings.refresh_lifetime, role)
+        if session is not None:
+            await events.record(transaction, events.SIGNED_IN, user_id, source, {"by": "session"}, actor_id=user_id)
+            return SignedIn(session["id"], session["role"])
+    return await _refuse(db, user_id, "inactive or changed" if role is None else "inactive, changed or role", source)
+
+
+async def log_in(db: Database, api_tokens: ApiTokens, credentials: Credentials, *, source: Source) -> str:
+    """Make the account's API token valid: the token. Raises NoActiveAccount."""
+    user_id = credentials.user_id
+    async with db.transaction() as transaction:
+        token = await api_tokens.log_in(transaction, credentials)
+        if token is not None:
+            await events.record(transaction, events.SIGNED_IN, user_id, source, {"by": "API token"}, actor_id=user_id)
+            return token
+    return await _refuse(db, user_id, "inactive or changed", source)
+
+
+async def sign_out(db: Database, claims: Claims, *, source: Source) -> None:
+    """End the session of a refresh token. Raises TokenNotValid when it has ended already."""
+    async with db.transaction() as transaction:
+        if await transaction.row("sessions/end", claims.session_id, claims.user_id) is None:
+            raise TokenNotValid(SESSION_ENDED)
+        await events.record(transaction, events.SIGNED_OUT, claims.user_id, source, actor_id=claims.user_id)
+
+
+async def log_out(transaction: Transaction, user_id: int, *, session_id: UUID | None, source: Source) -> None:
+    """End the API token of an account and, if it is given, the session of the caller (contract 11.31)."""
+    if session_id is not None:
+        await transaction.row("sessions/end", session_id, user_id)
+    await transaction.row("api_tokens/end", user_id)
+    await events.record(transaction, events.SIGNED_OUT, user_id, source)
+
+
+async def renew_hash(db: Database, passwords: Passwords, user_id: int, password: str, stored: str) -> str:
+    """Replace an outdated hash, now that the password is known, and return the hash in force (security 7)."""
+    if not passwords.is_outdated(stored):
+        return stored
+    fresh = await passwords.hash(password)
+    renewed = await db.row("users/rehash", user_id, stored, fresh)
+    if renewed:
+        return fresh
+    # The hash was replaced meanwhile: by another sign-in with this password, or by a change of password.
+    row = await db.row("users/password", user_id)
+    if row is None or not await passwords.check(password, row["password"]):
+        return stored
+    return str(row["password"])
+
+
+async def _refuse(db: Database, user_id: int | None, reason: str, source: Source) -> NoReturn:
+    """Record why a sign-in is refused; the response does not say it. Raises NoActiveAccount."""
+    async with db.transaction() as transaction:
+        await events.record(transaction, events.SIGN_IN_REFUSED, user_id, source, {"reason": reason})
+    raise NoActiveAccount
