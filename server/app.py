@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from server.accounts.limits import Limits
 from server.api import activation, passwords, profiles, roles, service, signin, site, tokens, usernames, users
 from server.auth.api_tokens import ApiTokens
 from server.auth.one_time_tokens import OneTimeTokens
@@ -25,6 +26,7 @@ from server.web.app_keys import (
     DB,
     LETTER_SENDER,
     LETTERS,
+    LIMITS,
     ONE_TIME_TOKENS,
     PASSWORDS,
     SETTINGS,
@@ -69,6 +71,7 @@ def _provide(app: web.Application, settings: Settings, metrics: Metrics) -> None
     """Put what endpoints use into the application."""
     app[SETTINGS] = settings
     app[STOPPING] = asyncio.Event()
+    app[LIMITS] = Limits(settings)
     app[PASSWORDS] = Passwords(settings.bcrypt_rounds, threads=max(1, cores() // settings.workers), metrics=metrics)
     app[TOKENS] = Tokens(
         settings.signing_key,

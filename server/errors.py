@@ -212,6 +212,22 @@ class NotAcceptable(Problem):
     text = "Could not satisfy the request Accept header."
 
 
+class TooManyRequests(Problem):
+    """A limit is used up. The headers say until when (RFC 9110 §10.2.3, draft-ietf-httpapi-ratelimit-headers-10)."""
+
+    status = 429
+    text = "Request was throttled."
+
+    def __init__(self, limit: str = "", count: int = 0, window: int = 0, seconds: int = 1) -> None:
+        """`limit` is its name; it allows `count` uses in `window` seconds, and the next one in `seconds`."""
+        super().__init__(f"{self.text} Expected available in {seconds} second{'' if seconds == 1 else 's'}.")
+        self.headers = {
+            "Retry-After": str(seconds),
+            "RateLimit-Policy": f'"{limit}";q={count};w={window}',
+            "RateLimit": f'"{limit}";r=0;t={seconds}',
+        }
+
+
 class RequestTimeout(Problem):
     """The body did not arrive in time."""
 

@@ -50,4 +50,5 @@ async def set_active(transaction: Transaction, user_id: int, *, active: bool) ->
 
 async def set_active_by_name(transaction: Transaction, name: str, *, active: bool) -> bool:
     """Activate or deactivate the account of a username or an address, in any spelling: False when there is none."""
-    return await transaction.row("users/set_active_by_name", name, active) is not None
+    account = await transaction.row("users/by_name", name)
+    return account is not None and await set_active(transaction, account["id"], active=active) is not None

@@ -20,8 +20,10 @@ REGISTERED = "registered"
 SIGNED_IN = "signed_in"
 SIGN_IN_REFUSED = "sign_in_refused"
 SIGNED_OUT = "signed_out"
+LIMIT_MET = "limit_met"
+UNLOCKED = "unlocked"
 
-EVENT_KINDS = (REGISTERED, SIGNED_IN, SIGN_IN_REFUSED, SIGNED_OUT)
+EVENT_KINDS = (REGISTERED, SIGNED_IN, SIGN_IN_REFUSED, SIGNED_OUT, LIMIT_MET, UNLOCKED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,6 @@ async def record(
         orjson.dumps(details).decode() if details else None,
     )
     fields = {
-        "event": kind,
         "account": user_id,
         "actor": source.command or actor_id,
         "address": source.address,

@@ -1,7 +1,12 @@
 """Links in letters: a request for one by address, the account that a link names, and its single use."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import asyncpg
 
+from server.accounts.events import Source
+from server.accounts.limits import Limits
 from server.auth.one_time_tokens import OneTimeTokens, read_uid
 from server.database.database import Database
 from server.database.transaction import Transaction
@@ -20,11 +25,21 @@ class InvalidLink(FieldErrors):
         super().__init__({"token": [INVALID_TOKEN]})
 
 
-async def request_link(db: Database, kind: str, address: str, *, letters: Letters, settings: Settings) -> None:
+class InvalidUid(FieldErrors):
+    """The uid of a link names no account (contract 8)."""
+
+    def __init__(self) -> None:
+        super().__init__({"uid": [INVALID_UID]})
+
+
+async def request_link(
+    db: Database, kind: str, address: str, *, letters: Letters, limits: Limits, settings: Settings, source: Source
+) -> None:
     """Queue a letter of `kind` for the accounts of an address; takes as long for an unknown address (security 8).
 
-    Raises EmailNotFound for an unknown address, if the settings allow to say so (contract 7.1).
+    Raises TooManyRequests, and EmailNotFound for an unknown address, if the settings allow to say so (contract 7.1).
     """
+    await limits.take_letter(db, address, source)
     await check_known(db, kind, address, settings=settings)
     async with db.transaction() as transaction:
         await letters.queue_request(transaction, kind, address)
@@ -38,12 +53,29 @@ async def check_known(db: Database, kind: str, address: str, *, settings: Settin
             raise EmailNotFound
 
 
+@asynccontextmanager
+async def link_attempt(db: Database, limits: Limits, source: Source) -> AsyncIterator[None]:
+    """A block that follows a link. When it raises InvalidLink or InvalidUid, that counts for the caller's network.
+
+    Raises TooManyRequests when that network has sent too many links that are not valid.
+    """
+    buckets = limits.links(source)
+    await limits.check(db, buckets, source)
+    try:
+        yield
+    except (InvalidLink, InvalidUid):
+        if buckets:
+            async with db.transaction() as transaction:
+                await limits.count(transaction, buckets)
+        raise
+
+
 async def find_account(db: Database, uid: str) -> asyncpg.Record:
-    """The user object of the account that a link names. Raises FieldErrors on `uid`."""
+    """The user object of the account that a link names. Raises InvalidUid."""
     user_id = read_uid(uid)
     user = None if user_id is None else await db.row("users/find", user_id)
     if user is None:
-        raise FieldErrors({"uid": [INVALID_UID]})
+        raise InvalidUid
     return user
 
 
@@ -52,7 +84,7 @@ async def check_link(
 ) -> asyncpg.Record:
     """The user object of the account whose link for `purpose` is valid. Does not use it up.
 
-    Raises FieldErrors on `uid`, InvalidLink.
+    Raises InvalidUid, InvalidLink.
     """
     user = await find_account(db, uid)
     if await one_time_tokens.is_used(db, user["id"], token, purpose) is not False:

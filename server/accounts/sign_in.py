@@ -1,10 +1,12 @@
 """Sign-in and sign-out: a correct password opens a session, or makes the account's API token valid."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 from uuid import UUID
 
 from server.accounts import events
 from server.accounts.events import Source
+from server.accounts.limits import Bucket, Limits, network_of
 from server.auth.api_tokens import ApiTokens
 from server.auth.passwords import Passwords
 from server.auth.sessions import SESSION_ENDED, Credentials
@@ -23,26 +25,72 @@ class SignedIn(NamedTuple):
 
 
 async def check_credentials(
-    db: Database, passwords: Passwords, login: str, password: str, *, settings: Settings, source: Source
+    db: Database,
+    passwords: Passwords,
+    limits: Limits,
+    login: str,
+    password: str,
+    *,
+    settings: Settings,
+    source: Source,
 ) -> Credentials:
     """The account that `login` names, if `password` is its password.
 
-    Raises NoActiveAccount for every reason, always after the cost of one hash (security 8).
-    An inactive account passes: the statement that signs it in refuses it.
+    Raises NoActiveAccount for every reason, always after the cost of one hash (security 8), and TooManyRequests before
+    any hash (security 9). An inactive account passes: the statement that signs it in refuses it.
     """
-    account = None
+    account, network = None, network_of(source.address)
     if settings.login_field != "username":  # with "either", an address has precedence over a username like it
-        account = await db.row("users/credentials_by_email", login)
+        account = await db.row("users/credentials_by_email", login, network)
     if account is None and settings.login_field != "email":
-        account = await db.row("users/credentials", login)
-    user_id, stored = (account["id"], account["password"]) if account else (None, None)
-    if not await passwords.check(password, stored) or user_id is None or stored is None:
-        return await _refuse(db, user_id, "wrong password" if account else "unknown name", source)
+        account = await db.row("users/credentials", login, network)
+    user_id, stored, knows_network = account or (None, None, False)
+    buckets = limits.sign_in(source, login=login, user_id=user_id, knows_network=knows_network)
+    fits = await check_password(
+        db, passwords, limits, password, stored, buckets=buckets, user_id=user_id, source=source
+    )
+    if not fits or user_id is None or stored is None:
+        raise NoActiveAccount
     return Credentials(user_id, await renew_hash(db, passwords, user_id, password, stored))
 
 
+async def check_password(
+    db: Database,
+    passwords: Passwords,
+    limits: Limits,
+    password: str,
+    stored: str | None,
+    *,
+    buckets: Sequence[Bucket],
+    user_id: int | None,
+    source: Source,
+) -> bool:
+    """Whether `password` fits the hash `stored`; a wrong one is recorded and counts against `buckets`.
+
+    Raises TooManyRequests, and runs no hash, when one of them is used up.
+    """
+    await limits.check(db, buckets, source, user_id=user_id)
+    async with passwords.slot() as slot:
+        # Once more, while no other caller of this process has the thread: of many guesses sent together only as many
+        # are tried as the limit allows, and one more for each further hashing thread.
+        await limits.check(db, buckets, source, user_id=user_id)
+        fits = await slot.check(password, stored)
+        if not fits:
+            async with db.transaction() as transaction:
+                await limits.count(transaction, buckets)
+                reason = "unknown name" if user_id is None else "wrong password"
+                await events.record(transaction, events.SIGN_IN_REFUSED, user_id, source, {"reason": reason})
+    return fits
+
+
 async def open_session(
-    db: Database, credentials: Credentials, *, settings: Settings, source: Source, role: str | None = None
+    db: Database,
+    limits: Limits,
+    credentials: Credentials,
+    *,
+    settings: Settings,
+    source: Source,
+    role: str | None = None,
 ) -> SignedIn:
     """Open a session. With `role`, only for an account of that role. Raises NoActiveAccount."""
     user_id = credentials.user_id
@@ -50,18 +98,20 @@ async def open_session(
         # The account may have changed since its password was checked. The statement opens no session in that case.
         session = await transaction.row("sessions/open", *credentials, settings.refresh_lifetime, role)
         if session is not None:
-            await events.record(transaction, events.SIGNED_IN, user_id, source, {"by": "session"}, actor_id=user_id)
+            await _signed_in(transaction, limits, user_id, "session", source)
             return SignedIn(session["id"], session["role"])
     return await _refuse(db, user_id, "inactive or changed" if role is None else "inactive, changed or role", source)
 
 
-async def log_in(db: Database, api_tokens: ApiTokens, credentials: Credentials, *, source: Source) -> str:
+async def log_in(
+    db: Database, limits: Limits, api_tokens: ApiTokens, credentials: Credentials, *, source: Source
+) -> str:
     """Make the account's API token valid: the token. Raises NoActiveAccount."""
     user_id = credentials.user_id
     async with db.transaction() as transaction:
         token = await api_tokens.log_in(transaction, credentials)
         if token is not None:
-            await events.record(transaction, events.SIGNED_IN, user_id, source, {"by": "API token"}, actor_id=user_id)
+            await _signed_in(transaction, limits, user_id, "API token", source)
             return token
     return await _refuse(db, user_id, "inactive or changed", source)
 
@@ -91,10 +141,15 @@ async def renew_hash(db: Database, passwords: Passwords, user_id: int, password:
     if renewed:
         return fresh
     # The hash was replaced meanwhile: by another sign-in with this password, or by a change of password.
-    row = await db.row("users/password", user_id)
+    row = await db.row("users/password", user_id, None)
     if row is None or not await passwords.check(password, row["password"]):
         return stored
     return str(row["password"])
+
+
+async def _signed_in(transaction: Transaction, limits: Limits, user_id: int, by: str, source: Source) -> None:
+    await limits.remember_network(transaction, user_id, source)
+    await events.record(transaction, events.SIGNED_IN, user_id, source, {"by": by}, actor_id=user_id)
 
 
 async def _refuse(db: Database, user_id: int | None, reason: str, source: Source) -> NoReturn:

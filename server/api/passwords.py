@@ -6,13 +6,14 @@ from aiohttp import web
 
 from server.accounts import passwords
 from server.accounts.links import check_link, request_link
-from server.errors import FieldFaults
+from server.errors import FieldFaults, TooManyRequests
 from server.mail.letters import PASSWORD_RESET
 from server.settings.account_model import load_account_fields
-from server.web.app_keys import DB, LETTERS, ONE_TIME_TOKENS, PASSWORDS, SETTINGS
+from server.web.app_keys import DB, LETTERS, LIMITS, ONE_TIME_TOKENS, PASSWORDS, SETTINGS
 from server.web.bodies import read_body
+from server.web.clients import source_of
 from server.web.endpoints import Access, Endpoints
-from server.web.guards import me, only_same_twice, only_strong, read_with_password
+from server.web.guards import counts_invalid_links, me, only_same_twice, only_strong, read_with_password
 from server.web.html_pages.pages import link_page
 from server.web.schemas import by_settings
 from server.web.schemas.fields import PASSWORD_MISMATCH
@@ -21,7 +22,7 @@ from server.web.schemas.objects import Address
 endpoints = Endpoints("passwords")
 
 
-@endpoints.post("/auth/users/set_password/", body=by_settings.set_password, status=204)
+@endpoints.post("/auth/users/set_password/", body=by_settings.set_password, status=204, errors=(TooManyRequests,))
 async def set_password(request: web.Request) -> None:
     """Set another password. All your other sessions and your API token end."""
     faults = FieldFaults()
@@ -51,7 +52,9 @@ async def set_password(request: web.Request) -> None:
         )
 
 
-@endpoints.post("/auth/users/reset_password/", access=Access.PUBLIC, body=Address, status=204)
+@endpoints.post(
+    "/auth/users/reset_password/", access=Access.PUBLIC, body=Address, status=204, errors=(TooManyRequests,)
+)
 async def ask_for_reset(request: web.Request) -> None:
     """Send a letter with a link to choose another password.
 
@@ -59,11 +62,23 @@ async def ask_for_reset(request: web.Request) -> None:
     """
     given = await read_body(request)
     app = request.app
-    await request_link(app[DB], PASSWORD_RESET, given["email"], letters=app[LETTERS], settings=app[SETTINGS])
+    await request_link(
+        app[DB],
+        PASSWORD_RESET,
+        given["email"],
+        letters=app[LETTERS],
+        limits=app[LIMITS],
+        settings=app[SETTINGS],
+        source=source_of(request),
+    )
 
 
 @endpoints.post(
-    "/auth/users/reset_password_confirm/", access=Access.PUBLIC, body=by_settings.reset_password, status=204
+    "/auth/users/reset_password_confirm/",
+    access=Access.PUBLIC,
+    body=by_settings.reset_password,
+    status=204,
+    errors=(TooManyRequests,),
 )
 async def reset_password(request: web.Request) -> None:
     """Choose another password with the uid and token of a link in a letter. Every session of the account ends."""
@@ -82,6 +97,7 @@ async def reset_password_on_page(request: web.Request, given: dict[str, Any]) ->
     await _reset(request, given)
 
 
+@counts_invalid_links
 async def _reset(request: web.Request, given: dict[str, Any]) -> None:
     """Reset a password; faults are reported in the contract's order: strength, repetition, account, token."""
     app, new_password = request.app, given["new_password"]

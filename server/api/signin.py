@@ -7,8 +7,8 @@ from aiohttp import web
 from server.accounts import sign_in as accounts
 from server.auth import sessions
 from server.auth.tokens import ACCESS, REFRESH
-from server.errors import NoActiveAccount, TokenNotValid
-from server.web.app_keys import DB, PASSWORDS, SETTINGS, TOKENS
+from server.errors import NoActiveAccount, TokenNotValid, TooManyRequests
+from server.web.app_keys import DB, LIMITS, PASSWORDS, SETTINGS, TOKENS
 from server.web.bodies import read_body
 from server.web.clients import source_of
 from server.web.endpoints import Access, Endpoints
@@ -23,17 +23,19 @@ endpoints = Endpoints("sign-in", other_methods=Access.ANONYMOUS)
     access=Access.ANONYMOUS,
     body=by_settings.sign_in,
     response=TokenPair,
-    errors=(NoActiveAccount,),
+    errors=(NoActiveAccount, TooManyRequests),
 )
 async def sign_in(request: web.Request) -> Any:
     """Sign in: exchange a username and password for an access and a refresh token."""
     settings, db = request.app[SETTINGS], request.app[DB]
     given = await read_body(request)
-    source, login = source_of(request), given[by_settings.login(settings)]
+    limits, source, login = request.app[LIMITS], source_of(request), given[by_settings.login(settings)]
     credentials = await accounts.check_credentials(
-        db, request.app[PASSWORDS], login, given["password"], settings=settings, source=source
+        db, request.app[PASSWORDS], limits, login, given["password"], settings=settings, source=source
     )
-    opened = await accounts.open_session(db, credentials, settings=settings, source=source, role=given.get("role"))
+    opened = await accounts.open_session(
+        db, limits, credentials, settings=settings, source=source, role=given.get("role")
+    )
     tokens, display = request.app[TOKENS], _display_claims(request, opened.role)
     return {
         "refresh": tokens.issue(REFRESH, credentials.user_id, opened.session_id, display),

@@ -5,8 +5,8 @@ from typing import Any
 from aiohttp import web
 
 from server.accounts import sign_in
-from server.errors import FieldErrors, NoActiveAccount
-from server.web.app_keys import API_TOKENS, DB, PASSWORDS, SETTINGS
+from server.errors import FieldErrors, NoActiveAccount, TooManyRequests
+from server.web.app_keys import API_TOKENS, DB, LIMITS, PASSWORDS, SETTINGS
 from server.web.bodies import read_body
 from server.web.clients import source_of
 from server.web.endpoints import Access, Endpoints
@@ -30,17 +30,18 @@ class InvalidCredentials(FieldErrors):
     other_methods=Access.PUBLIC,
     body=by_settings.token_login,
     response=AuthToken,
+    errors=(TooManyRequests,),
 )
 async def log_in(request: web.Request) -> Any:
     """Get your API token; it is the same each time, until you log out."""
-    db, settings, source = request.app[DB], request.app[SETTINGS], source_of(request)
+    db, settings, limits, source = request.app[DB], request.app[SETTINGS], request.app[LIMITS], source_of(request)
     given = await read_body(request)
     login, password = given.get(by_settings.login(settings), ""), given.get("password", "")
     try:
         credentials = await sign_in.check_credentials(
-            db, request.app[PASSWORDS], login, password, settings=settings, source=source
+            db, request.app[PASSWORDS], limits, login, password, settings=settings, source=source
         )
-        return {"auth_token": await sign_in.log_in(db, request.app[API_TOKENS], credentials, source=source)}
+        return {"auth_token": await sign_in.log_in(db, limits, request.app[API_TOKENS], credentials, source=source)}
     except NoActiveAccount:
         raise InvalidCredentials from None
 

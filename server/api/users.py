@@ -8,10 +8,11 @@ from marshmallow import Schema
 
 from server.accounts import activation, addresses, deletion, fields, passwords, registration, roles
 from server.accounts.registration import NewAccount
-from server.errors import FieldFaults, Forbidden, NotFound
+from server.errors import FieldFaults, Forbidden, NotFound, TooManyRequests
 from server.settings.settings import Settings
-from server.web.app_keys import DB, LETTERS, PASSWORDS, SETTINGS, TEMPLATES
+from server.web.app_keys import DB, LETTERS, LIMITS, PASSWORDS, SETTINGS, TEMPLATES
 from server.web.bodies import read_body
+from server.web.clients import source_of
 from server.web.endpoints import Access, Endpoints
 from server.web.guards import (
     confirm_password,
@@ -33,13 +34,20 @@ endpoints = Endpoints("users")
 
 
 @endpoints.post(
-    "/auth/users/", access=Access.PUBLIC, body=by_settings.registration, response=by_settings.user, status=201
+    "/auth/users/",
+    access=Access.PUBLIC,
+    body=by_settings.registration,
+    response=by_settings.user,
+    status=201,
+    errors=(TooManyRequests,),
 )
 async def register(request: web.Request) -> Any:
     """Register: make an account with its profile, or nothing."""
     app = request.app
     given = await _read_registration(request)
     only_same_twice(given, "password", PASSWORD_MISMATCH)
+    if given["email"] and (app[SETTINGS].send_activation_email or app[SETTINGS].send_confirmation_email):
+        await app[LIMITS].take_letter(app[DB], given["email"], source_of(request))
     account = _new_account(request, given, await app[PASSWORDS].hash(given["password"]))
     async with app[DB].transaction() as transaction:
         user = await registration.register(transaction, account, letters=app[LETTERS], settings=app[SETTINGS])
@@ -62,14 +70,16 @@ async def read_me(request: web.Request) -> Any:
     return _mine(request)
 
 
-@endpoints.put("/auth/users/me/", body=by_settings.user_edit, response=by_settings.user)
-@endpoints.patch("/auth/users/me/", body=by_settings.user_edit_by_staff, response=by_settings.user)
+@endpoints.put("/auth/users/me/", body=by_settings.user_edit, response=by_settings.user, errors=(TooManyRequests,))
+@endpoints.patch(
+    "/auth/users/me/", body=by_settings.user_edit_by_staff, response=by_settings.user, errors=(TooManyRequests,)
+)
 async def edit_me(request: web.Request) -> Any:
     """Edit your account."""
     return await _edit(request, _mine(request))
 
 
-@endpoints.delete("/auth/users/me/", body=CurrentPassword, status=204)
+@endpoints.delete("/auth/users/me/", body=CurrentPassword, status=204, errors=(TooManyRequests,))
 async def delete_me(request: web.Request) -> None:
     """Delete your account and everything that belongs to it. Needs your password."""
     await _delete(request, me(request).id)
@@ -81,16 +91,24 @@ async def read_user(request: web.Request) -> Any:
     return await _find(request, path_id(request))
 
 
-@endpoints.put("/auth/users/{id}/", body=by_settings.user_edit, response=by_settings.user, errors=(Forbidden, NotFound))
+@endpoints.put(
+    "/auth/users/{id}/",
+    body=by_settings.user_edit,
+    response=by_settings.user,
+    errors=(Forbidden, NotFound, TooManyRequests),
+)
 @endpoints.patch(
-    "/auth/users/{id}/", body=by_settings.user_edit_by_staff, response=by_settings.user, errors=(Forbidden, NotFound)
+    "/auth/users/{id}/",
+    body=by_settings.user_edit_by_staff,
+    response=by_settings.user,
+    errors=(Forbidden, NotFound, TooManyRequests),
 )
 async def edit_user(request: web.Request) -> Any:
     """Edit an account."""
     return await _edit(request, await _find(request, path_id(request)))
 
 
-@endpoints.delete("/auth/users/{id}/", body=CurrentPassword, status=204, errors=(Forbidden, NotFound))
+@endpoints.delete("/auth/users/{id}/", body=CurrentPassword, status=204, errors=(Forbidden, NotFound, TooManyRequests))
 async def delete_user(request: web.Request) -> None:
     """Delete an account and everything that belongs to it. Needs your own password, also for another account."""
     user = await _find(request, path_id(request))
@@ -126,6 +144,8 @@ async def _find(request: web.Request, user_id: int) -> dict[str, Any]:
 async def _edit(request: web.Request, user: dict[str, Any]) -> Any:
     app = request.app
     given = await read_body(request, _edit_schema(request)(app[SETTINGS]))
+    if given.get("email") and app[SETTINGS].send_activation_email:
+        await app[LIMITS].take_letter(app[DB], given["email"], source_of(request))
     async with app[DB].transaction() as transaction:
         if "email" in given:
             changed = await addresses.change(
@@ -172,6 +192,8 @@ async def _read_registration(request: web.Request) -> dict[str, Any]:
     with faults.collect():
         given = await read_body(request)
     given = given or faults.valid
+    # Before the look-up, which tells who has an account: each try counts.
+    await request.app[LIMITS].take_registration(request.app[DB], source_of(request))
     email = given.get("email", "") if request.app[SETTINGS].unique_email else ""
     username = given.get("username") or ""
     faults.add(await registration.taken_fields(request.app[DB], username=username, email=email))

@@ -15,8 +15,9 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
 import bcrypt
@@ -65,14 +66,29 @@ class Passwords:
 
     async def hash(self, password: str) -> str:
         """The stored form of a password: `bcrypt_sha256$$2b$…`. Raises Busy when the queue is full."""
-        return await self._run(self._hash, password)
+        async with self.slot() as slot:
+            return await slot.hash(password)
 
     async def check(self, password: str, stored: str | None) -> bool:
         """Whether `password` fits `stored`. Raises Busy when the queue is full.
 
         False, at the cost of one hash, if no password can fit `stored`.
         """
-        return await self._run(self._check, password, stored)
+        async with self.slot() as slot:
+            return await slot.check(password, stored)
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator["Slot"]:
+        """Wait for a thread, and keep it for the block. Raises Busy when the queue is full.
+
+        What the block awaits beside hashing must be short: the thread does nothing meanwhile.
+        """
+        await self._wait_for_slot()
+        slot = Slot(self)
+        try:
+            yield slot
+        finally:
+            slot.release()
 
     def is_outdated(self, stored: str) -> bool:
         """Whether a hash has fewer rounds than configured or a foreign format, so that the next sign-in replaces it."""
@@ -82,18 +98,6 @@ class Passwords:
     def close(self) -> None:
         """Finish the hashes that are running; drop those that have not begun."""
         self._threads.shutdown(cancel_futures=True)
-
-    async def _run(self, work: Callable[..., Result], *arguments: object) -> Result:
-        await self._wait_for_slot()
-        self._metrics.add("hash_running")
-        running = asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
-        # The slot is released when the thread is done. A caller that is cancelled does not stop its thread.
-        running.add_done_callback(lambda _: self._release_slot())
-        return await asyncio.shield(running)
-
-    def _release_slot(self) -> None:
-        self._metrics.add("hash_running", -1)
-        self._slots.release()
 
     async def _wait_for_slot(self) -> None:
         """Wait for a free thread. Raises Busy when the queue is full, ConnectionResetError if the client is gone."""
@@ -154,6 +158,37 @@ class Passwords:
         began = time.thread_time()
         bcrypt.hashpw(_digest(""), bcrypt.gensalt(rounds))
         return (time.thread_time() - began) * 2.0 ** (self._rounds - rounds)
+
+
+class Slot:
+    """A hashing thread that one caller holds."""
+
+    def __init__(self, passwords: Passwords) -> None:
+        self._passwords = passwords
+        self._running: asyncio.Future[Any] | None = None
+
+    async def hash(self, password: str) -> str:
+        """The stored form of a password."""
+        return await self._run(self._passwords._hash, password)
+
+    async def check(self, password: str, stored: str | None) -> bool:
+        """Whether `password` fits `stored`; as Passwords.check."""
+        return await self._run(self._passwords._check, password, stored)
+
+    def release(self) -> None:
+        """Let the next caller have the thread, as soon as it is done: a cancelled caller does not stop it."""
+        if self._running is None or self._running.done():
+            self._passwords._slots.release()
+        else:
+            self._running.add_done_callback(lambda _: self._passwords._slots.release())
+
+    async def _run(self, work: Callable[..., Result], *arguments: object) -> Result:
+        passwords = self._passwords
+        passwords._metrics.add("hash_running")
+        running = asyncio.get_running_loop().run_in_executor(passwords._threads, work, *arguments)
+        running.add_done_callback(lambda _: passwords._metrics.add("hash_running", -1))
+        self._running = running
+        return await asyncio.shield(running)
 
 
 def _bytes(password: str) -> bytes:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from server import __version__
-from server.commands import activate, create_admin, deactivate, letters, migrate, openapi, serve, settings, work
+from server.commands import activate, create_admin, deactivate, letters, migrate, openapi, serve, settings, unlock, work
 from server.commands.failures import CommandError
 from server.errors import StartError, Unavailable
 from server.postgres.bundled import BundledPostgresError
@@ -34,6 +34,7 @@ COMMANDS: dict[str, ModuleType] = {
     "create-admin": create_admin,
     "deactivate": deactivate,
     "activate": activate,
+    "unlock": unlock,
     "letters": letters,
     "settings": settings,
     "openapi": openapi,

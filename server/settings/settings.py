@@ -15,6 +15,7 @@ from server.settings import environment as settings_environment
 from server.settings import roles, site, values
 from server.settings.account_model import AccountModel
 from server.settings.faults import SettingFaults
+from server.settings.rates import Rate, rate
 from server.settings.roles import Roles
 from server.settings.site import Site
 
@@ -71,6 +72,21 @@ class Settings:
     )
     proxy_header: str = _setting(
         values.choice("x-forwarded-for", "forwarded"), "x-forwarded-for", "the header in which they name it"
+    )
+    limit_sign_in_account: Rate | None = _setting(
+        rate, Rate(10, 900), "wrong passwords for one account (security 9), `10/15m`: ten, then one each 90 s; or `off`"
+    )
+    limit_sign_in_network: Rate | None = _setting(rate, Rate(100, 900), "wrong passwords from one network")
+    limit_registrations_network: Rate | None = _setting(rate, Rate(200, 3600), "registrations from one network")
+    limit_letters_address: Rate | None = _setting(rate, Rate(10, 3600), "letters that callers ask for to one address")
+    limit_letters_network: Rate | None = _setting(rate, Rate(100, 3600), "letters that one network asks for")
+    limit_links_network: Rate | None = _setting(
+        rate, Rate(50, 900), "links of letters that are not valid, from one network"
+    )
+    unlimited_networks: tuple[values.IPNetwork, ...] = _setting(
+        values.networks,
+        values.networks("127.0.0.0/8,::1"),
+        "networks without limits per network; this machine, since all clients of a local proxy look like it",
     )
     migrate_on_start: bool = _setting(values.flag, True, "migrate the schema at start")
     log_format: str = _setting(values.choice("text", "json"), "text", "form of the log: `text` or `json`")

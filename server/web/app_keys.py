@@ -4,6 +4,7 @@ import asyncio
 
 from aiohttp import web
 
+from server.accounts.limits import Limits
 from server.auth.api_tokens import ApiTokens
 from server.auth.one_time_tokens import OneTimeTokens
 from server.auth.passwords import Passwords
@@ -16,6 +17,7 @@ from server.templates import Templates
 
 API_TOKENS = web.AppKey("API_TOKENS", ApiTokens)
 DB = web.AppKey("DB", Database)
+LIMITS = web.AppKey("LIMITS", Limits)
 LETTERS = web.AppKey("LETTERS", Letters)
 LETTER_SENDER = web.AppKey("LETTER_SENDER", LetterSender)
 ONE_TIME_TOKENS = web.AppKey("ONE_TIME_TOKENS", OneTimeTokens)

@@ -1,19 +1,26 @@
 """Guards: checks that return or raise, and never return False, so that an unread result cannot grant access."""
 
-from collections.abc import Mapping
-from typing import Any
+import functools
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from aiohttp import web
 
+from server.accounts.limits import network_of
+from server.accounts.links import link_attempt
 from server.accounts.passwords import InvalidPassword
-from server.accounts.sign_in import renew_hash
+from server.accounts.sign_in import check_password, renew_hash
 from server.auth.password_rules import password_faults
 from server.auth.sessions import Identity
 from server.database.ids import read_id
 from server.errors import FieldErrors, FieldFaults, Forbidden, NotFound, Problem, UserNotFound
-from server.web.app_keys import DB, PASSWORDS, SETTINGS
+from server.web.app_keys import DB, LIMITS, PASSWORDS, SETTINGS
 from server.web.authentication import IDENTITY, identify_again
 from server.web.bodies import read_body
+from server.web.clients import source_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def me(request: web.Request) -> Identity:
@@ -47,15 +54,21 @@ def only_self_or_staff(request: web.Request, user_id: int) -> None:
 async def confirm_password(request: web.Request, current_password: str) -> str:
     """Check the caller's own password again: the stored hash that it matches.
 
-    Raises FieldErrors when it is wrong, UserNotFound when the account was deleted meanwhile.
+    Raises FieldErrors when it is wrong, TooManyRequests after too many wrong ones (security 9), UserNotFound when the
+    account was deleted meanwhile.
     """
-    db, passwords = request.app[DB], request.app[PASSWORDS]
-    row = await db.row("users/password", me(request).id)
+    db, passwords, limits = request.app[DB], request.app[PASSWORDS], request.app[LIMITS]
+    user_id, source = me(request).id, source_of(request)
+    row = await db.row("users/password", user_id, network_of(source.address))
     if row is None:
         raise UserNotFound
-    if not await passwords.check(current_password, row["password"]):
+    buckets = limits.sign_in(source, login="", user_id=user_id, knows_network=row["knows_network"])
+    fits = await check_password(
+        db, passwords, limits, current_password, row["password"], buckets=buckets, user_id=user_id, source=source
+    )
+    if not fits:
         raise InvalidPassword
-    stored = await renew_hash(db, passwords, me(request).id, current_password, row["password"])
+    stored = await renew_hash(db, passwords, user_id, current_password, row["password"])
     await identify_again(request)  # a hash may wait long for a thread
     return stored
 
@@ -75,6 +88,21 @@ async def read_with_password(request: web.Request, faults: FieldFaults) -> tuple
         with faults.collect():
             checked_hash = await confirm_password(request, given["current_password"])
     return given, checked_hash
+
+
+def counts_invalid_links(act: Callable[Concatenate[web.Request, P], Awaitable[R]]) -> Callable[..., Awaitable[R]]:
+    """Let an act that follows the link of a letter count against the caller's network when the link is not valid.
+
+    The act then raises TooManyRequests after too many of them (security 9).
+    """
+
+    @functools.wraps(act)
+    async def limited(request: web.Request, *arguments: P.args, **named: P.kwargs) -> R:
+        app = request.app
+        async with link_attempt(app[DB], app[LIMITS], source_of(request)):
+            return await act(request, *arguments, **named)
+
+    return limited
 
 
 def gone(request: web.Request, user_id: int) -> Problem:

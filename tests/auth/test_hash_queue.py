@@ -1,6 +1,7 @@
 """Many sign-ins at once: the queue is bounded, disconnected clients leave it, other requests are served."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable
 
 import aiohttp
@@ -26,7 +27,8 @@ def metrics() -> Metrics:
 @pytest.fixture
 async def client(settings: Settings, database: object, metrics: Metrics) -> AsyncIterator[Client]:
     """A client of a service that counts in `metrics`; it may open any number of connections."""
-    server = FrontdeskServer(create_app(settings, metrics=metrics))
+    unlimited = dataclasses.replace(settings, limit_sign_in_account=None)
+    server = FrontdeskServer(create_app(unlimited, metrics=metrics))
     async with TestClient(server, connector=aiohttp.TCPConnector(limit=0)) as visitor:
         yield visitor
 

@@ -166,12 +166,14 @@ def test_deleting_an_account_deletes_everything_that_belongs_to_it(database: Any
     )
     database.execute("insert into letters (kind, user_id) select 'confirmation', id from users")
     database.execute("insert into sign_in_keys (key, user_id) select sign_in_key(username), id from users")
+    database.execute("insert into sign_in_networks (user_id, network) select id, '192.0.2.1' from users")
     database.execute("delete from users where username = 'anna'")
     of_users = database.execute(
         "select conrelid::regclass::text as name from pg_constraint where confrelid = 'users'::regclass"
     ).fetchall()
     assert {row["name"] for row in of_users} == {
-        *("profiles", "role_fields", "sessions", "api_tokens", "one_time_tokens", "letters", "sign_in_keys"),
+        *("profiles", "role_fields", "sessions", "api_tokens", "one_time_tokens", "letters"),
+        *("sign_in_keys", "sign_in_networks"),
     }
     for row in of_users:
         assert len(database.execute(f"select * from {row['name']}").fetchall()) == 1

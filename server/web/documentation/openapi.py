@@ -64,6 +64,7 @@ _FAILURES: dict[int, tuple[str, dict[str, Any]]] = {
     409: ("It exists already.", _DETAIL),
     413: ("The body is larger than 1 MiB.", _DETAIL),
     415: ("The media type or the encoding of the body is not supported.", _DETAIL),
+    429: ("A limit is used up: too many tries of this account, address or network.", _DETAIL),
     503: ("The database is unavailable, or a queue is full.", _DETAIL),
 }
 
@@ -77,6 +78,16 @@ _HEADERS: dict[int, dict[str, Any]] = {
     # No Allow: an unknown path has no methods, and a path with an id that is not a number is unknown.
     404: {"X-Request-ID": _EVERY_RESPONSE["X-Request-ID"]},
     401: _EVERY_RESPONSE | {"WWW-Authenticate": {**_TEXT, "required": True, "description": "RFC 6750, section 3."}},
+    429: _EVERY_RESPONSE
+    | {
+        "Retry-After": {**_TEXT, "required": True, "description": "Seconds."},
+        "RateLimit-Policy": {**_TEXT, "required": True, "description": "A limit: uses `q` in seconds `w`."},
+        "RateLimit": {
+            **_TEXT,
+            "required": True,
+            "description": "Uses left `r`, seconds `t` until more.",
+        },
+    },
     503: _EVERY_RESPONSE | {"Retry-After": {**_TEXT, "required": True, "description": "Seconds."}},
 }
 _LINK_HEADER = {"Link": {**_TEXT, "description": 'The next page, `<…>; rel="next"`, if there is one.'}}

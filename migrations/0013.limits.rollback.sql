@@ -1,0 +1,2 @@
+drop table sign_in_networks;
+drop table limits;

@@ -1,0 +1,151 @@
+"""Limits: who guesses, floods or collects is slowed down, on all workers and nodes together (security 9).
+
+Each limit is a leaky bucket in the database: `count` uses at once, then one more each `window / count` seconds
+(docs/decisions/limits.md). What a person does meets none; what is refused costs no hash.
+"""
+
+import hashlib
+import ipaddress
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from server.accounts import events
+from server.accounts.events import Source
+from server.database.database import Database
+from server.database.transaction import Transaction
+from server.errors import TooManyRequests
+from server.settings.rates import Rate
+from server.settings.settings import Settings
+
+IPV6_PREFIX = 64  # bits: what one customer of a provider has
+KNOWN_NETWORKS_MAX = 20  # of an account: the latest are remembered
+
+
+class Bucket(NamedTuple):
+    """What counts together: a limit, and the account or network that it is for."""
+
+    limit: str  # the name that the client is told
+    key: str
+    rate: Rate
+
+
+def network_of(address: str | None) -> str | None:
+    """The network of a client's IP address: an IPv4 address itself, or the /64 of an IPv6 address. None: not known."""
+    if address is None:
+        return None
+    parsed = ipaddress.ip_address(address)
+    bits = parsed.max_prefixlen if parsed.version == 4 else IPV6_PREFIX
+    return str(ipaddress.ip_network((parsed, bits), strict=False))
+
+
+async def unlock_account(transaction: Transaction, name: str, *, source: Source) -> bool:
+    """Forget the failed sign-ins of the account of a username or an address: False when there is none."""
+    account = await transaction.row("users/by_name", name)
+    if account is None:
+        return False
+    await transaction.rows("limits/unlock", f"sign-in account {account['id']}")
+    await events.record(transaction, events.UNLOCKED, account["id"], source)
+    return True
+
+
+async def unlock_network(transaction: Transaction, network: str, *, source: Source) -> bool:
+    """Forget the failed sign-ins from a network: False when there were none."""
+    forgotten = await transaction.rows("limits/unlock", f"sign-in from {network}")
+    await events.record(transaction, events.UNLOCKED, None, source, {"network": network})
+    return bool(forgotten)
+
+
+class Limits:
+    """The limits of the settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def sign_in(self, source: Source, *, login: str, user_id: int | None, knows_network: bool) -> list[Bucket]:
+        """What a wrong password counts against; `login` is the typed name, `user_id` the account if there is one.
+
+        From a network that the account has signed in from before it counts for the two alone: others who guess
+        cannot lock the owner out. An unknown name is counted like a known one.
+        """
+        account, network = self._settings.limit_sign_in_account, network_of(source.address)
+        subject = f"account {user_id}" if user_id is not None else f"name {_hash(login)}"
+        if knows_network and account:
+            return [Bucket("account", f"sign-in {subject} {network}", account)]
+        buckets = self._of_network("network", "sign-in", source, self._settings.limit_sign_in_network)
+        if account:
+            buckets.append(Bucket("account", f"sign-in {subject}", account))
+        return buckets
+
+    async def check(
+        self, db: Database, buckets: Sequence[Bucket], source: Source, *, user_id: int | None = None
+    ) -> None:
+        """Raises TooManyRequests when one of `buckets` is used up. Counts nothing."""
+        if not buckets:
+            return
+        keys, costs, windows = zip(*((each.key, each.rate.cost, each.rate.window) for each in buckets), strict=True)
+        row = await db.row("limits/wait", keys, costs, windows)
+        if row is not None:
+            used_up = next(each for each in buckets if each.key == row["key"])
+            await self._refuse(db, used_up, row["seconds"], source, user_id)
+
+    async def count(self, transaction: Transaction, buckets: Sequence[Bucket]) -> None:
+        """Count one use against each of `buckets`."""
+        if buckets:
+            keys, costs = zip(*((each.key, each.rate.cost) for each in buckets), strict=True)
+            await transaction.rows("limits/count", keys, costs)
+
+    async def remember_network(self, transaction: Transaction, user_id: int, source: Source) -> None:
+        """Remember that an account has signed in from the network of `source`."""
+        if network := network_of(source.address):
+            noted = await transaction.row("sign_in_networks/remember", user_id, network)
+            if noted:
+                await transaction.rows("sign_in_networks/forget", user_id, KNOWN_NETWORKS_MAX)
+
+    async def take_registration(self, db: Database, source: Source) -> None:
+        """Count a registration from a network. Raises TooManyRequests."""
+        rate = self._settings.limit_registrations_network
+        await self._take(db, self._of_network("registrations", "registrations", source, rate), source)
+
+    async def take_letter(self, db: Database, address: str, source: Source) -> None:
+        """Count a letter to an address that the caller names, known or unknown. Raises TooManyRequests."""
+        buckets = self._of_network("letters", "letters", source, self._settings.limit_letters_network)
+        if rate := self._settings.limit_letters_address:
+            row = await db.row("limits/address_key", address)
+            assert row is not None
+            buckets.append(Bucket("letters", f"letters to {row['hash']}", rate))
+        await self._take(db, buckets, source)
+
+    def links(self, source: Source) -> list[Bucket]:
+        """What a link of a letter that is not valid counts against."""
+        return self._of_network("links", "links", source, self._settings.limit_links_network)
+
+    def _of_network(self, limit: str, kind: str, source: Source, rate: Rate | None) -> list[Bucket]:
+        network = network_of(source.address)
+        if rate is None or network is None or self._is_unlimited(network):
+            return []
+        return [Bucket(limit, f"{kind} from {network}", rate)]
+
+    def _is_unlimited(self, network: str) -> bool:
+        address = ipaddress.ip_network(network).network_address
+        return any(address in unlimited for unlimited in self._settings.unlimited_networks)
+
+    async def _take(self, db: Database, buckets: Sequence[Bucket], source: Source) -> None:
+        """Count one use against each of `buckets` until one is used up: what is refused counts for the network."""
+        for each in buckets:
+            if await db.row("limits/take", each.key, each.rate.cost, each.rate.window) is None:
+                row = await db.row("limits/wait", [each.key], [each.rate.cost], [each.rate.window])
+                await self._refuse(db, each, row["seconds"] if row else 0, source, None)
+
+    async def _refuse(self, db: Database, bucket: Bucket, seconds: float, source: Source, user_id: int | None) -> None:
+        """Raises TooManyRequests. One event in each window says so; refused requests write no more than that."""
+        if await db.row("limits/report", bucket.key, bucket.rate.window):
+            async with db.transaction() as transaction:
+                await events.record(transaction, events.LIMIT_MET, user_id, source, {"limit": bucket.key.split()[0]})
+        wait = max(1, math.ceil(seconds))
+        raise TooManyRequests(bucket.limit, bucket.rate.count, bucket.rate.window, wait)
+
+
+def _hash(login: str) -> str:
+    """A typed name as a limit keeps it: the text may be a password typed into the wrong field."""
+    return hashlib.sha256(login.casefold().encode(errors="surrogatepass")).hexdigest()

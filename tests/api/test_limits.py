@@ -1,0 +1,330 @@
+"""Limits: guessing, flooding and collecting are slowed down; owners are not locked out (security 9)."""
+
+import asyncio
+import ipaddress
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+
+from server.app import create_app
+from server.settings.rates import Rate, rate
+from server.settings.settings import Settings
+from server.settings.values import cores
+from tests.auth.test_passwords import Counting, hashes
+from tests.conftest import PASSWORD, Client, FrontdeskServer, MakePerson, Person, in_mode, post
+from tests.rows import Connection
+
+__all__ = ["hashes"]  # a fixture
+
+PROXIED: dict[str, Any] = {"trusted_proxies": (ipaddress.ip_network("127.0.0.0/8"),)}
+"""Tests choose the address of a client with X-Forwarded-For."""
+
+LOW: dict[str, Any] = PROXIED | {
+    "limit_sign_in_account": Rate(3, 900),
+    "limit_sign_in_network": Rate(5, 900),
+    "limit_registrations_network": Rate(2, 900),
+    "limit_letters_address": Rate(2, 900),
+    "limit_letters_network": Rate(4, 900),
+    "limit_links_network": Rate(2, 900),
+}
+low = pytest.mark.parametrize("settings", [LOW], indirect=True)
+HOME, STRANGER, OTHERS = "192.0.2.1", "198.51.100.1", "203.0.113.7"
+
+
+async def send(client: Client, path: str, *, by: str = STRANGER, method: str = "POST", **fields: Any) -> int:
+    """The status of a request of the client with the address `by`."""
+    async with client.request(method, path, json=fields, headers={"X-Forwarded-For": by}) as response:
+        return response.status
+
+
+async def guess(client: Client, name: str = "anna", *, by: str = STRANGER, path: str = "/auth/jwt/create/") -> int:
+    return await send(client, path, by=by, username=name, password="a wrong guess")
+
+
+async def sign_in(client: Client, *, by: str, path: str = "/auth/jwt/create/") -> int:
+    return await send(client, path, by=by, username="anna", password=PASSWORD)
+
+
+@low
+async def test_wrong_passwords_of_an_account_are_refused_after_a_few(client: Client, anna: Person) -> None:
+    assert [await guess(client) for _ in range(5)] == [401, 401, 401, 429, 429]
+    assert await sign_in(client, by=STRANGER) == 429  # a right one, too: a guesser must not learn that it is right
+
+
+@low
+async def test_guesses_from_many_networks_count_together_for_the_account(client: Client, anna: Person) -> None:
+    assert [await guess(client, by=f"198.51.100.{host}") for host in range(1, 6)] == [401, 401, 401, 429, 429]
+
+
+@low
+async def test_guesses_for_many_accounts_count_together_for_the_network(client: Client, anna: Person) -> None:
+    assert [await guess(client, f"account{number}") for number in range(7)] == [*[401] * 5, 429, 429]
+    assert await guess(client, "another", by=OTHERS) == 401
+
+
+@low
+async def test_an_unknown_name_is_limited_like_a_known_one(client: Client, anna: Person) -> None:
+    answers = {}
+    for name, by in (("anna", STRANGER), ("unknown", OTHERS)):
+        answers[name] = [await guess(client, name, by=by) for _ in range(4)]
+    assert answers["anna"] == answers["unknown"] == [401, 401, 401, 429]
+
+
+@low
+async def test_spellings_of_a_name_count_as_one_account(client: Client, anna: Person) -> None:
+    assert [await guess(client, name) for name in ("anna", "ANNA", "Anna", "ａｎｎａ")] == [401, 401, 401, 429]
+
+
+@low
+async def test_every_endpoint_that_checks_a_password_shares_the_limit(
+    client: Client, anna: Person, database: Connection
+) -> None:
+    async def with_session(method: str, path: str, **fields: Any) -> int:
+        headers = {"X-Forwarded-For": OTHERS}
+        status, _ = await anna.ask(method, path, json={"current_password": "a wrong guess"} | fields, headers=headers)
+        return status
+
+    acts: list[Callable[[], Awaitable[int]]] = [
+        lambda: with_session("DELETE", "/auth/users/me/"),
+        lambda: with_session("POST", "/auth/users/set_password/", new_password="staple gun theory"),
+        lambda: with_session("POST", "/auth/users/set_username/", new_username="anne"),
+        lambda: guess(client, by=OTHERS),
+        lambda: guess(client, by=OTHERS, path="/auth/token/login/"),
+    ]
+    for act in acts:
+        database.execute("delete from limits")
+        assert await act() in (400, 401)
+        for _ in range(2):
+            await guess(client)
+        assert [await other() for other in acts] == [429] * 5
+
+
+@low
+async def test_the_owner_signs_in_from_a_known_network_while_a_stranger_guesses(client: Client, anna: Person) -> None:
+    assert await sign_in(client, by=HOME) == 200
+    assert [await guess(client) for _ in range(4)] == [401, 401, 401, 429]
+    for path in ("/auth/jwt/create/", "/auth/token/login/"):
+        assert await sign_in(client, by=HOME, path=path) == 200
+    assert await sign_in(client, by=OTHERS) == 429
+
+
+@low
+async def test_guesses_from_a_known_network_are_limited_too(client: Client, anna: Person) -> None:
+    assert await sign_in(client, by=HOME) == 200
+    assert [await guess(client, by=HOME) for _ in range(4)] == [401, 401, 401, 429]
+    assert await sign_in(client, by=OTHERS) == 200
+
+
+@low
+async def test_a_right_password_never_counts(client: Client, anna: Person) -> None:
+    assert {await sign_in(client, by=STRANGER) for _ in range(10)} == {200}
+
+
+@low
+async def test_many_right_sign_ins_at_the_same_moment_are_all_accepted(client: Client, anna: Person) -> None:
+    assert await asyncio.gather(*(sign_in(client, by=STRANGER) for _ in range(40))) == [200] * 40
+
+
+@low
+async def test_of_many_guesses_at_the_same_moment_no_more_are_tried_than_the_limit_and_one_for_each_thread(
+    client: Client, anna: Person
+) -> None:
+    statuses = await asyncio.gather(*(guess(client) for _ in range(40)))
+    assert 3 <= statuses.count(401) <= 3 + cores() - 1
+    assert statuses.count(401) + statuses.count(429) == 40
+
+
+@low
+async def test_a_refused_try_costs_no_hash(client: Client, anna: Person, hashes: Counting) -> None:
+    for _ in range(3):
+        await guess(client)
+    hashes.threads.clear()
+    assert await guess(client) == 429
+    assert hashes.threads == []
+
+
+@low
+async def test_a_refusal_says_when_to_come_again(client: Client, anna: Person) -> None:
+    for _ in range(3):
+        await guess(client)
+    body = {"username": "anna", "password": PASSWORD}
+    async with client.post("/auth/jwt/create/", json=body, headers={"X-Forwarded-For": STRANGER}) as response:
+        seconds = int(response.headers["Retry-After"])
+        assert 290 <= seconds <= 300  # the first of three tries in 900 s drains in 300 s
+        assert response.headers["RateLimit-Policy"] == '"account";q=3;w=900'
+        assert response.headers["RateLimit"] == f'"account";r=0;t={seconds}'
+        detail = f"Request was throttled. Expected available in {seconds} seconds."
+        assert await response.json() == {"detail": detail}
+
+
+@low
+async def test_one_more_try_is_allowed_when_its_share_of_the_window_has_passed(
+    client: Client, anna: Person, database: Connection
+) -> None:
+    for _ in range(3):
+        await guess(client)
+    database.execute("update limits set drained_at = drained_at - interval '300 seconds'")
+    assert [await guess(client) for _ in range(2)] == [401, 429]
+
+
+@low
+async def test_limits_hold_on_every_worker_and_after_a_restart(
+    client: Client, anna: Person, settings: Settings
+) -> None:
+    for _ in range(3):
+        await guess(client)
+    async with TestClient(FrontdeskServer(create_app(settings))) as another:
+        assert await guess(another) == 429
+
+
+@low
+async def test_registrations_from_a_network_are_limited_taken_names_included(client: Client, anna: Person) -> None:
+    names = ["anna", "zoe", "yara"]
+    statuses = [await send(client, "/auth/users/", username=name, password=PASSWORD) for name in names]
+    assert statuses == [400, 201, 429]
+    assert await send(client, "/auth/users/", by=OTHERS, username="yara", password=PASSWORD) == 201
+
+
+@pytest.mark.parametrize("settings", [LOW | {"send_activation_email": True}], indirect=True)
+@pytest.mark.parametrize("path", ["reset_password/", "reset_username/", "resend_activation/"])
+@pytest.mark.parametrize("address", ["anna@example.com", "unknown@example.com"])
+async def test_letters_to_an_address_are_limited_whether_it_is_known_or_not(
+    client: Client, database: Connection, path: str, address: str
+) -> None:
+    account = {"username": "anna", "email": "anna@example.com", "password": PASSWORD}
+    assert await send(client, "/auth/users/", by=HOME, **account) == 201
+    database.execute("delete from limits")
+    spellings = [address, address.upper(), address]
+    assert [await send(client, f"/auth/users/{path}", email=each) for each in spellings] == [204, 204, 429]
+
+
+@low
+async def test_letters_that_a_network_asks_for_are_limited(client: Client, database: Connection) -> None:
+    asked = [send(client, "/auth/users/reset_password/", email=f"a{number}@example.com") for number in range(5)]
+    assert [await each for each in asked] == [204, 204, 204, 204, 429]
+
+
+@pytest.mark.parametrize("settings", [LOW | {"send_activation_email": True}], indirect=True)
+async def test_letters_that_ask_to_confirm_a_new_address_are_limited(client: Client, database: Connection) -> None:
+    account = {"username": "anna", "email": "anna@example.com", "password": PASSWORD}
+    assert await send(client, "/auth/users/", by=HOME, **account) == 201
+    database.execute("update users set is_active = true")
+    status, tokens = await post(client, "/auth/jwt/create/", username="anna", password=PASSWORD)
+    assert status == 200
+    anna = Person(client, "anna", 0, tokens)
+    headers = {"X-Forwarded-For": STRANGER}
+    statuses = []
+    for _ in range(3):
+        status, _ = await anna.patch("/auth/users/me/", {"email": "victim@example.com"}, headers=headers)
+        statuses.append(status)
+    assert statuses == [200, 200, 429]
+
+
+@pytest.mark.parametrize("settings", [LOW | {"send_activation_email": True}], indirect=True)
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        ("activation/", {}),
+        ("reset_password_confirm/", {"new_password": "staple gun theory"}),
+        ("reset_username_confirm/", {"new_username": "anne"}),
+    ],
+)
+async def test_links_that_are_not_valid_are_limited_for_a_network(
+    client: Client, database: Connection, path: str, more: dict[str, str]
+) -> None:
+    guesses = [send(client, f"/auth/users/{path}", uid="MQ", token=f"guess{number}", **more) for number in range(3)]
+    assert [await each for each in guesses] == [400, 400, 429]
+
+
+@pytest.mark.parametrize("settings", [LOW], indirect=True)
+async def test_ipv6_counts_for_each_64_and_ipv4_in_ipv6_is_ipv4(client: Client, database: Connection) -> None:
+    same = [f"2001:db8:0:1::{number}" for number in range(1, 6)]
+    assert [await guess(client, f"a{number}", by=by) for number, by in enumerate(same)] == [401] * 5
+    assert await guess(client, "another", by="2001:db8:0:1:ffff::1") == 429
+    assert await guess(client, "another", by="2001:db8:0:2::1") == 401
+    both = [STRANGER, f"::ffff:{STRANGER}"] * 3
+    assert [await guess(client, f"b{number}", by=by) for number, by in enumerate(both)] == [*[401] * 5, 429]
+
+
+@pytest.mark.parametrize("settings", [LOW | {"trusted_proxies": ()}], indirect=True)
+async def test_a_forged_header_does_not_leave_the_limit(client: Client, anna: Person) -> None:
+    assert [await guess(client, by=f"198.51.100.{host}") for host in range(1, 6)] == [401, 401, 401, 429, 429]
+
+
+@pytest.mark.parametrize("settings", [LOW | {"trusted_proxies": ()}], indirect=True)
+async def test_this_machine_has_no_limit_of_a_network(client: Client, database: Connection) -> None:
+    assert {await guess(client, f"account{number}") for number in range(8)} == {401}
+
+
+@pytest.mark.parametrize("settings", [LOW | {"trusted_proxies": (), "unlimited_networks": ()}], indirect=True)
+async def test_with_no_unlimited_network_it_has_one(client: Client, database: Connection) -> None:
+    assert [await guess(client, f"account{number}") for number in range(6)] == [*[401] * 5, 429]
+
+
+@low
+async def test_one_event_in_a_window_says_that_a_limit_is_used_up(
+    client: Client, anna: Person, database: Connection
+) -> None:
+    for _ in range(8):
+        await guess(client)
+    rows = database.execute("select user_id, details from events where kind = 'limit_met'").fetchall()
+    assert rows == [{"user_id": anna.id, "details": {"limit": "sign-in"}}]
+
+
+@low
+async def test_no_key_of_a_limit_has_what_was_typed(client: Client, database: Connection) -> None:
+    await guess(client, "my password by mistake")
+    await send(client, "/auth/users/reset_password/", email="private@example.com")
+    keys = str(database.execute("select key from limits").fetchall())
+    assert "mistake" not in keys
+    assert "private" not in keys
+    assert keys.count("'key'") == 4
+
+
+@pytest.mark.parametrize("settings", [LOW | dict.fromkeys([name for name in LOW if "limit_" in name])], indirect=True)
+async def test_a_limit_that_is_off_counts_nothing(client: Client, anna: Person, database: Connection) -> None:
+    assert {await guess(client) for _ in range(8)} == {401}
+    assert database.execute("select key from limits").fetchall() == []
+
+
+@in_mode("default")
+async def test_reading_costs_no_statement_for_limits(
+    anna: Person, database: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.execute("alter table limits rename to limits_away")
+    try:
+        assert (await anna.get("/auth/users/me/"))[0] == 200
+        assert (await anna.post("/auth/jwt/refresh/", {"refresh": anna.tokens["refresh"]}))[0] == 200
+    finally:
+        database.execute("alter table limits_away rename to limits")
+
+
+async def test_a_few_networks_of_an_account_are_remembered(
+    client: Client, make_person: MakePerson, database: Connection
+) -> None:
+    anna = await make_person("anna")
+    database.execute(
+        "insert into sign_in_networks (user_id, network, last_seen_at)"
+        " select %s, ('192.0.2.' || host)::inet, now() - make_interval(days => host)"
+        " from generate_series(1, 40) as host",
+        [anna.id],
+    )
+    database.execute("delete from sign_in_networks where network = '127.0.0.1'")
+    await anna.sign_in()
+    rows = database.execute(
+        "select host(network) as network from sign_in_networks order by last_seen_at desc"
+    ).fetchall()
+    assert [row["network"] for row in rows] == ["127.0.0.1", *(f"192.0.2.{host}" for host in range(1, 20))]
+
+
+@pytest.mark.parametrize(("text", "expected"), [("10/15m", Rate(10, 900)), ("1/s", Rate(1, 1)), ("off", None)])
+def test_a_rate_is_a_count_and_a_window(text: str, expected: Rate | None) -> None:
+    assert rate(text) == expected
+
+
+@pytest.mark.parametrize("text", ["0/15m", "10", "10/m15", "-1/s", "10/0s", "9999999/s", "1/9999d", "ten/h"])
+def test_a_rate_that_makes_no_sense_stops_the_start(text: str) -> None:
+    with pytest.raises(Exception, match="LIMIT_SIGN_IN_ACCOUNT is a rate such as 10/15m"):
+        Settings.read({"LIMIT_SIGN_IN_ACCOUNT": text})

@@ -1,0 +1,51 @@
+"""The command unlock: an account or a network may try again at once after too many wrong passwords."""
+
+import pytest
+
+from tests.commands.conftest import Run
+from tests.conftest import PASSWORD, Client, Person, post
+from tests.rows import Connection, count
+
+pytestmark = pytest.mark.slow
+
+
+async def guess_until_refused(client: Client) -> None:
+    statuses = [(await post(client, "/auth/jwt/create/", username="anna", password="wrong"))[0] for _ in range(11)]
+    assert statuses == [*[401] * 10, 429]
+
+
+@pytest.mark.parametrize("name", ["anna", "ANNA", "anna@example.com"])
+async def test_an_account_may_sign_in_at_once(
+    run_process: Run, client: Client, anna: Person, database: Connection, name: str
+) -> None:
+    database.execute("delete from sign_in_networks")
+    await guess_until_refused(client)
+    status, said, logged = run_process("unlock", name)
+    assert (status, said) == (0, f"Account {name} may sign in again.\n")
+    assert f" INFO server.accounts.events unlocked account={anna.id} actor=unlock" in logged
+    assert (await post(client, "/auth/jwt/create/", username="anna", password=PASSWORD))[0] == 200
+    row = database.execute("select user_id, command from events where kind = 'unlocked'").fetchone()
+    assert row == {"user_id": anna.id, "command": "unlock"}
+
+
+async def test_a_known_network_of_the_account_is_unlocked_too(run_process: Run, client: Client, anna: Person) -> None:
+    await guess_until_refused(client)
+    assert run_process("unlock", "anna")[0] == 0
+    assert (await post(client, "/auth/jwt/create/", username="anna", password=PASSWORD))[0] == 200
+
+
+async def test_other_accounts_stay_locked(run_process: Run, client: Client, anna: Person, database: Connection) -> None:
+    database.execute("insert into limits (key, drained_at) values (%s, now())", [f"sign-in account {anna.id}0"])
+    run_process("unlock", "anna")
+    assert count(database, "limits") == 1
+
+
+@pytest.mark.parametrize(("name", "network"), [("192.0.2.1", "192.0.2.1/32"), ("2001:db8::1", "2001:db8::/64")])
+def test_a_network_may_try_again(run: Run, database: Connection, name: str, network: str) -> None:
+    database.execute("insert into limits (key, drained_at) values (%s, 'infinity')", [f"sign-in from {network}"])
+    assert run("unlock", name) == (0, f"Network {network} may sign in again.\n", "")
+    assert count(database, "limits") == 0
+
+
+def test_an_unknown_name_is_told(run: Run, database: Connection) -> None:
+    assert run("unlock", "unknown") == (1, "", "There is no account named unknown.\n")
