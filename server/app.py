@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from server.accounts.limits import Limits
-from server.api import activation, passwords, profiles, roles, service, signin, site, tokens, usernames, users
+from server.api import activation, events, passwords, profiles, roles, service, signin, site, tokens, usernames, users
 from server.auth.api_tokens import ApiTokens
 from server.auth.one_time_tokens import OneTimeTokens
 from server.auth.passwords import Passwords
@@ -41,7 +41,7 @@ from server.web.endpoints import install
 from server.web.html_pages import pages
 from server.web.middleware import errors
 
-NOUNS = (users, activation, passwords, usernames, signin, tokens, profiles, roles, site, service)
+NOUNS = (users, activation, passwords, usernames, signin, tokens, profiles, roles, site, events, service)
 TABLES = (*(noun.endpoints for noun in NOUNS), documentation.endpoints, pages.endpoints)
 
 MAX_CONNECTIONS = 80  # to the database, of all workers together: PostgreSQL's default limit is 100
@@ -59,7 +59,7 @@ def create_app(
         middlewares = [cors(settings.cors_origins), errors, preflight, access]
     app = web.Application(middlewares=middlewares, client_max_size=bodies.BODY_MAX_BYTES)
     _provide(app, settings, metrics or Metrics.alone())
-    app.cleanup_ctx.extend([_database, _hashing, run_while_serving(sweep), send_letters])
+    app.cleanup_ctx.extend([_database, _hashing, run_while_serving(sweep(settings.events_lifetime)), send_letters])
     if restart_database is not None:
         app.cleanup_ctx.append(run_while_serving(revive(restart_database)))
     install(app, TABLES)

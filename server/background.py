@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
 from aiohttp import web
 
@@ -35,13 +36,21 @@ def run_while_serving(work: Callable[[Database], Coroutine[None, None, None]]) -
     return context
 
 
-async def sweep(db: Database) -> None:
-    """Delete expired rows from time to time, SWEEP_ROWS at once. Processes that sweep together share the work."""
+def sweep(events_days: int) -> Callable[[Database], Coroutine[None, None, None]]:
+    """Work that deletes expired rows, and events after `events_days` days, from time to time, SWEEP_ROWS at once.
+
+    Processes that sweep together share the work.
+    """
+    statements = [*((name, ()) for name in SWEEP_STATEMENTS), ("events/sweep", (events_days,))]
+    return functools.partial(_sweep, statements)
+
+
+async def _sweep(statements: Sequence[tuple[str, tuple[int, ...]]], db: Database) -> None:
     while True:
         await asyncio.sleep(SWEEP_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  spreads the processes
         try:
-            for statement in SWEEP_STATEMENTS:
-                while len(await db.rows(statement, SWEEP_ROWS)) == SWEEP_ROWS:
+            for name, arguments in statements:
+                while len(await db.rows(name, SWEEP_ROWS, *arguments)) == SWEEP_ROWS:
                     pass
         except Unavailable:
             log.warning("expired rows were not swept: the database is unavailable; the next sweep tries again")

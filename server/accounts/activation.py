@@ -2,7 +2,8 @@
 
 import asyncpg
 
-from server.accounts import addresses
+from server.accounts import addresses, events
+from server.accounts.events import Source
 from server.accounts.links import InvalidLink
 from server.auth.one_time_tokens import OneTimeTokens
 from server.database.transaction import Transaction
@@ -19,6 +20,7 @@ async def follow_link(
     one_time_tokens: OneTimeTokens,
     letters: Letters,
     settings: Settings,
+    source: Source,
 ) -> str:
     """Use up the token of an activation letter or of a change of address, and do what it is for: its purpose.
 
@@ -31,24 +33,31 @@ async def follow_link(
         is_used = await one_time_tokens.is_used(transaction, user_id, token, ACTIVATION, EMAIL_CHANGE)
         raise StaleToken if is_used else InvalidLink
     if purpose == EMAIL_CHANGE:
-        if not await addresses.confirm(transaction, user_id, letters=letters):
+        if not await addresses.confirm(transaction, user_id, letters=letters, source=source):
             raise InvalidLink
-    elif await transaction.row("activation/activate", user_id) is None:
+        return purpose
+    if await transaction.row("activation/activate", user_id) is None:
         raise StaleToken  # another request activated the account meanwhile, or staff deactivated it
-    elif settings.send_confirmation_email:
+    await events.record(transaction, events.ACTIVATED, user_id, source, {"by": "letter"})
+    if settings.send_confirmation_email:
         await letters.queue(transaction, CONFIRMATION, user_id)
     return purpose
 
 
-async def set_active(transaction: Transaction, user_id: int, *, active: bool) -> asyncpg.Record | None:
+async def set_active(transaction: Transaction, user_id: int, *, active: bool, source: Source) -> asyncpg.Record | None:
     """Activate or deactivate an account: the user object, or None when it does not exist.
 
     A trigger ends its sessions and its API token at deactivation; activation brings none back (contract 11.10).
     """
-    return await transaction.row("users/set_active", user_id, active)
+    user = await transaction.row("users/set_active", user_id, active)
+    if user is not None:
+        await events.record(transaction, events.ACTIVATED if active else events.DEACTIVATED, user_id, source)
+    return user
 
 
-async def set_active_by_name(transaction: Transaction, name: str, *, active: bool) -> bool:
+async def set_active_by_name(transaction: Transaction, name: str, *, active: bool, source: Source) -> bool:
     """Activate or deactivate the account of a username or an address, in any spelling: False when there is none."""
     account = await transaction.row("users/by_name", name)
-    return account is not None and await set_active(transaction, account["id"], active=active) is not None
+    if account is None:
+        return False
+    return await set_active(transaction, account["id"], active=active, source=source) is not None

@@ -2,6 +2,8 @@
 
 import asyncpg
 
+from server.accounts import events
+from server.accounts.events import Source
 from server.accounts.uniqueness import TAKEN_EMAIL, report_taken
 from server.database.database import Database
 from server.database.transaction import Transaction
@@ -13,7 +15,14 @@ USER_OBJECT = ("email", "id", "username", "role", "account_fields")
 
 
 async def change(
-    transaction: Transaction, user_id: int, address: str, *, letters: Letters, settings: Settings, field: str = "email"
+    transaction: Transaction,
+    user_id: int,
+    address: str,
+    *,
+    letters: Letters,
+    settings: Settings,
+    source: Source,
+    field: str = "email",
 ) -> dict[str, object] | None:
     """Change the address of an account: the user object, or None when the account does not exist.
 
@@ -27,16 +36,16 @@ async def change(
         if settings.unique_email and await is_taken(transaction, address, except_user_id=user_id):
             raise FieldErrors({field: [TAKEN_EMAIL]})
         with report_taken(email=field):
-            return await _propose(transaction, letters, user_id, address)
+            return await _propose(transaction, letters, user_id, address, source)
     with report_taken(email=field):
         row = await transaction.row("addresses/change", user_id, address)
     if row is None:
         return None
-    await _notify_old_address(transaction, letters, EMAIL_CHANGED, user_id, row)
+    await _changed(transaction, letters, user_id, row, source)
     return {name: row[name] for name in USER_OBJECT}
 
 
-async def confirm(transaction: Transaction, user_id: int, *, letters: Letters) -> bool:
+async def confirm(transaction: Transaction, user_id: int, *, letters: Letters, source: Source) -> bool:
     """Put the pending address of an account in force: False when there is none.
 
     Raises FieldErrors when the address belongs to another account by now.
@@ -45,7 +54,7 @@ async def confirm(transaction: Transaction, user_id: int, *, letters: Letters) -
         row = await transaction.row("addresses/confirm", user_id)
     if row is None:
         return False
-    await _notify_old_address(transaction, letters, EMAIL_CHANGED, user_id, row)
+    await _changed(transaction, letters, user_id, row, source)
     return True
 
 
@@ -55,12 +64,15 @@ async def is_taken(db: Database | Transaction, address: str, *, except_user_id: 
     return bool(row and row["is_taken"])
 
 
-async def _propose(transaction: Transaction, letters: Letters, user_id: int, address: str) -> dict[str, object] | None:
+async def _propose(
+    transaction: Transaction, letters: Letters, user_id: int, address: str, source: Source
+) -> dict[str, object] | None:
     row = await transaction.row("addresses/propose", user_id, address)
     if row is None:
         return None
     if row["is_same"]:
         return {name: row[name] for name in USER_OBJECT}
+    await events.record(transaction, events.ADDRESS_PROPOSED, user_id, source)
     if row["awaits_activation"]:
         await letters.queue_link(transaction, ACTIVATION, user_id)
     else:
@@ -70,8 +82,12 @@ async def _propose(transaction: Transaction, letters: Letters, user_id: int, add
     return {name: row[name] for name in USER_OBJECT}
 
 
-async def _notify_old_address(
-    transaction: Transaction, letters: Letters, kind: str, user_id: int, row: asyncpg.Record
+async def _changed(
+    transaction: Transaction, letters: Letters, user_id: int, row: asyncpg.Record, source: Source
 ) -> None:
-    if row["old_email"] and not row["is_same"]:
-        await letters.queue(transaction, kind, user_id, address=row["old_email"])
+    """Record a change of address and tell the old one. Another spelling of the same address is no change."""
+    if row["is_same"]:
+        return
+    await events.record(transaction, events.ADDRESS_CHANGED, user_id, source)
+    if row["old_email"]:
+        await letters.queue(transaction, EMAIL_CHANGED, user_id, address=row["old_email"])

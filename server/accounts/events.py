@@ -17,13 +17,35 @@ log = logging.getLogger(__name__)
 DEVICE_MAX_LENGTH = 256  # characters kept of a User-Agent header
 
 REGISTERED = "registered"
+ACTIVATED = "activated"
+DEACTIVATED = "deactivated"
+DELETED = "deleted"
 SIGNED_IN = "signed_in"
 SIGN_IN_REFUSED = "sign_in_refused"
 SIGNED_OUT = "signed_out"
+PASSWORD_CHANGED = "password_changed"  # noqa: S105  a kind of event, no password
+PASSWORD_RESET = "password_reset"  # noqa: S105
+ADDRESS_PROPOSED = "address_proposed"
+ADDRESS_CHANGED = "address_changed"
+USERNAME_CHANGED = "username_changed"
+FIELDS_CHANGED = "fields_changed"
+ROLE_CHANGED = "role_changed"
 LIMIT_MET = "limit_met"
 UNLOCKED = "unlocked"
 
-EVENT_KINDS = (REGISTERED, SIGNED_IN, SIGN_IN_REFUSED, SIGNED_OUT, LIMIT_MET, UNLOCKED)
+EVENT_KINDS = (
+    *(REGISTERED, ACTIVATED, DEACTIVATED, DELETED),
+    *(SIGNED_IN, SIGN_IN_REFUSED, SIGNED_OUT, LIMIT_MET, UNLOCKED),
+    *(
+        PASSWORD_CHANGED,
+        PASSWORD_RESET,
+        ADDRESS_PROPOSED,
+        ADDRESS_CHANGED,
+        USERNAME_CHANGED,
+        FIELDS_CHANGED,
+        ROLE_CHANGED,
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,8 @@ from typing import Any
 import asyncpg
 import orjson
 
+from server.accounts import events
+from server.accounts.events import Source
 from server.database.transaction import Transaction
 from server.errors import FieldErrors
 
@@ -15,7 +17,9 @@ ACCOUNT_FIELDS_MAX_BYTES = 16 * 1024  # of all fields together as PostgreSQL wri
 TOO_LONG = f"Ensure the fields of an account have no more than {ACCOUNT_FIELDS_MAX_BYTES} bytes together."
 
 
-async def change(transaction: Transaction, user_id: int, given: Mapping[str, Any]) -> asyncpg.Record | None:
+async def change(
+    transaction: Transaction, user_id: int, given: Mapping[str, Any], *, source: Source
+) -> asyncpg.Record | None:
     """Change account fields; None removes a value, a field that is not given stays. Values are validated already.
 
     The user object, or None when the account does not exist. Raises FieldErrors when the fields are too long together.
@@ -23,7 +27,10 @@ async def change(transaction: Transaction, user_id: int, given: Mapping[str, Any
     values = orjson.dumps({name: value for name, value in given.items() if value is not None}).decode()
     removed = [name for name, value in given.items() if value is None]
     with report_too_long():
-        return await transaction.row("users/edit_fields", user_id, values, removed)
+        user = await transaction.row("users/edit_fields", user_id, values, removed)
+    if user is not None:
+        await events.record(transaction, events.FIELDS_CHANGED, user_id, source, {"fields": ", ".join(given)})
+    return user
 
 
 @contextmanager

@@ -6,6 +6,8 @@ A change ends every other session of the account, a reset ends all of them; both
 
 from uuid import UUID
 
+from server.accounts import events
+from server.accounts.events import Source
 from server.accounts.links import use_link
 from server.auth.one_time_tokens import OneTimeTokens
 from server.database.transaction import Transaction
@@ -30,6 +32,7 @@ async def change(
     kept_session: UUID | None,
     letters: Letters,
     settings: Settings,
+    source: Source,
 ) -> None:
     """Replace a password that was checked against `checked_hash`; the session `kept_session` stays valid.
 
@@ -37,6 +40,7 @@ async def change(
     """
     if not await _replace(transaction, user_id, checked_hash, new_hash, kept_session, letters, settings):
         raise InvalidPassword
+    await events.record(transaction, events.PASSWORD_CHANGED, user_id, source)
 
 
 async def reset(
@@ -48,10 +52,12 @@ async def reset(
     one_time_tokens: OneTimeTokens,
     letters: Letters,
     settings: Settings,
+    source: Source,
 ) -> None:
     """Replace a password with the token of a reset letter, which is used up. Raises FieldErrors for a bad token."""
     await use_link(transaction, one_time_tokens, user_id, token, PASSWORD_RESET)
     await _replace(transaction, user_id, None, new_hash, None, letters, settings)
+    await events.record(transaction, events.PASSWORD_RESET, user_id, source)
 
 
 async def lock(transaction: Transaction, user_id: int, *, checked_hash: str) -> None:

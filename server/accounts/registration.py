@@ -7,6 +7,8 @@ from typing import Any
 import asyncpg
 import orjson
 
+from server.accounts import events
+from server.accounts.events import Source
 from server.accounts.fields import report_too_long
 from server.accounts.uniqueness import TAKEN_EMAIL, TAKEN_USERNAME, report_taken
 from server.database.database import Database
@@ -34,7 +36,7 @@ class NewAccount:
 
 
 async def register(
-    transaction: Transaction, account: NewAccount, *, letters: Letters, settings: Settings
+    transaction: Transaction, account: NewAccount, *, letters: Letters, settings: Settings, source: Source
 ) -> asyncpg.Record:
     """Create an account with its profile, and queue its first letter: the user object.
 
@@ -57,6 +59,9 @@ async def register(
         )
     assert user is not None
     await _fill_profile(transaction, user["id"], account)
+    actor_id = None if source.command else user["id"]
+    details = {"is_staff": True} if account.is_staff else None
+    await events.record(transaction, events.REGISTERED, user["id"], source, details, actor_id=actor_id)
     if awaits_activation:
         await letters.queue_link(transaction, ACTIVATION, user["id"])
     elif settings.send_confirmation_email and not account.is_staff:

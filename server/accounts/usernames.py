@@ -1,6 +1,7 @@
 """Change of what an account signs in with: its username, or with LOGIN_FIELD=email its address (contract 7.1)."""
 
-from server.accounts import addresses
+from server.accounts import addresses, events
+from server.accounts.events import Source
 from server.accounts.uniqueness import TAKEN_EMAIL, TAKEN_USERNAME, report_taken
 from server.database.database import Database
 from server.database.transaction import Transaction
@@ -9,25 +10,30 @@ from server.settings.settings import Settings
 
 
 async def change_login(
-    transaction: Transaction, user_id: int, login: str, *, letters: Letters, settings: Settings
+    transaction: Transaction, user_id: int, login: str, *, letters: Letters, settings: Settings, source: Source
 ) -> None:
     """Change the username of an account, or its address where that is the login field.
 
     The caller has proved its right in the same transaction. Raises FieldErrors when another account has the login.
     """
     if settings.login_field == "email":
-        await addresses.change(transaction, user_id, login, letters=letters, settings=settings, field="new_email")
+        await addresses.change(
+            transaction, user_id, login, letters=letters, settings=settings, source=source, field="new_email"
+        )
     else:
-        await change(transaction, user_id, login, letters=letters, settings=settings)
+        await change(transaction, user_id, login, letters=letters, settings=settings, source=source)
 
 
 async def change(
-    transaction: Transaction, user_id: int, username: str, *, letters: Letters, settings: Settings
+    transaction: Transaction, user_id: int, username: str, *, letters: Letters, settings: Settings, source: Source
 ) -> None:
     """Change the username of an account. Raises FieldErrors when another account has it in some spelling."""
     with report_taken(username="new_username"):
         row = await transaction.row("usernames/change", user_id, username)
-    if row and settings.username_changed_email_confirmation:
+    if row is None:
+        return
+    await events.record(transaction, events.USERNAME_CHANGED, user_id, source)
+    if settings.username_changed_email_confirmation:
         await letters.queue(transaction, USERNAME_CHANGED, user_id, address=row["email"])
 
 

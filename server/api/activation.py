@@ -75,4 +75,5 @@ async def _follow_link(request: web.Request, uid: str, token: str) -> str:
             one_time_tokens=app[ONE_TIME_TOKENS],
             letters=app[LETTERS],
             settings=app[SETTINGS],
+            source=source_of(request),
         )

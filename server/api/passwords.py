@@ -49,6 +49,7 @@ async def set_password(request: web.Request) -> None:
             kept_session=me(request).session_id,
             letters=request.app[LETTERS],
             settings=request.app[SETTINGS],
+            source=source_of(request),
         )
 
 
@@ -124,4 +125,5 @@ async def _reset(request: web.Request, given: dict[str, Any]) -> None:
             one_time_tokens=app[ONE_TIME_TOKENS],
             letters=app[LETTERS],
             settings=app[SETTINGS],
+            source=source_of(request),
         )

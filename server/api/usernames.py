@@ -39,7 +39,14 @@ async def set_username(request: web.Request) -> None:
         await app[LIMITS].take_letter(app[DB], login, source_of(request))
     async with app[DB].transaction() as transaction:
         await passwords.lock(transaction, user_id, checked_hash=checked_hash)
-        await usernames.change_login(transaction, user_id, login, letters=app[LETTERS], settings=app[SETTINGS])
+        await usernames.change_login(
+            transaction,
+            user_id,
+            login,
+            letters=app[LETTERS],
+            settings=app[SETTINGS],
+            source=source_of(request),
+        )
 
 
 @endpoints.post(
@@ -111,5 +118,10 @@ async def _reset(request: web.Request, given: dict[str, Any]) -> None:
     async with app[DB].transaction() as transaction:
         await use_link(transaction, app[ONE_TIME_TOKENS], user["id"], given["token"], USERNAME_RESET)
         await usernames.change_login(
-            transaction, user["id"], given[field], letters=app[LETTERS], settings=app[SETTINGS]
+            transaction,
+            user["id"],
+            given[field],
+            letters=app[LETTERS],
+            settings=app[SETTINGS],
+            source=source_of(request),
         )

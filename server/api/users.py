@@ -50,7 +50,9 @@ async def register(request: web.Request) -> Any:
         await app[LIMITS].take_letter(app[DB], given["email"], source_of(request))
     account = _new_account(request, given, await app[PASSWORDS].hash(given["password"]))
     async with app[DB].transaction() as transaction:
-        user = await registration.register(transaction, account, letters=app[LETTERS], settings=app[SETTINGS])
+        user = await registration.register(
+            transaction, account, letters=app[LETTERS], settings=app[SETTINGS], source=source_of(request)
+        )
     return _shown(request, user)
 
 
@@ -142,23 +144,29 @@ async def _find(request: web.Request, user_id: int) -> dict[str, Any]:
 
 
 async def _edit(request: web.Request, user: dict[str, Any]) -> Any:
-    app = request.app
+    app, source = request.app, source_of(request)
     given = await read_body(request, _edit_schema(request)(app[SETTINGS]))
     if given.get("email") and app[SETTINGS].send_activation_email:
-        await app[LIMITS].take_letter(app[DB], given["email"], source_of(request))
+        await app[LIMITS].take_letter(app[DB], given["email"], source)
     async with app[DB].transaction() as transaction:
         if "email" in given:
             changed = await addresses.change(
-                transaction, user["id"], given["email"], letters=app[LETTERS], settings=app[SETTINGS]
+                transaction,
+                user["id"],
+                given["email"],
+                letters=app[LETTERS],
+                settings=app[SETTINGS],
+                source=source,
             )
             user = _changed(request, user, changed)
         if "is_active" in given:
-            switched = await activation.set_active(transaction, user["id"], active=given["is_active"])
+            switched = await activation.set_active(transaction, user["id"], active=given["is_active"], source=source)
             user = _changed(request, user, switched)
         if "role" in given:
-            user = _changed(request, user, await roles.set_role(transaction, user["id"], given["role"]))
+            changed_role = await roles.set_role(transaction, user["id"], given["role"], source=source)
+            user = _changed(request, user, changed_role)
         if values := given_values(app[SETTINGS].account, given):
-            user = _changed(request, user, await fields.change(transaction, user["id"], values))
+            user = _changed(request, user, await fields.change(transaction, user["id"], values, source=source))
     return user
 
 
@@ -181,7 +189,7 @@ async def _delete(request: web.Request, user_id: int) -> None:
     checked_hash = await confirm_password(request, given["current_password"])
     async with request.app[DB].transaction() as transaction:
         await passwords.lock(transaction, me(request).id, checked_hash=checked_hash)
-        if not await deletion.delete(transaction, user_id):
+        if not await deletion.delete(transaction, user_id, source=source_of(request)):
             raise gone(request, user_id)
 
 

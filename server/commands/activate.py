@@ -5,6 +5,7 @@ import argparse
 import asyncpg
 
 from server.accounts.activation import set_active_by_name
+from server.accounts.events import Source
 from server.commands.database import run_on_database
 from server.commands.failures import CommandError
 from server.database.database import Database
@@ -24,11 +25,12 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
 
 def set_active(settings: Settings, name: str, *, active: bool) -> None:
     """Activate or deactivate the account of a username. Raises CommandError when there is none."""
+    source = Source(command="activate" if active else "deactivate")
 
     async def work(db: Database) -> None:
         try:
             async with db.transaction() as transaction:
-                found = await set_active_by_name(transaction, name, active=active)
+                found = await set_active_by_name(transaction, name, active=active, source=source)
         except asyncpg.DataError:  # the name has bytes that are not UTF-8
             found = False
         if not found:

@@ -7,6 +7,7 @@ import json
 import sys
 from typing import Any
 
+from server.accounts.events import Source
 from server.accounts.registration import NewAccount, register
 from server.auth.one_time_tokens import OneTimeTokens
 from server.auth.passwords import Passwords
@@ -57,7 +58,9 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
                 account_fields=first_values(settings.account, account),
             )
             async with db.transaction() as transaction:
-                await register(transaction, new, letters=letters, settings=settings)
+                await register(
+                    transaction, new, letters=letters, settings=settings, source=Source(command="create-admin")
+                )
         except FieldErrors as failure:
             taken = {"username": "name", "email": "e-mail address"}
             what = next((text for field, text in taken.items() if field in failure.fields), None)

@@ -88,6 +88,7 @@ class Settings:
         values.networks("127.0.0.0/8,::1"),
         "networks without limits per network; this machine, since all clients of a local proxy look like it",
     )
+    events_lifetime: int = _setting(values.whole(1, 36500), 180, "days that events are kept")
     migrate_on_start: bool = _setting(values.flag, True, "migrate the schema at start")
     log_format: str = _setting(values.choice("text", "json"), "text", "form of the log: `text` or `json`")
     access_log: bool = _setting(values.flag, False, "a log line for every request, not only for failures")

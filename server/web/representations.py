@@ -25,6 +25,23 @@ def user_object(settings: Settings, row: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
+def event_object(row: Mapping[str, Any], *, reader_id: int, is_staff: bool) -> dict[str, Any]:
+    """The event object. Only staff see from where another account acted: its address is not the reader's business."""
+    is_shown = is_staff or row["actor_id"] in (None, reader_id)
+    return {
+        "id": row["id"],
+        "kind": row["kind"],
+        "happened_on": row["happened_at"],
+        "account": row["user_id"],
+        "actor": row["actor_id"],
+        "command": row["command"],
+        "address": row["address"] if is_shown else None,
+        "device": row["device"] if is_shown else "",
+        "request_id": row["request_id"] if is_shown else "",
+        "details": orjson.loads(row["details"] or "{}"),
+    }
+
+
 def profile_object(account: AccountModel, roles: Roles, row: Mapping[str, Any]) -> dict[str, Any]:
     """The profile object: `user` shows the owner as the site declares, public account fields follow.
 

@@ -20,9 +20,7 @@ async def test_an_account_may_sign_in_at_once(
 ) -> None:
     database.execute("delete from sign_in_networks")
     await guess_until_refused(client)
-    status, said, logged = run_process("unlock", name)
-    assert (status, said) == (0, f"Account {name} may sign in again.\n")
-    assert f" INFO server.accounts.events unlocked account={anna.id} actor=unlock" in logged
+    assert run_process("unlock", name) == (0, f"Account {name} may sign in again.\n", "")
     assert (await post(client, "/auth/jwt/create/", username="anna", password=PASSWORD))[0] == 200
     row = database.execute("select user_id, command from events where kind = 'unlocked'").fetchone()
     assert row == {"user_id": anna.id, "command": "unlock"}

@@ -20,7 +20,6 @@ from server.settings.roles import Role
 from server.settings.settings import Settings
 from server.web.app_keys import SETTINGS
 from server.web.endpoints import MEDIA_TYPES, Access, Endpoint
-from server.web.paging import PageQuery
 from server.web.schemas.account_fields import AccountValue
 from server.web.schemas.fields import Email, Password, Text
 from server.web.schemas.role_fields import RoleFields
@@ -143,7 +142,7 @@ def _annotate(handler: Any, endpoint: Endpoint) -> None:
 
 
 def _is_paged(endpoint: Endpoint) -> bool:
-    return endpoint.query is not None and issubclass(endpoint.query, PageQuery)
+    return endpoint.query is not None and "limit" in endpoint.query().fields
 
 
 def _operation_id(endpoint: Endpoint) -> str:

@@ -1,0 +1,12 @@
+-- Remove some events that are older than they are kept: their ids. Locked rows are left for the next time.
+-- $1 rows at most, $2 days that they are kept
+delete from events
+where id in (
+    select id
+    from events
+    where happened_at <= now() - make_interval(days => $2)
+    order by happened_at
+    limit $1
+    for update skip locked
+)
+returning id
