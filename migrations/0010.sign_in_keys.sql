@@ -41,3 +41,29 @@ begin
     return null;
 end
 $$;
+
+-- As in 0009.addresses, and an account that holds the key of the name or the address gives way, too (contract 11.34). One
+-- loop in the order of ids: two transactions that remove the same accounts do not wait for each other.
+create or replace function make_way() returns trigger language plpgsql
+set enable_seqscan = off
+as $$
+declare
+    holder bigint;
+begin
+    for holder in
+        select u.id
+        from users u
+        where (u.username_key = username_key(new.username)
+                or u.email_key = email_key(new.email) and u.email_key <> '' and to_regclass('users_email_key') is not null
+                or u.id = any (array(
+                    select user_id from sign_in_keys where key in (sign_in_key(new.username), sign_in_key(new.email))
+                )))
+            and u.awaits_activation and u.id is distinct from new.id and gives_way(u)
+        order by u.id
+        for update
+    loop
+        delete from users u where u.id = holder and gives_way(u);
+    end loop;
+    return new;
+end
+$$;
