@@ -79,7 +79,7 @@ class Served:
         return [Call("GET", "/auth/users/me/", {"Authorization": f"Bearer {each}"}, b"", _any) for each in self.tokens]
 
     def measure(self, kind: str, seconds: float) -> dict[str, float]:
-        """Responses per second, and the milliseconds of processor time that one took of the service and of PostgreSQL."""
+        """Responses per second, and the milliseconds of processor time of the service and of PostgreSQL for one."""
         file = self.folder / "requests"
         write_requests(file, self.service.url.removeprefix("http://"), self.calls(kind))
         before = self._cpu()
