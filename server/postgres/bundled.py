@@ -4,7 +4,7 @@ Two locks in the data folder:
 
 - `postgres.lock`: a process that starts or stops the server holds it; all others wait.
 - `postgres.users`: each process that uses the server holds a shared lock. The kernel releases it with the process.
-  The name is that of 0.1.0: processes of both versions share a data folder during an update.
+  The name is that of the first release: during an update old and new processes share a data folder.
 
 Both files close on exec. Otherwise the postmaster would inherit the locks and keep them.
 """
