@@ -1,8 +1,8 @@
 -- depends: 0009.addresses
 
 -- With LOGIN_FIELD=either people sign in with a username or an address. What one account signs in with is then no other
--- account's name or address, in any spelling (contract 11.30): it is one key, of one account. The trigger that keeps the
--- keys is made when the setting asks for it (sql/schema/enforce_sign_in_keys.sql), so that other sites pay nothing.
+-- account's name or address, in any spelling (contract 11.30): it is one key, of one account. The triggers that keep the
+-- keys are made when the setting asks for it (sql/schema/enforce_sign_in_keys.sql), so that other sites pay nothing.
 create table sign_in_keys (
     key text not null,
     user_id bigint not null,
@@ -39,5 +39,29 @@ begin
         end if;
     end loop;
     return null;
+end
+$$;
+
+-- As make_way() of 0009.addresses: an account that holds a key gives way (contract 11.34). In the order of ids, before
+-- make_way(): two transactions that remove the same accounts do not wait for each other.
+create function make_way_for_keys() returns trigger language plpgsql
+set enable_seqscan = off
+as $$
+declare
+    holder bigint;
+begin
+    for holder in
+        select u.id
+        from users u
+        where u.id = any (array(
+                select user_id from sign_in_keys where key in (sign_in_key(new.username), sign_in_key(new.email))
+            ))
+            and u.awaits_activation and u.id is distinct from new.id and gives_way(u)
+        order by u.id
+        for update
+    loop
+        delete from users u where u.id = holder and gives_way(u);
+    end loop;
+    return new;
 end
 $$;

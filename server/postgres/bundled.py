@@ -4,6 +4,7 @@ Two locks in the data folder:
 
 - `postgres.lock`: a process that starts or stops the server holds it; all others wait.
 - `postgres.users`: each process that uses the server holds a shared lock. The kernel releases it with the process.
+  The name is that of the first release: during an update old and new processes share a data folder.
 
 Both files close on exec. Otherwise the postmaster would inherit the locks and keep them.
 """
@@ -38,7 +39,8 @@ ADVICE = {
     errno.ENOTDIR: "choose a data folder that is not below a file",
     errno.EEXIST: "choose a data folder that is not a file",
 }
-LAST_USER_SECONDS = 0.2  # longest wait for the kernel to release the share of a process that was killed
+SHARES_FILE = "postgres.users"
+LAST_SHARE_SECONDS = 0.2  # longest wait for the kernel to release the share of a process that was killed
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class _Share:
         self._folder = folder
         self._server = server
         self._say = say
-        self._locked: list[int] = []  # postgres.users, and then the runtime folder
+        self._locked: list[int] = []  # SHARES_FILE, and then the runtime folder
         self._turn = threading.RLock()  # reentrant: a signal handler may release during a release, in the same thread
         self._left = False
         self._pid = os.getpid()
@@ -113,7 +115,7 @@ class _Share:
     def join(self) -> Path:
         """Take a share of the server, which then runs; return the folder of its socket."""
         with self._start_lock() as record:
-            self._locked.append(open_own(self._folder / "postgres.users"))
+            self._locked.append(open_own(self._folder / SHARES_FILE))
             try:
                 fcntl.flock(self._locked[0], fcntl.LOCK_SH)
                 self._server.bring_up(record)
@@ -149,7 +151,7 @@ class _Share:
     def _stop_if_last(self, record: Record) -> None:
         try:
             # A killed process ends a moment before the kernel has closed all of its files.
-            if take_within(self._locked[0], LAST_USER_SECONDS):
+            if take_within(self._locked[0], LAST_SHARE_SECONDS):
                 self._server.stop(record)
         finally:
             self._unlock()

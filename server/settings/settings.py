@@ -175,6 +175,7 @@ class Settings:
         if "site_file" in given and "roles_file" in given:
             faults.add("ROLES_FILE and SITE_FILE are both set: put the sections of ROLES_FILE into SITE_FILE")
         _check_login(given, faults)
+        _check_places(given, faults)
         faults.check()
         return cls(**given)
 
@@ -228,3 +229,16 @@ def _check_login(given: Mapping[str, Any], faults: SettingFaults) -> None:
         faults.add(
             'LOGIN_FIELD must be email or either: an account may have no username (account.username = "optional")'
         )
+
+
+def _check_places(given: Mapping[str, Any], faults: SettingFaults) -> None:
+    """Both groups may have one place, or one may be inside the other, but not where the other has paths of its own."""
+    places = {
+        "AUTH_PATH": given.get("auth_path", "/auth"),
+        "ACCOUNTS_PATH": given.get("accounts_path", "/api/accounts"),
+    }
+    own = {"AUTH_PATH": ("users", "jwt", "token"), "ACCOUNTS_PATH": ("all-profiles", "profile")}
+    for name, other in (("AUTH_PATH", "ACCOUNTS_PATH"), ("ACCOUNTS_PATH", "AUTH_PATH")):
+        for path in (f"{places[other]}/{each}" for each in own[other]):
+            if values.is_below(places[name], path):
+                faults.add(f"{name} is {places[name]}, and {path} is a path of {other}: choose a place outside of it")

@@ -23,7 +23,20 @@ LIBPQ_PARAMETERS = (
     *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"),
 )
 # First parts of paths that are not the contract's: a group of endpoints cannot be placed there.
-OWN_PATHS = frozenset({"docs", "openapi.json", "healthz", "readyz", "pages", "activate", "password", "username"})
+# Paths of the service itself, which no setting moves: the groups of the contract may not begin there.
+OWN_PATHS = (
+    "/.well-known",
+    "/activate",
+    "/api/roles",
+    "/api/site",
+    "/docs",
+    "/healthz",
+    "/openapi.json",
+    "/pages",
+    "/password",
+    "/readyz",
+    "/username",
+)
 MIN_KEY_BYTES = 32  # an HMAC key is at least as long as the hash (RFC 7518 §3.2)
 
 
@@ -151,11 +164,16 @@ def link(value: str) -> str:
 
 
 def place(value: str) -> str:
-    """Where a group of paths begins, without a slash at the end."""
-    found = re.fullmatch(r"((?:/[A-Za-z0-9._~-]+)+)/?", value)
-    if not found or found[1].split("/")[1] in OWN_PATHS:
-        raise ValueError(f"is a path such as /api/v1/auth, which begins with none of {', '.join(sorted(OWN_PATHS))}")
+    """Where a group of paths begins, without a slash at the end. Clients resolve `.` and `..` (RFC 3986 §5.2.4)."""
+    found = re.fullmatch(r"((?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+)/?", value)
+    if not found or any(is_below(found[1], own) for own in OWN_PATHS):
+        raise ValueError(f"is a path such as /api/v1/auth, which is not and does not begin with {', '.join(OWN_PATHS)}")
     return found[1]
+
+
+def is_below(path: str, other: str) -> bool:
+    """Whether a path is another path or begins with it, segment by segment."""
+    return f"{path}/".startswith(f"{other}/")
 
 
 def site(value: str) -> str:

@@ -7,7 +7,8 @@ select exists (
     from users u
     where email_key = email_key($2::text) and email_key <> '' and id is distinct from $1 and not gives_way(u)
 ) or exists (
-    select 1
-    from sign_in_keys
-    where key = sign_in_key($2::text) and user_id is distinct from $1
+    select
+    from sign_in_keys k
+    join users u on u.id = k.user_id
+    where k.key = sign_in_key($2::text) and k.user_id is distinct from $1 and not gives_way(u)
 ) as is_taken

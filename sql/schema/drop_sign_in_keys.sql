@@ -4,6 +4,7 @@ do $$
 begin
     if exists (select 1 from pg_trigger where tgname = 'users_keep_sign_in_keys') then
         drop trigger users_keep_sign_in_keys on users;
+        drop trigger users_give_way_for_keys on users;
         delete from sign_in_keys;
     end if;
 end

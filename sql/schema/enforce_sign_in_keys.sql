@@ -28,5 +28,8 @@ begin
     end if;
     create trigger users_keep_sign_in_keys after insert or update of username, email on users
     for each row execute function keep_sign_in_keys();
+    -- Triggers run in the order of their names: this one before users_make_way_at_insert.
+    create trigger users_give_way_for_keys before insert or update of username, email on users
+    for each row execute function make_way_for_keys();
 end
 $$

@@ -49,9 +49,9 @@ class Account:
 @pytest.fixture
 async def account(client: Client, letters: Letters) -> Account:
     anna = await activated(client, letters)
-    _, answer = await post(client, "/auth/token/login/", username="anna", password=PASSWORD)
+    _, response = await post(client, "/auth/token/login/", username="anna", password=PASSWORD)
     links = {kind: await asked_by(anna, letters, kind) for kind in (PASSWORD_RESET, USERNAME_RESET, EMAIL_CHANGE)}
-    return Account(anna, await anna.sign_in(), answer["auth_token"], links)
+    return Account(anna, await anna.sign_in(), response["auth_token"], links)
 
 
 Change: TypeAlias = Callable[[Account], Coroutine[Any, Any, tuple[int, Any]]]
@@ -117,8 +117,8 @@ async def test_a_change_ends_what_it_must_and_queues_its_letters(
 ) -> None:
     expected = CHANGES[change]
     user = {"email": "" if change is remove_address else OLD, "id": account.anna.id, "username": "anna"}
-    answer = await change(account)
-    assert answer == ((200, user) if change in (set_address, remove_address) else DONE)
+    response = await change(account)
+    assert response == ((200, user) if change in (set_address, remove_address) else DONE)
     unused = database.execute("select purpose from one_time_tokens where used_at is null").fetchall()
     queued = database.execute("select kind, address from letters order by id").fetchall()
     assert (
@@ -214,9 +214,9 @@ DELETED: list[tuple[Change, tuple[int, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "answer"), DELETED, ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize(("change", "response"), DELETED, ids=lambda value: getattr(value, "__name__", ""))
 @in_mode("activation")
 async def test_a_change_of_an_account_that_is_deleted_at_the_same_moment_is_refused(
-    account: Account, race: Race, change: Change, answer: tuple[int, Any]
+    account: Account, race: Race, change: Change, response: tuple[int, Any]
 ) -> None:
-    assert await race("delete from users", change(account)) == answer
+    assert await race("delete from users", change(account)) == response

@@ -188,8 +188,8 @@ async def test_of_two_accounts_with_the_same_pending_address_one_confirms_it(
     for person in (anna, boris):
         assert (await person.patch(ME, {"email": NEW}))[0] == 200
         given.append(await link(letters, NEW))
-    answers = await asyncio.gather(*(confirm(anna.client, EMAIL_CHANGE, each) for each in given))
-    assert sorted(answers, key=str) == [DONE, (400, TAKEN)]
+    responses = await asyncio.gather(*(confirm(anna.client, EMAIL_CHANGE, each) for each in given))
+    assert sorted(responses, key=str) == [DONE, (400, TAKEN)]
     assert len(database.execute("select from users where email = %s", [NEW]).fetchall()) == 1
 
 

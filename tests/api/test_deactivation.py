@@ -42,8 +42,8 @@ async def test_is_active_is_ignored_unless_staff_send_it_by_patch(anna: Person, 
 
 async def log_in(person: Person) -> dict[str, str]:
     """Log in for the API token: the header that sends it."""
-    _, answer = await post(person.client, "/auth/token/login/", username=person.username, password=PASSWORD)
-    return {"Authorization": f"Token {answer['auth_token']}"}
+    _, response = await post(person.client, "/auth/token/login/", username=person.username, password=PASSWORD)
+    return {"Authorization": f"Token {response['auth_token']}"}
 
 
 @in_mode("default", send_confirmation_email=True)
@@ -117,5 +117,5 @@ async def test_an_account_deleted_during_an_edit_is_404_to_staff(
     anna: Person, staff: Person, race: Race, given: dict[str, Any]
 ) -> None:
     deleting = "delete from users where username = 'anna'"
-    answer = await race(deleting, staff.patch(f"/auth/users/{anna.id}/", given))
-    assert answer == (404, {"detail": "Not found."})
+    response = await race(deleting, staff.patch(f"/auth/users/{anna.id}/", given))
+    assert response == (404, {"detail": "Not found."})

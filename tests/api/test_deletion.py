@@ -60,14 +60,14 @@ async def test_staff_delete_another_account_with_their_own_password(client: Clie
 async def test_no_proof_of_a_deleted_account_is_accepted(anna: Person, boris: Person, letters: Letters) -> None:
     await letters()
     other = await anna.sign_in()
-    _, answer = await post(anna.client, "/auth/token/login/", username="anna", password=PASSWORD)
+    _, response = await post(anna.client, "/auth/token/login/", username="anna", password=PASSWORD)
     reset = await asked_by(anna, letters, PASSWORD_RESET)
     assert await post(anna.client, ASKED_AT[USERNAME_RESET], email="anna@example.com") == DONE
     assert await anna.delete(ME, {"current_password": PASSWORD}) == DONE
     for person in (anna, other):
         assert await person.get(ME) == GONE
         assert (await post(anna.client, "/auth/jwt/refresh/", refresh=person.tokens["refresh"]))[0] == 401
-    headers = {"Authorization": f"Token {answer['auth_token']}"}
+    headers = {"Authorization": f"Token {response['auth_token']}"}
     assert (await anna.client.get(ME, headers=headers)).status == 401
     assert await confirm(anna.client, PASSWORD_RESET, reset) == INVALID_UID
     assert (await post(anna.client, "/auth/jwt/create/", username="anna", password=PASSWORD))[0] == 401
@@ -105,8 +105,8 @@ async def test_deletion_runs_one_hash(anna: Person, hashes: Counter[str]) -> Non
 
 
 async def test_an_account_is_deleted_with_its_api_token(anna: Person) -> None:
-    _, answer = await post(anna.client, "/auth/token/login/", username="anna", password=PASSWORD)
-    headers = {"Authorization": f"Token {answer['auth_token']}"}
+    _, body = await post(anna.client, "/auth/token/login/", username="anna", password=PASSWORD)
+    headers = {"Authorization": f"Token {body['auth_token']}"}
     response = await anna.client.delete(ME, json={"current_password": PASSWORD}, headers=headers)
     assert response.status == 204
     assert await anna.get(ME) == GONE

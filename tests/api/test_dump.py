@@ -71,8 +71,8 @@ async def use_every_proof(client: Client, letters: Letters) -> tuple[Person, lis
     first = await asked_by(anna, letters, PASSWORD_RESET)
     assert await confirm(client, PASSWORD_RESET, first, new_password=PASSWORD) == DONE
     anna = await Person(client, "anna", anna.id).sign_in()
-    _, answer = await post(client, "/auth/token/login/", username="anna", password=PASSWORD)
-    proofs = [*anna.tokens.values(), answer["auth_token"], first["token"]]
+    _, response = await post(client, "/auth/token/login/", username="anna", password=PASSWORD)
+    proofs = [*anna.tokens.values(), response["auth_token"], first["token"]]
     for kind in (EMAIL_CHANGE, PASSWORD_RESET, USERNAME_RESET):
         proofs.append((await asked_by(anna, letters, kind))["token"])
     await register(client, "boris")

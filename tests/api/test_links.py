@@ -58,8 +58,8 @@ async def test_a_token_works_once(client: Client, letters: Letters, kind: str) -
 async def test_of_twenty_confirmations_at_once_one_succeeds(client: Client, letters: Letters, kind: str) -> None:
     given = await asked(client, letters, kind)
     more = [{"new_username": f"anna.{number}"} if kind == USERNAME_RESET else {} for number in range(20)]
-    answers = await asyncio.gather(*(confirm(client, kind, given, **each) for each in more))
-    assert Counter(status for status, _ in answers) == {204: 1, 403 if kind == ACTIVATION else 400: 19}
+    responses = await asyncio.gather(*(confirm(client, kind, given, **each) for each in more))
+    assert Counter(status for status, _ in responses) == {204: 1, 403 if kind == ACTIVATION else 400: 19}
 
 
 @every_kind
@@ -169,9 +169,9 @@ async def test_a_token_of_a_letter_is_not_accepted_as_any_other_token(
 
 async def test_a_token_of_a_sign_in_is_not_accepted_as_one_of_a_letter(client: Client, letters: Letters) -> None:
     anna = await activated(client, letters)
-    _, answer = await post(client, "/auth/token/login/", username="anna", password=PASSWORD)
+    _, response = await post(client, "/auth/token/login/", username="anna", password=PASSWORD)
     given = await asked_by(anna, letters, PASSWORD_RESET)
-    for token in (*anna.tokens.values(), answer["auth_token"]):
+    for token in (*anna.tokens.values(), response["auth_token"]):
         for path, more in ENDPOINTS.items():
             assert await post(client, path, uid=given["uid"], token=token, **more) == INVALID_TOKEN
 

@@ -46,8 +46,8 @@ INVALID_TEXTS: list[tuple[Any, str]] = [
 @every_endpoint
 async def test_a_uid_or_token_that_is_not_a_text_is_a_field_error(client: Client, path: str) -> None:
     for value, fault in INVALID_TEXTS:
-        answer = await post(client, path, uid=value, token=value, **ENDPOINTS[path])
-        assert answer == (400, {"uid": [fault], "token": [fault]})
+        response = await post(client, path, uid=value, token=value, **ENDPOINTS[path])
+        assert response == (400, {"uid": [fault], "token": [fault]})
 
 
 @every_kind

@@ -179,10 +179,10 @@ async def test_the_same_password_may_be_set_again(anna: Person) -> None:
 
 async def test_of_many_changes_at_once_one_succeeds(anna: Person) -> None:
     wanted = [f"{NEW_PASSWORD} {number}" for number in range(8)]
-    answers = await asyncio.gather(*(anna.post(SET, change(new_password=each)) for each in wanted))
-    assert Counter(status for status, _ in answers) == {204: 1, 400: 7}
-    assert all(body == WRONG for status, body in answers if status == 400)
-    (new,) = [each for each, (status, _) in zip(wanted, answers, strict=True) if status == 204]
+    responses = await asyncio.gather(*(anna.post(SET, change(new_password=each)) for each in wanted))
+    assert Counter(status for status, _ in responses) == {204: 1, 400: 7}
+    assert all(body == WRONG for status, body in responses if status == 400)
+    (new,) = [each for each, (status, _) in zip(wanted, responses, strict=True) if status == 204]
     assert await signs_in(anna.client, new)
 
 
@@ -206,12 +206,12 @@ async def test_a_session_opened_with_the_old_password_during_a_reset_ends_with_i
     assert await post(anna.client, ASK, email=ANNA) == DONE
     given = await link(letters, ANNA)
     old = {"username": "anna", "password": PASSWORD}
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(post(anna.client, "/auth/jwt/create/", **old) for _ in range(10)),
         confirm(anna.client, PASSWORD_RESET, given),
         *(post(anna.client, "/auth/jwt/create/", **old) for _ in range(10)),
     )
-    for status, tokens in answers:
+    for status, tokens in responses:
         if status == 200:
             assert (await alive(Person(anna.client, "anna", anna.id, tokens)))[0] == 401
 
@@ -225,8 +225,8 @@ async def test_a_form_is_read_too(anna: Person, letters: Letters, path: str) -> 
 
 
 async def test_changing_the_password_needs_a_sign_in(client: Client) -> None:
-    status, answer = await post(client, SET, **change())
-    assert (status, answer) == (401, {"detail": "Authentication credentials were not provided."})
+    status, response = await post(client, SET, **change())
+    assert (status, response) == (401, {"detail": "Authentication credentials were not provided."})
 
 
 INVALID_RESETS: list[tuple[dict[str, Any], dict[str, Any]]] = [

@@ -165,8 +165,8 @@ async def test_a_deleted_profile_can_be_created_again_once(anna: Person) -> None
 
 async def test_of_many_profiles_created_at_once_one_is_stored(anna: Person) -> None:
     await anna.delete(await path_of(anna))
-    answers = await asyncio.gather(*(anna.post("/api/accounts/all-profiles", {}) for _ in range(20)))
-    assert sorted(status for status, _ in answers) == [201] + [409] * 19
+    responses = await asyncio.gather(*(anna.post("/api/accounts/all-profiles", {}) for _ in range(20)))
+    assert sorted(status for status, _ in responses) == [201] + [409] * 19
 
 
 LISTS = ["/auth/users/", "/auth/users", "/api/accounts/all-profiles", "/api/accounts/all-profiles/"]

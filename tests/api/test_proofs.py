@@ -47,11 +47,11 @@ async def check(anna: Person, monkeypatch: pytest.MonkeyPatch) -> Check:
 
 async def act_during_check(check: Check, acting: Awaitable[Any], act: Callable[[], Awaitable[Any]]) -> tuple[int, Any]:
     """Await `act` while the password of the request `acting` is checked: the answer to `acting`."""
-    answer = asyncio.ensure_future(acting)
+    response = asyncio.ensure_future(acting)
     await check.started.wait()
     await act()
     check.go.set()
-    status, said = await answer
+    status, said = await response
     return status, said
 
 
@@ -128,8 +128,8 @@ async def test_a_login_at_the_same_time_as_a_logout_is_not_refused(anna: Person)
     logging_in = [post(anna.client, "/auth/token/login/", username="anna", password=PASSWORD) for _ in range(12)]
     sessions = [await anna.sign_in() for _ in range(12)]  # a logout ends its session, too
     logging_out = [each.post("/auth/token/logout/") for each in sessions]
-    answers = await asyncio.gather(*(each for pair in zip(logging_in, logging_out, strict=True) for each in pair))
-    assert [status for status, _ in answers] == [200, 204] * 12
+    responses = await asyncio.gather(*(each for pair in zip(logging_in, logging_out, strict=True) for each in pair))
+    assert [status for status, _ in responses] == [200, 204] * 12
 
 
 async def test_issuing_a_link_during_a_change_of_password_causes_no_deadlock(
@@ -152,11 +152,11 @@ async def test_a_reset_tells_that_an_address_is_taken_only_with_a_valid_link(
 ) -> None:
     account = {"username": "anna", "email": "anna@example.com", "password": PASSWORD}
     assert (await post(client, "/auth/users/", **account))[0] == 201
-    answers = [
+    responses = [
         await post(client, "/auth/users/reset_username_confirm/", uid="MQ", token="x", new_email=f"{name}@example.com")
         for name in ("anna", "nobody")
     ]
-    assert answers[0] == answers[1]
+    assert responses[0] == responses[1]
 
 
 @in_mode("activation", login_field="either")

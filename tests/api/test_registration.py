@@ -106,9 +106,9 @@ async def test_the_username_is_stored_as_typed_in_nfkc(client: Client) -> None:
 
 async def test_of_many_registrations_of_one_username_at_once_one_succeeds(client: Client, database: Connection) -> None:
     names = ["élodie", "ÉLODIE", "e\u0301lodie", "Élodie", "ｅ\u0301lodie"] * 10
-    answers = await asyncio.gather(*(register(client, username=name) for name in names))
-    assert Counter(status for status, _ in answers) == {201: 1, 400: 49}
-    assert all(body == TAKEN for status, body in answers if status == 400)
+    responses = await asyncio.gather(*(register(client, username=name) for name in names))
+    assert Counter(status for status, _ in responses) == {201: 1, 400: 49}
+    assert all(body == TAKEN for status, body in responses if status == 400)
     assert len(database.execute("select * from profiles").fetchall()) == 1
 
 
@@ -119,8 +119,8 @@ async def test_an_address_belongs_to_one_account_in_any_case(anna: Person, clien
 
 async def test_of_many_registrations_of_one_address_at_once_one_succeeds(client: Client) -> None:
     names = [f"person{number}" for number in range(20)]
-    answers = await asyncio.gather(*(register(client, username=name, email="a@example.com") for name in names))
-    assert Counter(status for status, _ in answers) == {201: 1, 400: 19}
+    responses = await asyncio.gather(*(register(client, username=name, email="a@example.com") for name in names))
+    assert Counter(status for status, _ in responses) == {201: 1, 400: 19}
 
 
 async def test_several_accounts_may_have_no_address(client: Client) -> None:

@@ -257,9 +257,9 @@ async def test_a_public_endpoint_follows_the_common_rules(anna: Person, path: st
         assert (response.status, response.headers["Allow"]) == (400, "POST, OPTIONS")
         for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"):
             assert (await client.request(method, spelling)).status == 401
-            status, answer = await anna.ask(method, spelling)
+            status, body = await anna.ask(method, spelling)
             assert status == (200 if method == "OPTIONS" else 405)
-            assert method in ("HEAD", "OPTIONS") or answer == {"detail": f'Method "{method}" not allowed.'}
+            assert method in ("HEAD", "OPTIONS") or body == {"detail": f'Method "{method}" not allowed.'}
     for body, text in (
         ([], "Expected a dictionary, but got list."),
         ("x", "Expected a dictionary, but got str."),

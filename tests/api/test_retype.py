@@ -62,8 +62,8 @@ class TestPasswords:
         wrong = (400, {"current_password": BLANK, "re_new_password": fault})
         assert await anna.post("/auth/users/set_password/", given) == wrong
         given = {"uid": "", "token": "x", "new_password": NEW_PASSWORD, "re_new_password": repetition}
-        answer = await post(anna.client, "/auth/users/reset_password_confirm/", **given)
-        assert answer == (400, {"uid": BLANK, "re_new_password": fault})
+        response = await post(anna.client, "/auth/users/reset_password_confirm/", **given)
+        assert response == (400, {"uid": BLANK, "re_new_password": fault})
 
     async def test_at_registration_every_other_fault_is_reported_before_a_mismatch(self, anna: Person) -> None:
         given = {"username": "boris", "password": PASSWORD, "re_password": "x"}

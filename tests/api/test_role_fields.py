@@ -119,8 +119,8 @@ async def test_edits_of_different_fields_at_once_are_all_kept(tess: Person) -> N
         {"fields": {"address": {"city": "Rome"}}},
         {"location": "Rome"},
     ]
-    answers = await asyncio.gather(*(tess.patch(path, given) for given in givens * 5))
-    assert {status for status, _ in answers} == {200}
+    responses = await asyncio.gather(*(tess.patch(path, given) for given in givens * 5))
+    assert {status for status, _ in responses} == {200}
     profile = await tess.profile()
     assert profile["fields"] == {"school": "Liceo", "subjects": ["latin"], "address": {"city": "Rome"}}
     assert profile["location"] == "Rome"

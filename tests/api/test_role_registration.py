@@ -217,9 +217,9 @@ async def test_of_many_registrations_of_one_username_at_once_one_is_stored_compl
         profile = {"location": str(number), "fields": {"school": str(number)}}
         return TEACHER | {"username": "TESS" if number % 2 else "tess", "email": "", "profile": profile}
 
-    answers = await asyncio.gather(*(register(client, given(number)) for number in range(20)))
-    assert sorted(status for status, _ in answers) == [201] + [400] * 19
-    assert [body for status, body in answers if status == 400] == [
+    responses = await asyncio.gather(*(register(client, given(number)) for number in range(20)))
+    assert sorted(status for status, _ in responses) == [201] + [400] * 19
+    assert [body for status, body in responses if status == 400] == [
         {"username": ["A user with that username already exists."]}
     ] * 19
     assert counts(database) == [1, 1, 1]

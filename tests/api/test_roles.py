@@ -62,11 +62,11 @@ async def test_the_role_is_shown_in_the_user_object_the_profile_and_the_tokens(
 
 
 async def test_a_request_with_an_api_token_sees_the_present_role(tess: Person, database: Connection) -> None:
-    _, answer = await post(tess.client, "/auth/token/login/", username="tess", password=PASSWORD)
+    _, body = await post(tess.client, "/auth/token/login/", username="tess", password=PASSWORD)
     for role in ("teacher", "student"):
         database.execute("update users set role = %s where id = %s", [role, tess.id])
         for path in ("/auth/users/me/", await path_of(tess)):
-            headers = {"Authorization": f"Token {answer['auth_token']}"}
+            headers = {"Authorization": f"Token {body['auth_token']}"}
             async with tess.client.get(path, headers=headers) as response:
                 assert (await response.json())["role"] == role
 
@@ -79,10 +79,10 @@ async def test_signing_in_with_a_role_succeeds_only_for_accounts_of_that_role(
 ) -> None:
     hashes.clear()
     before = count(database, "sessions")
-    answer = await post(tess.client, "/auth/jwt/create/", username="tess", password=PASSWORD, role=role)
-    assert (answer[0], hashes["run"]) == (200 if fits else 401, 1)
+    response = await post(tess.client, "/auth/jwt/create/", username="tess", password=PASSWORD, role=role)
+    assert (response[0], hashes["run"]) == (200 if fits else 401, 1)
     if not fits:
-        assert answer == NO_ACCOUNT
+        assert response == NO_ACCOUNT
         assert count(database, "sessions") == before
 
 

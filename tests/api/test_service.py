@@ -70,13 +70,13 @@ async def test_a_request_that_needs_a_missing_migration_is_503_without_a_traceba
     given = {"username": "boris", "password": PASSWORD}
     database.execute(f"alter {rename}")
     try:
-        answers = [await anna.post(path, given) for path in ("/auth/users/", "/auth/jwt/create/")]
+        responses = [await anna.post(path, given) for path in ("/auth/users/", "/auth/jwt/create/")]
         response = await anna.client.get("/auth/users/me/", headers=anna.header)
     finally:
         database.execute(f"alter {back}")
-    answers.append((response.status, await response.json()))
-    assert 500 not in [status for status, _ in answers]
-    assert (503, {"detail": "The service is temporarily unavailable."}) in answers
+    responses.append((response.status, await response.json()))
+    assert 500 not in [status for status, _ in responses]
+    assert (503, {"detail": "The service is temporarily unavailable."}) in responses
     assert [record for record in caplog.records if record.exc_info] == []
 
 

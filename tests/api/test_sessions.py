@@ -105,6 +105,6 @@ async def test_a_session_is_accepted_for_its_own_account_only(anna: Person, bori
 async def test_a_session_sent_by_two_accounts_at_once_is_accepted_for_its_own_only(anna: Person, boris: Person) -> None:
     foreign = forge(boris, sid=claims_of(anna.tokens["access"])["sid"])
     tokens = [anna.tokens["access"], foreign] * 10
-    answers = await asyncio.gather(*(with_token(anna.client, token) for token in tokens))
-    assert answers[1::2] == [refused(ENDED)] * 10
-    assert {status for status, _ in answers[::2]} == {200}
+    responses = await asyncio.gather(*(with_token(anna.client, token) for token in tokens))
+    assert responses[1::2] == [refused(ENDED)] * 10
+    assert {status for status, _ in responses[::2]} == {200}

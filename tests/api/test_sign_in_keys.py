@@ -7,8 +7,8 @@ import psycopg
 import pytest
 
 from server.database import migrate
-from tests.conftest import PASSWORD, Client, Person, in_mode, post
-from tests.links import DONE
+from tests.conftest import PASSWORD, Client, Letters, Person, in_mode, post
+from tests.links import DONE, activated, confirm, link
 from tests.rows import Connection
 
 BOSS = "boss@corp.example"
@@ -67,8 +67,8 @@ async def test_an_account_may_have_its_own_address_as_its_name(client: Client, d
 async def test_of_two_who_take_it_at_once_one_succeeds(client: Client) -> None:
     as_name = [post(client, "/auth/users/", username=BOSS, password=PASSWORD)]
     as_address = [post(client, "/auth/users/", username="boris", password=PASSWORD, email=BOSS)]
-    answers = await asyncio.gather(*as_name, *as_address)
-    assert sorted(status for status, _ in answers) == [201, 400]
+    responses = await asyncio.gather(*as_name, *as_address)
+    assert sorted(status for status, _ in responses) == [201, 400]
 
 
 @EITHER
@@ -79,6 +79,63 @@ async def test_a_key_is_free_again_when_its_account_changes_or_goes(anna: Person
     assert await boris.post("/auth/users/set_username/", change) == DONE
     assert await boris.delete("/auth/users/me/", {"current_password": PASSWORD}) == DONE
     assert (await anna.patch("/auth/users/me/", {"email": BOSS}))[0] == 200
+
+
+WAITING = in_mode("activation", login_field="either")
+EXPIRE = "update one_time_tokens set expires_at = now() where purpose = 'activation'"
+
+
+@WAITING
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"username": BOSS, "email": "a@example.com"}, {"username": BOSS.upper(), "email": "b@example.com"}),
+        ({"username": "anna", "email": BOSS}, {"username": "boris", "email": BOSS.upper()}),
+        ({"username": BOSS, "email": "a@example.com"}, {"username": "boris", "email": BOSS}),
+        ({"username": "anna", "email": BOSS}, {"username": BOSS, "email": "b@example.com"}),
+    ],
+    ids=["name by name", "address by address", "name by address", "address by name"],
+)
+async def test_an_account_that_gives_way_gives_up_its_keys_at_once(
+    client: Client, database: Connection, first: dict[str, str], second: dict[str, str]
+) -> None:
+    assert (await post(client, "/auth/users/", password=PASSWORD, **first))[0] == 201
+    assert (await post(client, "/auth/users/", password=PASSWORD, **second))[0] == 400
+    database.execute(EXPIRE)
+    status, user = await post(client, "/auth/users/", password=PASSWORD, **second)
+    assert status == 201, user
+    owners = {row["user_id"] for row in database.execute("select user_id from sign_in_keys").fetchall()}
+    assert owners == {user["id"]}
+
+
+@WAITING
+async def test_a_change_of_name_or_address_takes_the_key_of_an_account_that_gives_way(
+    client: Client, database: Connection, letters: Letters
+) -> None:
+    boris = await activated(client, letters, "boris")
+    given = {"username": BOSS, "email": "a@example.com", "password": PASSWORD}
+    assert (await post(client, "/auth/users/", **given))[0] == 201
+    await letters()
+    database.execute(EXPIRE)
+    assert (await boris.patch("/auth/users/me/", {"email": BOSS}))[0] == 200
+    assert await confirm(client, "email_change", await link(letters, BOSS)) == DONE
+    given = {"username": "c", "email": "clara@example.com", "password": PASSWORD}
+    assert (await post(client, "/auth/users/", **given))[0] == 201
+    database.execute(EXPIRE)
+    change = {"new_username": "clara@example.com", "current_password": PASSWORD}
+    assert await boris.post("/auth/users/set_username/", change) == DONE
+
+
+@WAITING
+async def test_of_a_name_and_an_address_that_take_the_key_of_an_expired_account_at_once_one_succeeds(
+    client: Client, database: Connection
+) -> None:
+    assert (await post(client, "/auth/users/", username=BOSS, password=PASSWORD, email="a@example.com"))[0] == 201
+    database.execute(EXPIRE)
+    as_name = post(client, "/auth/users/", username=BOSS, password=PASSWORD, email="b@example.com")
+    as_address = post(client, "/auth/users/", username="boris", password=PASSWORD, email=BOSS)
+    responses = await asyncio.gather(as_name, as_address)
+    assert sorted(status for status, _ in responses) == [201, 400]
 
 
 def test_the_database_refuses_it_with_psql_as_well(database: Connection) -> None:

@@ -154,8 +154,8 @@ async def test_an_invalid_password_runs_no_hash(
 ) -> None:
     assert await post(anna.client, CREATE, username="anna", password=password) == (400, {"password": faults})
     assert await post(anna.client, "/auth/users/", username="x", password=password) == (400, {"password": faults})
-    status, answer = await anna.delete("/auth/users/me/", {"current_password": password})
-    assert (status, answer) == (400, {"current_password": faults})
+    status, response = await anna.delete("/auth/users/me/", {"current_password": password})
+    assert (status, response) == (400, {"current_password": faults})
     assert hashes["run"] == 0
 
 
@@ -188,17 +188,17 @@ async def test_a_username_registered_in_one_unicode_form_signs_in_in_every_other
 async def test_refresh_returns_a_new_access_token_of_the_same_session(
     anna: Person, database: Connection, path: str
 ) -> None:
-    status, answer = await post(anna.client, path, refresh=f" {anna.tokens['refresh']} ")
-    assert (status, list(answer), sessions(database)) == (200, ["access"], 1)
-    assert sid(answer["access"]) == sid(anna.tokens["access"])
-    anna.tokens["access"] = answer["access"]
+    status, response = await post(anna.client, path, refresh=f" {anna.tokens['refresh']} ")
+    assert (status, list(response), sessions(database)) == (200, ["access"], 1)
+    assert sid(response["access"]) == sid(anna.tokens["access"])
+    anna.tokens["access"] = response["access"]
     assert (await anna.get("/auth/users/me/"))[0] == 200
 
 
 async def test_many_refreshes_at_once_all_succeed_and_insert_no_rows(anna: Person, database: Connection) -> None:
-    answers = await asyncio.gather(*(post(anna.client, REFRESH, refresh=anna.tokens["refresh"]) for _ in range(20)))
-    assert {status for status, _ in answers} == {200}
-    assert {sid(answer["access"]) for _, answer in answers} == {sid(anna.tokens["access"])}
+    responses = await asyncio.gather(*(post(anna.client, REFRESH, refresh=anna.tokens["refresh"]) for _ in range(20)))
+    assert {status for status, _ in responses} == {200}
+    assert {sid(response["access"]) for _, response in responses} == {sid(anna.tokens["access"])}
     assert sessions(database) == 1
 
 
@@ -235,8 +235,8 @@ async def test_a_refused_token_is_challenged_with_invalid_token(client: Client) 
 
 
 async def test_of_many_sign_outs_at_once_one_succeeds(anna: Person) -> None:
-    answers = await asyncio.gather(*(post(anna.client, BLACKLIST, refresh=anna.tokens["refresh"]) for _ in range(20)))
-    assert sorted(status for status, _ in answers) == [200] + [401] * 19
+    responses = await asyncio.gather(*(post(anna.client, BLACKLIST, refresh=anna.tokens["refresh"]) for _ in range(20)))
+    assert sorted(status for status, _ in responses) == [200] + [401] * 19
 
 
 async def test_no_token_is_stored_in_the_database(anna: Person, database: Connection) -> None:

@@ -39,10 +39,10 @@ by_either = in_mode("default", login_field="either")
 
 async def sign_in(client: Client, **given: str) -> tuple[int, Any]:
     """Sign in at jwt/create and token/login, which must agree: the answer of jwt/create."""
-    status, answer = await post(client, CREATE, password=PASSWORD, **given)
+    status, response = await post(client, CREATE, password=PASSWORD, **given)
     also, _ = await post(client, LOGIN, password=PASSWORD, **given)
     assert (status, also) in ((200, 200), (401, 400), (400, 400))
-    return status, answer
+    return status, response
 
 
 class TestHideUsers:

@@ -24,9 +24,9 @@ ME = "/auth/users/me/"
 
 
 async def log_in(client: Client, username: str = "anna", password: str = PASSWORD) -> str:
-    status, answer = await post(client, LOGIN, username=username, password=password)
-    assert (status, list(answer)) == (200, ["auth_token"])
-    token: str = answer["auth_token"]
+    status, response = await post(client, LOGIN, username=username, password=password)
+    assert (status, list(response)) == (200, ["auth_token"])
+    token: str = response["auth_token"]
     return token
 
 

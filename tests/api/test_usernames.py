@@ -121,8 +121,8 @@ async def test_a_username_is_stored_in_nfkc_and_may_have_150_characters(anna: Pe
 
 
 async def test_of_two_changes_to_one_username_at_once_one_succeeds(anna: Person, boris: Person) -> None:
-    answers = await asyncio.gather(*(person.post(SET, change()) for person in (anna, boris)))
-    assert sorted(answers, key=str) == [DONE, (400, {"new_username": TAKEN})]
+    responses = await asyncio.gather(*(person.post(SET, change()) for person in (anna, boris)))
+    assert sorted(responses, key=str) == [DONE, (400, {"new_username": TAKEN})]
 
 
 async def test_a_username_taken_at_the_last_moment_is_a_field_error_and_does_not_use_up_the_link(
@@ -163,8 +163,8 @@ INVALID_LINKS: list[tuple[dict[str, Any], Any]] = [
 
 @in_mode()
 async def test_a_missing_uid_is_an_invalid_uid(client: Client) -> None:
-    for given, answer in INVALID_LINKS:
-        assert await post(client, RESET, **given) == answer
+    for given, response in INVALID_LINKS:
+        assert await post(client, RESET, **given) == response
 
 
 async def test_a_missing_token_is_an_invalid_token(anna: Person) -> None:
@@ -191,9 +191,11 @@ async def test_of_twenty_resets_at_once_with_one_link_one_succeeds(anna: Person,
     assert await post(anna.client, ASK, email=ANNA) == DONE
     given = await link(letters, ANNA)
     names = [f"anna.{number}" for number in range(20)]
-    answers = await asyncio.gather(*(confirm(anna.client, USERNAME_RESET, given, new_username=each) for each in names))
-    assert Counter(status for status, _ in answers) == {204: 1, 400: 19}
-    (name,) = [each for each, (status, _) in zip(names, answers, strict=True) if status == 204]
+    responses = await asyncio.gather(
+        *(confirm(anna.client, USERNAME_RESET, given, new_username=each) for each in names)
+    )
+    assert Counter(status for status, _ in responses) == {204: 1, 400: 19}
+    (name,) = [each for each, (status, _) in zip(names, responses, strict=True) if status == 204]
     assert (await anna.get("/auth/users/me/"))[1]["username"] == name
 
 

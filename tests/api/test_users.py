@@ -67,9 +67,9 @@ async def test_the_address_of_another_account_is_refused_and_the_own_is_not(anna
 
 async def test_of_two_changes_to_one_address_at_once_one_succeeds(anna: Person, boris: Person) -> None:
     wanted = {"email": "wanted@example.com"}
-    answers = await asyncio.gather(*(person.patch("/auth/users/me/", wanted) for person in (anna, boris)))
-    assert sorted(status for status, _ in answers) == [200, 400]
-    assert [body for status, body in answers if status == 400] == [TAKEN_EMAIL]
+    responses = await asyncio.gather(*(person.patch("/auth/users/me/", wanted) for person in (anna, boris)))
+    assert sorted(status for status, _ in responses) == [200, 400]
+    assert [body for status, body in responses if status == 400] == [TAKEN_EMAIL]
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
@@ -91,5 +91,5 @@ async def test_a_staff_account_that_loses_the_flag_loses_its_rights_at_once(
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE"])
 async def test_a_missing_account_is_404_to_staff_before_the_body_is_read(staff: Person, method: str) -> None:
-    answer = (404, None) if method == "HEAD" else HIDDEN
-    assert await staff.ask(method, "/auth/users/999999999/", data=None if method == "HEAD" else b"{broken") == answer
+    response = (404, None) if method == "HEAD" else HIDDEN
+    assert await staff.ask(method, "/auth/users/999999999/", data=None if method == "HEAD" else b"{broken") == response

@@ -39,13 +39,17 @@ def use_with_requests(url: str) -> None:
     tokens = register(url, "anna")
     assert requests.get(f"{url}/auth/users/me", headers=header(tokens), timeout=10).json()["username"] == "anna"
     profile = requests.get(f"{url}/api/accounts/all-profiles", headers=header(tokens), timeout=10).json()[0]
-    answer = requests.put(
+    response = requests.put(
         f"{url}/api/accounts/profile/{profile['id']}",
         headers=header(tokens),
         files={"location": (None, "Lisbon"), "is_creator": (None, "on")},
         timeout=10,
     )
-    assert answer.json() | {"updated_on": ""} == profile | {"location": "Lisbon", "is_creator": True, "updated_on": ""}
+    assert response.json() | {"updated_on": ""} == profile | {
+        "location": "Lisbon",
+        "is_creator": True,
+        "updated_on": "",
+    }
 
 
 def test_curl_can_run_the_example_of_the_readme(start: Callable[..., Started]) -> None:
@@ -54,11 +58,11 @@ def test_curl_can_run_the_example_of_the_readme(start: Callable[..., Started]) -
     assert tour
     assert shutil.which("curl")
     script = tour[1].replace("http://127.0.0.1:8080", url)
-    answers = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, timeout=30).stdout.splitlines()
-    kinds = [(re.findall(r'"(\w+)":', answer) or [""])[0] for answer in answers]
-    assert kinds == ["email", "email", "email", "id", "id", "access", "", "detail"], answers
-    assert '"location":"Lisbon","date_joined"' in answers[4]
-    assert "token_not_valid" in answers[7]
+    responses = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, timeout=30).stdout.splitlines()
+    kinds = [(re.findall(r'"(\w+)":', response) or [""])[0] for response in responses]
+    assert kinds == ["email", "email", "email", "id", "id", "access", "", "detail"], responses
+    assert '"location":"Lisbon","date_joined"' in responses[4]
+    assert "token_not_valid" in responses[7]
 
 
 def test_four_processes_on_one_database_behave_as_one(start: Callable[..., Started]) -> None:
@@ -98,8 +102,8 @@ async def test_what_was_answered_before_a_kill_is_stored(start: Callable[..., St
     service = start()
     tokens = await asyncio.to_thread(register, service.url, "anna")
     service.stop(signal.SIGKILL)
-    async with client.get("/auth/users/me/", headers=header(tokens)) as answer:
-        assert answer.status == 200
+    async with client.get("/auth/users/me/", headers=header(tokens)) as response:
+        assert response.status == 200
 
 
 def test_the_bundled_postgresql_starts_and_the_signing_key_is_kept(

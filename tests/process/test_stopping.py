@@ -95,9 +95,9 @@ async def test_a_stop_reads_a_body_that_still_arrives(
     stop = stopping(client)
     assert await idle.answer() == b""
     half.send(BODY[10:])
-    answer = await half.answer()
-    assert answer.startswith(b"HTTP/1.1 201 ")
-    assert b"Connection: close" in answer
+    response = await half.answer()
+    assert response.startswith(b"HTTP/1.1 201 ")
+    assert b"Connection: close" in response
     await stop
 
 

@@ -33,9 +33,9 @@ def children(service: Started) -> set[int]:
 
 def process_that_answers(url: str, headers: dict[str, str] | None = None) -> str:
     """The first part of the request id, which is different in each process. Each call opens a connection."""
-    answer = requests.get(f"{url}/auth/users/me/" if headers else f"{url}/healthz", headers=headers, timeout=20)
-    assert answer.status_code == 200, answer.text
-    return answer.headers["X-Request-ID"].partition("-")[0]
+    response = requests.get(f"{url}/auth/users/me/" if headers else f"{url}/healthz", headers=headers, timeout=20)
+    assert response.status_code == 200, response.text
+    return response.headers["X-Request-ID"].partition("-")[0]
 
 
 def processes_that_answer(url: str, headers: dict[str, str] | None = None) -> set[str]:

@@ -64,9 +64,9 @@ async def test_the_public_port_shows_no_metrics(client: Client) -> None:
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_the_address_of_the_metrics_shows_metrics_and_nothing_else(start: Callable[..., Started], workers: str) -> None:
     url = start(METRICS="127.0.0.1:0", WORKERS=workers).metrics_url()
-    answer = requests.get(url, timeout=10)
-    assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
-    assert f"frontdesk_processes {workers}\n" in answer.text
+    response = requests.get(url, timeout=10)
+    assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert f"frontdesk_processes {workers}\n" in response.text
     assert requests.get(url.replace("metrics", "healthz"), timeout=10).status_code == 404
 
 

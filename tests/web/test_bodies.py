@@ -35,10 +35,10 @@ async def test_every_endpoint_reads_all_three_media_types(anna: Person, kind: st
         ("POST", "/api/accounts/all-profiles", {"location": "Łódź"}, 201),
         ("DELETE", "/auth/users/me/", {"current_password": PASSWORD}, 204),
     ):
-        got, answer = await anna.ask(method, path, **body_of(kind, given))
-        assert got == status, (method, path, answer)
-        for name in {"username", "email", "description", "location"} & set(given) & set(answer or ()):
-            assert answer[name] == given[name]
+        got, response = await anna.ask(method, path, **body_of(kind, given))
+        assert got == status, (method, path, response)
+        for name in {"username", "email", "description", "location"} & set(given) & set(response or ()):
+            assert response[name] == given[name]
 
 
 ROUTES = [
@@ -101,16 +101,16 @@ async def test_a_media_type_that_is_not_ascii_is_415(
     reader, writer = await asyncio.open_connection(client.host, client.port)
     head = b"POST /auth/users/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\nContent-Type: "
     writer.write(head + kind + b"\r\n\r\n{}")
-    answer = await reader.read()
+    response = await reader.read()
     writer.close()
-    assert answer.startswith(b"HTTP/1.1 415 "), answer
-    assert b'{"detail":"Unsupported media type ' in answer
+    assert response.startswith(b"HTTP/1.1 415 "), response
+    assert b'{"detail":"Unsupported media type ' in response
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/xml", "application/jsonx", "json", ""])
 async def test_other_media_types_are_415(client: Client, kind: str) -> None:
-    answer = 415, {"detail": f'Unsupported media type "{kind}" in request.'}
-    assert await send(client, b"{}", {"Content-Type": kind}) == answer
+    response = 415, {"detail": f'Unsupported media type "{kind}" in request.'}
+    assert await send(client, b"{}", {"Content-Type": kind}) == response
 
 
 async def test_case_and_parameters_of_a_media_type_do_not_matter(anna: Person) -> None:

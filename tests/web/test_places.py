@@ -15,6 +15,8 @@ PLACES = [
     ("/api/auth", "/api/accounts"),
     ("/api/v1/auth", "/api/v1/accounts"),
     ("/api/v1", "/api/v1"),
+    ("/api", "/api/accounts"),
+    ("/people/sign-in", "/people"),
 ]
 
 
@@ -62,10 +64,48 @@ async def test_the_document_and_allow_follow(client: Client, places: tuple[str, 
         assert response.headers["Allow"] == "GET, POST, HEAD, OPTIONS"
 
 
-@pytest.mark.parametrize("wrong", ["auth", "/", "/a b", "/docs", "/docs/api", "/healthz", "/a//b", "/{x}", "/a?b"])
-def test_a_place_is_a_path_of_its_own(wrong: str) -> None:
-    with pytest.raises(SettingsError, match="AUTH_PATH is a path such as /api/v1/auth"):
-        Settings.read({"AUTH_PATH": wrong})
+WRONG = ["auth", "/", "/a b", "/docs", "/docs/api", "/healthz", "/a//b", "/{x}", "/a?b", "/.", "/a/../b", "/a/.."]
+
+
+@pytest.mark.parametrize("wrong", [*WRONG, "/.well-known/auth"])
+@pytest.mark.parametrize("name", ["AUTH_PATH", "ACCOUNTS_PATH"])
+def test_a_place_is_a_path_of_its_own(name: str, wrong: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} is a path such as /api/v1/auth"):
+        Settings.read({name: wrong})
+
+
+@pytest.mark.parametrize("places", [("/auth", "/api/accounts")])
+async def test_a_place_is_none_that_another_part_of_the_service_has(client: Client, places: tuple[str, str]) -> None:
+    own = {
+        path.rstrip("/").partition("/{")[0]
+        for path in (resource.canonical for resource in client.app.router.resources())
+        if not path.startswith(tuple(f"{place}/" for place in places)) and path.strip("/")
+    } - set(places)
+    assert {"/docs", "/healthz", "/api/site", "/api/roles", "/activate", "/pages/style.css"} <= own
+    for path in own:
+        with pytest.raises(SettingsError, match="AUTH_PATH is a path such as"):
+            Settings.read({"AUTH_PATH": f"{path}/"})
+
+
+@pytest.mark.parametrize(
+    ("auth", "accounts", "fault"),
+    [
+        ("/a", "/a/users", "ACCOUNTS_PATH is /a/users, and /a/users is a path of AUTH_PATH"),
+        ("/a", "/a/jwt/x", "ACCOUNTS_PATH is /a/jwt/x, and /a/jwt is a path of AUTH_PATH"),
+        ("/auth", "/auth/token", "ACCOUNTS_PATH is /auth/token, and /auth/token is a path of AUTH_PATH"),
+        ("/a/profile", "/a", "AUTH_PATH is /a/profile, and /a/profile is a path of ACCOUNTS_PATH"),
+        ("/a/all-profiles/x", "/a", "AUTH_PATH is /a/all-profiles/x, and /a/all-profiles is a path of ACCOUNTS_PATH"),
+    ],
+)
+def test_a_place_among_the_paths_of_the_other_stops_the_start(auth: str, accounts: str, fault: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{fault}: choose a place outside of it$"):
+        Settings.read({"AUTH_PATH": auth, "ACCOUNTS_PATH": accounts})
+
+
+@pytest.mark.parametrize(("auth", "accounts"), [("/api", "/api"), ("/api/v1", "/api/v1/accounts"), ("/a/b", "/a")])
+def test_one_place_may_be_the_other_or_inside_it(auth: str, accounts: str) -> None:
+    settings = Settings.read({"AUTH_PATH": auth, "ACCOUNTS_PATH": accounts})
+    assert (settings.auth_path, settings.accounts_path) == (auth, accounts)
 
 
 def test_the_last_slash_of_a_place_does_not_count() -> None:
