@@ -23,7 +23,9 @@ LIBPQ_PARAMETERS = (
     *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"),
 )
 # First parts of paths that are not the contract's: a group of endpoints cannot be placed there.
-OWN_PATHS = frozenset({"docs", "openapi.json", "healthz", "readyz", "pages", "activate", "password", "username"})
+OWN_PATHS = frozenset(
+    {"docs", "openapi.json", "healthz", "readyz", "pages", "activate", "password", "username", ".well-known"}
+)
 MIN_KEY_BYTES = 32  # an HMAC key is at least as long as the hash (RFC 7518 §3.2)
 
 
@@ -163,6 +165,17 @@ def site(value: str) -> str:
     if not re.fullmatch(r"https?://[^/\s?#@]+(/[^\s?#]*)?", value):
         raise ValueError("is an address such as https://accounts.example.com")
     return value.rstrip("/")
+
+
+def page(value: str) -> str:
+    """The address of a page that people are led to. No other scheme: `javascript:` would run in our pages."""
+    try:
+        is_address = bool(urlsplit(value).hostname)
+    except ValueError:
+        is_address = False
+    if not is_address or not re.fullmatch(r"https?://[^/\s?#@<>\"\\^`{|}]+([/?#][^\s<>\"\\^`{|}]*)?", value):
+        raise ValueError("is an address such as https://www.example.com/sign-in")
+    return value
 
 
 def line(value: str) -> str:
