@@ -38,11 +38,12 @@ from server.web.authentication import access
 from server.web.cors import cors, preflight
 from server.web.documentation import endpoints as documentation
 from server.web.endpoints import install
-from server.web.html_pages import pages
+from server.web.html_pages import asking, pages
+from server.web.html_pages.unknown_paths import unknown_paths
 from server.web.middleware import errors
 
 NOUNS = (users, activation, passwords, usernames, signin, tokens, profiles, roles, site, events, service)
-TABLES = (*(noun.endpoints for noun in NOUNS), documentation.endpoints, pages.endpoints)
+TABLES = (*(noun.endpoints for noun in NOUNS), documentation.endpoints, pages.endpoints, asking.endpoints)
 
 MAX_CONNECTIONS = 80  # to the database, of all workers together: PostgreSQL's default limit is 100
 
@@ -54,9 +55,9 @@ def create_app(
 
     `restart_database` starts the bundled database again if it stopped; it blocks, and runs in a thread.
     """
-    middlewares: list[Middleware] = [errors, access]
+    middlewares: list[Middleware] = [errors, unknown_paths, access]
     if settings.cors_origins:
-        middlewares = [cors(settings.cors_origins), errors, preflight, access]
+        middlewares = [cors(settings.cors_origins), errors, preflight, unknown_paths, access]
     app = web.Application(middlewares=middlewares, client_max_size=bodies.BODY_MAX_BYTES)
     _provide(app, settings, metrics or Metrics.alone())
     app.cleanup_ctx.extend([_database, _hashing, run_while_serving(sweep(settings.events_lifetime)), send_letters])

@@ -13,6 +13,7 @@ from server.web.bodies import read_body
 from server.web.clients import source_of
 from server.web.endpoints import Access, Endpoints
 from server.web.guards import counts_invalid_links
+from server.web.html_pages.asking import ask_page
 from server.web.html_pages.pages import link_page
 from server.web.schemas.objects import Activation, Address
 
@@ -56,7 +57,10 @@ async def resend_activation(request: web.Request) -> None:
     )
 
 
-@link_page(endpoints, "/activate/{uid}/{token}", "activate", "activated")
+ask_page(endpoints, ACTIVATION)
+
+
+@link_page(endpoints, "/activate/{uid}/{token}", "activate", "activated", purposes=(ACTIVATION, EMAIL_CHANGE))
 async def activate_on_page(request: web.Request, given: dict[str, Any]) -> dict[str, Any]:
     """Activate an account, or put a new e-mail address in force, on the page that the link in a letter opens."""
     return {"is_address": await _follow_link(request, given["uid"], given["token"]) == EMAIL_CHANGE}

@@ -14,6 +14,7 @@ from server.web.bodies import read_body
 from server.web.clients import source_of
 from server.web.endpoints import Access, Endpoints
 from server.web.guards import counts_invalid_links, me, only_same_twice, only_strong, read_with_password
+from server.web.html_pages.asking import ask_page
 from server.web.html_pages.pages import link_page
 from server.web.schemas import by_settings
 from server.web.schemas.fields import PASSWORD_MISMATCH
@@ -86,11 +87,15 @@ async def reset_password(request: web.Request) -> None:
     await _reset(request, await read_body(request))
 
 
+ask_page(endpoints, PASSWORD_RESET)
+
+
 @link_page(
     endpoints,
     "/password/reset/{uid}/{token}",
     "password_reset",
     "password_changed",
+    purposes=(PASSWORD_RESET,),
     body=by_settings.password_page,
 )
 async def reset_password_on_page(request: web.Request, given: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from server.web.bodies import read_body
 from server.web.clients import source_of
 from server.web.endpoints import Access, Endpoints
 from server.web.guards import counts_invalid_links, me, only_same_twice, read_with_password
+from server.web.html_pages.asking import ask_page
 from server.web.html_pages.pages import link_page
 from server.web.schemas import by_settings
 from server.web.schemas.fields import USERNAME_MISMATCH
@@ -82,11 +83,15 @@ async def reset_username(request: web.Request) -> None:
     await _reset(request, await read_body(request))
 
 
+ask_page(endpoints, USERNAME_RESET)
+
+
 @link_page(
     endpoints,
     "/username/reset/{uid}/{token}",
     "username_reset",
     "username_changed",
+    purposes=(USERNAME_RESET,),
     body=by_settings.username_page,
 )
 async def reset_username_on_page(request: web.Request, given: dict[str, Any]) -> dict[str, Any]:

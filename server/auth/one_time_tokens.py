@@ -11,6 +11,8 @@ import hmac
 import re
 import secrets
 
+import asyncpg
+
 from server.database.database import Database
 from server.database.ids import read_id
 from server.database.transaction import Transaction
@@ -45,6 +47,10 @@ class OneTimeTokens:
         """Whether a token was used already; None when it is not valid for any of `purposes`."""
         row = await db.row("one_time_tokens/find", user_id, list(purposes), _hash(token))
         return row and row["is_used"]
+
+    async def look(self, db: Database, user_id: int, token: str, *purposes: str) -> asyncpg.Record | None:
+        """What a token leads to, without using it up; None when it is not valid for any of `purposes`."""
+        return await db.row("one_time_tokens/look", user_id, list(purposes), _hash(token))
 
     async def use(self, transaction: Transaction, user_id: int, token: str, *purposes: str) -> str | None:
         """Use a token in the caller's transaction and return its purpose; None when it is not valid.

@@ -130,6 +130,15 @@ class Settings:
     auth_path: str = _setting(values.place, "/auth", "where the paths of accounts and sign-in begin")
     accounts_path: str = _setting(values.place, "/api/accounts", "where the paths of profiles begin")
     public_url: str = _setting(values.site, "", "where people reach the site; empty: `http://HOST:PORT`")
+    sign_in_url: str = _setting(
+        values.page, "", "page of your site where people sign in; empty: pages have no link to it"
+    )
+    home_url: str = _setting(values.page, "", "first page of your site; empty: pages have no link to it")
+    change_password_url: str = _setting(
+        values.page,
+        "",
+        "page of your site where people change their password; empty: the page of this service that mails a link",
+    )
     site_name: str = _setting(values.line, "Frontdesk", "name of the site in letters and pages")
     mail_from: str = _setting(values.sender, "webmaster@localhost", "sender of letters")
     smtp_url: str = _setting(

@@ -22,11 +22,11 @@ LIBPQ_PARAMETERS = (
     *("channel_binding", "connect_timeout", "fallback_application_name", "gssencmode", "require_auth"),
     *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"),
 )
-# First parts of paths that are not the contract's: a group of endpoints cannot be placed there.
 # Paths of the service itself, which no setting moves: the groups of the contract may not begin there.
 OWN_PATHS = (
     "/.well-known",
     "/activate",
+    "/api/events",
     "/api/roles",
     "/api/site",
     "/docs",
@@ -181,6 +181,17 @@ def site(value: str) -> str:
     if not re.fullmatch(r"https?://[^/\s?#@]+(/[^\s?#]*)?", value):
         raise ValueError("is an address such as https://accounts.example.com")
     return value.rstrip("/")
+
+
+def page(value: str) -> str:
+    """The address of a page that people are led to. No other scheme: `javascript:` would run in our pages."""
+    try:
+        is_address = bool(urlsplit(value).hostname)
+    except ValueError:
+        is_address = False
+    if not is_address or not re.fullmatch(r"https?://[^/\s?#@<>\"\\^`{|}]+([/?#][^\s<>\"\\^`{|}]*)?", value):
+        raise ValueError("is an address such as https://www.example.com/sign-in")
+    return value
 
 
 def line(value: str) -> str:

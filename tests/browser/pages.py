@@ -30,7 +30,6 @@ def test_an_account_is_activated(site: Site, visitor: Visitor, name: str) -> Non
     visitor.screenshot("activated")
     assert site.sign_in(name) == 200
     visitor.open(link)
-    visitor.press("Activate")
     visitor.sees("Your account is active already")
     visitor.screenshot("active-already")
 
@@ -53,7 +52,6 @@ def test_a_password_is_reset_after_a_weak_one_was_refused(site: Site, visitor: V
     visitor.screenshot("password-changed")
     assert site.sign_in(name, NEW_PASSWORD) == 200
     visitor.open(link)
-    type_password(visitor, NEW_PASSWORD + " once more")
     visitor.sees("This link does not work")
     visitor.screenshot("link-used")
     assert site.sign_in(name, NEW_PASSWORD) == 200
@@ -94,10 +92,42 @@ def test_a_username_is_reset(site: Site, visitor: Visitor, name: str) -> None:
 )
 def test_the_page_of_a_dead_link_says_so(site: Site, visitor: Visitor, name: str, statement: str) -> None:
     site.join(name)
-    visitor.open(site.ask("reset_password", name))
+    link = site.ask("reset_password", name)
     site.database.execute(statement)
-    type_password(visitor, NEW_PASSWORD)
+    visitor.open(link)
     visitor.sees("This link does not work")
+
+
+def test_the_page_of_a_dead_link_asks_for_a_new_one(site: Site, visitor: Visitor, name: str) -> None:
+    site.join(name)
+    dead = site.ask("reset_password", name)
+    site.database.execute("delete from one_time_tokens")
+    visitor.open(dead)
+    visitor.page.get_by_label("E-mail address of your account").fill(f"{name}@example.com")
+    visitor.screenshot("link-dead")
+    visitor.press("Send a new link")
+    visitor.sees("Please look at your e-mails")
+    visitor.screenshot("asked")
+    visitor.open(site.link(name, "password/reset"))
+    visitor.sees("Choose a new password")
+
+
+def test_a_mistyped_address_is_a_page(site: Site, visitor: Visitor) -> None:
+    visitor.open(f"{site.url}/sing-in")
+    visitor.sees("There is nothing here")
+    visitor.screenshot("mistyped")
+
+
+def test_a_password_manager_is_led_to_a_form_and_finds_the_account(site: Site, visitor: Visitor, name: str) -> None:
+    site.join(name)
+    visitor.open(f"{site.url}/.well-known/change-password")
+    visitor.sees("Ask for a link to choose a new password")
+    visitor.page.get_by_label("E-mail address of your account").fill(f"{name}@example.com")
+    visitor.press("Send a new link")
+    visitor.open(site.link(name, "password/reset"))
+    account = visitor.page.locator("input[autocomplete=username]")
+    expect(account).to_have_value(name)
+    expect(account).to_be_hidden()
 
 
 def test_the_page_of_a_damaged_link_says_so(site: Site, visitor: Visitor) -> None:
@@ -140,19 +170,26 @@ def test_the_pages_work_with_the_keyboard(site: Site, visitor: Visitor, name: st
 def test_the_pages_fit_on_a_narrow_screen(site: Site, invite: Callable[..., Visitor], name: str, scheme: str) -> None:
     narrow = {"width": 320, "height": 568}
     visitor = invite(f"narrow-{scheme}", viewport=narrow, is_mobile=True, color_scheme=scheme, locale="de-DE")
-    visitor.open(f"{site.url}/activate/MQ/abc")
+    site.register(name)
+    visitor.open(site.link(name, "activate"))
     visitor.sees("E-Mail-Adresse bestätigen")
     visitor.screenshot("activate")
     visitor.press("Freischalten")
+    visitor.sees("Ihr Konto ist freigeschaltet")
+    visitor.open(f"{site.url}/activate/MQ/abc")
     visitor.sees("Dieser Link geht nicht")
     visitor.screenshot("link-unknown")
-    visitor.open(f"{site.url}/password/reset/MQ/abc")
-    visitor.page.locator("input").first.fill("12345")
-    visitor.page.locator("input").last.fill("12345")
+    visitor.page.locator("input").fill("Überlänge" * 20)
+    visitor.press("Neuen Link schicken")
+    visitor.sees("Neuen Link zum Freischalten anfordern")
+    visitor.screenshot("asked-in-vain")
+    visitor.open(site.ask("reset_password", name))
+    visitor.page.locator("input[type=password]").first.fill("12345")
+    visitor.page.locator("input[type=password]").last.fill("12345")
     visitor.press("Passwort ändern")
     visitor.sees("Neues Passwort wählen")
     visitor.screenshot("password-refused")
-    visitor.open(f"{site.url}/username/reset/MQ/abc")
+    visitor.open(site.ask("reset_username", name))
     visitor.page.locator("input").fill("Überlänge" * 20)
     visitor.press("Benutzernamen ändern")
     visitor.sees("Neuen Benutzernamen wählen")
@@ -160,10 +197,11 @@ def test_the_pages_fit_on_a_narrow_screen(site: Site, invite: Callable[..., Visi
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_enough_contrast(site: Site, invite: Callable[..., Visitor], scheme: str) -> None:
+def test_text_has_enough_contrast(site: Site, invite: Callable[..., Visitor], name: str, scheme: str) -> None:
     visitor = invite("desktop", color_scheme=scheme)
-    visitor.open(f"{site.url}/password/reset/MQ/abc")
-    for field in visitor.page.locator("input").all():
+    site.join(name)
+    visitor.open(site.ask("reset_password", name))
+    for field in visitor.page.locator("input[type=password]").all():
         field.fill("short")
     visitor.press("Change password")
     for selector in ("header p", "h1", "label", ".rules", ".fault", ".faults a", "button"):

@@ -13,33 +13,52 @@ from aiohttp.test_utils import TestClient
 from server.app import create_app
 from server.auth.one_time_tokens import PASSWORD_RESET
 from server.settings.settings import Settings
-from tests.conftest import Client, FrontdeskServer, Person
+from tests.conftest import PASSWORD, Client, FrontdeskServer, Person, post
 from tests.web.page_reading import PAGES, Outline, issue, title
 
 
-@pytest.mark.parametrize("path", PAGES)
-async def test_a_page_shows_a_form_that_posts_to_itself(client: Client, path: str) -> None:
-    response = await client.get(path)
-    page = Outline(await response.text())
-    assert (response.status, response.content_type, response.charset) == (200, "text/html", "utf-8")
-    assert page.all("form") == [{"method": "post"}]
-    assert len(page.all("button")) == len(page.all("h1")) == len(page.all("main")) == 1
+async def test_a_page_shows_a_form_that_posts_to_itself(client: Client, live_pages: tuple[str, ...]) -> None:
+    for path in live_pages:
+        response = await client.get(path)
+        page = Outline(await response.text())
+        assert (response.status, response.content_type, response.charset) == (200, "text/html", "utf-8")
+        assert page.all("form") == [{"method": "post"}]
+        assert len(page.all("button")) == len(page.all("h1")) == len(page.all("main")) == 1
 
 
-@pytest.mark.parametrize("path", PAGES)
-async def test_every_field_has_a_label_and_the_page_a_language(client: Client, path: str) -> None:
-    text = await (await client.get(path)).text()
-    page = Outline(text)
-    assert page.all("html") == [{"lang": "en"}]
-    assert title(text).endswith(" – Frontdesk")
-    assert [each["for"] for each in page.all("label")] == [each["id"] for each in page.all("input")]
-    ids = {attributes.get("id") for _, attributes in page.found}
-    assert {word for each in page.all("input") for word in (each.get("aria-describedby") or "").split()} <= ids
+async def test_every_field_has_a_label_and_the_page_a_language(client: Client, live_pages: tuple[str, ...]) -> None:
+    for path in (*live_pages, *PAGES, "/password/reset"):
+        text = await (await client.get(path)).text()
+        page = Outline(text)
+        assert page.all("html") == [{"lang": "en"}]
+        assert title(text).endswith(" – Frontdesk")
+        fields = [each for each in page.all("input") if "name" in each]
+        assert [each["for"] for each in page.all("label")] == [each["id"] for each in fields]
+        ids = {attributes.get("id") for _, attributes in page.found}
+        assert {word for each in fields for word in (each.get("aria-describedby") or "").split()} <= ids
 
 
-async def test_the_form_asks_for_a_new_password_twice_and_states_its_rules(client: Client) -> None:
-    text = await (await client.get("/password/reset/MQ/abc")).text()
-    fields = Outline(text).all("input")
+async def test_a_password_manager_finds_the_account_of_a_live_link(client: Client, anna: Person) -> None:
+    text = await (await client.get(await issue(client, anna, PASSWORD_RESET))).text()
+    account, *passwords = Outline(text).all("input")
+    assert (account["value"], account["autocomplete"], "name" in account) == ("anna", "username", False)
+    assert re.search("<div hidden><input[^>]*></div>", text)
+    assert {each["autocomplete"] for each in passwords} == {"new-password"}
+    assert "anna" not in await (await client.get("/password/reset/MQ/abc")).text()
+
+
+@pytest.mark.parametrize("settings", [{"login_field": "email"}], indirect=True)
+async def test_the_account_is_named_by_what_it_signs_in_with(client: Client) -> None:
+    _, user = await post(client, "/auth/users/", username="anna", password=PASSWORD, email="anna@example.com")
+    path = await issue(client, Person(client, "anna", user["id"]), PASSWORD_RESET)
+    assert Outline(await (await client.get(path)).text()).all("input")[0]["value"] == "anna@example.com"
+
+
+async def test_the_form_asks_for_a_new_password_twice_and_states_its_rules(
+    client: Client, live_pages: tuple[str, ...]
+) -> None:
+    text = await (await client.get(live_pages[1])).text()
+    fields = Outline(text).all("input")[1:]
     assert [each["name"] for each in fields] == ["new_password", "re_new_password"]
     assert {(each["type"], each["autocomplete"]) for each in fields} == {("password", "new-password")}
     assert fields[0]["aria-describedby"] == "new_password-rules"
@@ -109,11 +128,11 @@ async def site(own: Path, settings: Settings, database: Any) -> AsyncIterator[Cl
 
 
 async def test_templates_and_style_of_a_site_replace_the_built_in_ones(site: Client, own: Path) -> None:
-    (own / "en/pages/activate.html").write_text("Hello from {{ site_name }}")
+    (own / "en/pages/problem.html").write_text("Hello from {{ site_name }}")
     (own / "pages/style.css").write_text("h1 { color: red }")
     assert await (await site.get("/activate/MQ/abc")).text() == "Hello from Film &amp; &#34;Club&#34; &lt;b&gt;"
     assert await (await site.get("/pages/style.css")).text() == "h1 { color: red }"
-    assert "Choose a new password" in await (await site.get("/password/reset/MQ/abc")).text()
+    assert "Ask for a link" in await (await site.get("/password/reset")).text()
 
 
 async def test_the_name_of_a_site_is_shown_and_escaped(site: Client) -> None:
@@ -128,17 +147,17 @@ async def test_the_style_sheet_is_below_the_path_of_the_public_url(site: Client)
 async def test_a_broken_template_of_a_site_is_a_500_and_in_the_log(
     site: Client, own: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (own / "en/pages/activate.html").write_text("{{ nothing_of_the_kind }}")
-    response = await site.get("/activate/MQ/abc")
+    (own / "en/pages/ask.html").write_text("{{ nothing_of_the_kind }}")
+    response = await site.get("/password/reset")
     assert (response.status, title(await response.text())) == (500, 'Something went wrong – Film & "Club" <b>')
-    assert "GET /activate/{uid}/{token} failed" in caplog.text
+    assert "GET /password/reset failed" in caplog.text
 
 
 async def test_the_failure_is_json_if_no_page_can_be_rendered(
     site: Client, own: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (own / "pages/layout.html").write_text("{% no such thing %}")
-    response = await site.get("/activate/MQ/abc")
+    response = await site.get("/password/reset")
     assert (response.status, await response.json()) == (500, {"detail": "Internal server error."})
     assert "the page of a failure cannot be rendered" in caplog.text
 

@@ -28,29 +28,106 @@ def waiting(client: Client, database: Any) -> Callable[[], Awaitable[Person]]:
     return register
 
 
-async def test_a_page_is_shown_without_a_query(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_opening_a_page_sends_one_statement_that_only_reads(
+    client: Client, anna: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forged = tuple(path.replace("/MQ/", f"/{write_uid(anna.id)}/") for path in PAGES)
+    unreadable = tuple(path.replace("/MQ/", "/bm9ib2R5/") for path in PAGES)
+    live = await issue(client, anna, PASSWORD_RESET)
     db, queries = client.app[DB], list[Any]()
 
     def recorded(name: str, query: Callable[..., Any]) -> Callable[..., Any]:
         def record(*arguments: Any) -> Any:
             if request_id.get():  # background work, which queries too, has no request id
-                queries.append((name, *arguments))
+                queries.append((name, *arguments[:1]))
             return query(*arguments)
 
         return record
 
     for name in ("rows", "transaction", "find"):
         monkeypatch.setattr(db, name, recorded(name, getattr(db, name)))
+    opened = (live, *PAGES, *forged, *unreadable)
+    for path in opened:
+        status = 200 if path == live else 404
+        assert (await client.get(path)).status == (await client.head(path)).status == status
+    assert queries == [("rows", "one_time_tokens/look")] * len(opened) * 2
+
+
+async def test_opening_a_page_changes_no_row(client: Client, live_pages: tuple[str, ...], database: Any) -> None:
+    def rows() -> list[Any]:
+        tables = ("users", "one_time_tokens", "letters", "sessions")
+        return [
+            database.execute(f"select xmin::text, t.* from {table} t order by t::text").fetchall() for table in tables
+        ]
+
+    before = await asyncio.to_thread(rows)
+    for path in (*live_pages, *PAGES):
+        for _ in range(3):
+            await client.get(path)
+            await client.head(path)
+    assert await asyncio.to_thread(rows) == before
+    activate, password, username = live_pages
+    for path in (activate, username, password):  # a new password ends the other links
+        assert (await send(client, path, **VALID_FIELDS[path[:9]]))[0] == 200
+
+
+async def test_the_page_of_a_forged_link_is_the_same_for_every_account_and_for_none(
+    client: Client, anna: Person
+) -> None:
     for path in PAGES:
-        assert (await client.get(path)).status == (await client.head(path)).status == 200
-    assert queries == []
-    await client.post("/activate/MQ/abc")
-    assert queries == [("rows", "users/find", 1)]
+        links = [path, path.replace("/MQ/", f"/{write_uid(anna.id)}/"), path.replace("/MQ/", "/bm9ib2R5/")]
+        pages = [await client.get(link) for link in links]
+        assert {(page.status, await page.text()) for page in pages} == {(404, await pages[0].text())}
+        assert title(await pages[0].text()) == "This link does not work – Frontdesk"
 
 
-async def test_the_page_of_an_existing_account_is_the_page_of_an_unknown_one(client: Client, anna: Person) -> None:
+@pytest.mark.parametrize(
+    ("statement", "shown"),
+    [
+        ("update one_time_tokens set used_at = now()", "This link was used already – Frontdesk"),
+        ("update one_time_tokens set expires_at = now() - interval '1 second'", "This link does not work – Frontdesk"),
+        ("delete from one_time_tokens", "This link does not work – Frontdesk"),
+        ("update users set email = 'other@example.com'", "This link does not work – Frontdesk"),
+    ],
+)
+@pytest.mark.parametrize("purpose", [PASSWORD_RESET, USERNAME_RESET])
+async def test_the_page_of_a_dead_link_says_so_when_it_is_opened(
+    client: Client, anna: Person, database: Any, purpose: str, statement: str, shown: str
+) -> None:
+    path = await issue(client, anna, purpose)
+    await asyncio.to_thread(database.execute, statement)
+    page = await client.get(path)
+    assert (page.status, title(await page.text())) == (404, shown)
+    assert (await client.head(path)).status == 404
+
+
+async def test_a_link_of_another_purpose_is_dead(client: Client, anna: Person) -> None:
     path = await issue(client, anna, PASSWORD_RESET)
-    assert await (await client.get(path)).text() == await (await client.get("/password/reset/MQ/abc")).text()
+    for other in ("/activate", "/username/reset"):
+        assert (await client.get(path.replace("/password/reset", other))).status == 404
+
+
+async def test_the_page_of_a_followed_activation_link_says_that_the_account_is_active(
+    client: Client, waiting: Callable[[], Awaitable[Person]], database: Any
+) -> None:
+    path = await issue(client, await waiting(), ACTIVATION)
+    await send(client, path)
+    page = await client.get(path)
+    assert (page.status, title(await page.text())) == (404, "Your account is active already – Frontdesk")
+    await asyncio.to_thread(database.execute, "update users set is_active = false")
+    assert title(await (await client.get(path)).text()) == "This link was used already – Frontdesk"
+
+
+async def test_the_page_of_an_address_that_no_longer_waits_says_that_the_link_was_used(
+    client: Client, anna: Person
+) -> None:
+    page = await client.get(await issue(client, anna, EMAIL_CHANGE))
+    assert (page.status, title(await page.text())) == (404, "This link was used already – Frontdesk")
+
+
+async def test_faults_in_the_form_of_a_dead_link_say_that_the_link_does_not_work(client: Client) -> None:
+    status, text = await send(client, "/password/reset/MQ/abc", new_password="short", re_new_password="short")
+    assert (status, title(text)) == (400, "This link does not work – Frontdesk")
 
 
 @pytest.mark.parametrize("glued", [".", ">", ")", ";", "%22", ",", "'", '"', "%3E", "%29.", "%E2%80%9D", "/", "./"])
@@ -134,11 +211,11 @@ async def test_a_weak_password_is_refused_beside_its_field_and_the_link_still_wo
     page = Outline(text)
     assert (status, title(text)) == (400, "Error: Choose a new password – Frontdesk")
     assert fault in fault_of(text, field)
-    faulty = next(each for each in page.all("input") if each["name"] == field)
+    faulty = next(each for each in page.all("input") if each.get("name") == field)
     assert faulty["aria-invalid"] == "true"
     assert "autofocus" in faulty
     assert (faulty["aria-describedby"] or "").split()[0] == f"{field}-fault"
-    assert [each["value"] for each in page.all("input")] == ["", ""]
+    assert [each["value"] for each in page.all("input")] == ["anna", "", ""]
     assert {"class": "faults", "role": "alert"} in page.all("div")
     assert {"href": f"#{field}"} in page.all("a")
     assert (await send(client, path, **VALID_FIELDS["/password"]))[0] == 200

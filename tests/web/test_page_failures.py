@@ -62,12 +62,12 @@ async def test_a_body_that_no_form_sends_is_refused_by_a_page(
     assert "Frontdesk</title>" in await response.text()
 
 
-@pytest.mark.parametrize("path", PAGES)
-async def test_the_authorization_header_is_ignored(client: Client, path: str) -> None:
+async def test_the_authorization_header_is_ignored(client: Client, live_pages: tuple[str, ...]) -> None:
     for header in ("Bearer nonsense", "Token", "Bearer a b"):
-        assert (await client.get(path, headers={"Authorization": header, "Accept": "image/png"})).status == 200
-        response = await client.post(path, headers={"Authorization": header})
-        assert response.status == 400
+        for path in live_pages:
+            assert (await client.get(path, headers={"Authorization": header, "Accept": "image/png"})).status == 200
+        for path in PAGES:
+            assert (await client.post(path, headers={"Authorization": header})).status == 400
 
 
 async def test_an_unavailable_database_is_a_503_page_with_a_link_to_try_again(
