@@ -13,6 +13,10 @@ ACTIVATION, EMAIL_CHANGE, PASSWORD_RESET, USERNAME_RESET = KINDS = (
     "password_reset",
     "username_reset",
 )
+# On sites where people sign in with their address:
+EMAIL_RESET = "email_reset"
+EMAIL_RESET_ASKED_AT, EMAIL_RESET_TAKEN_AT = "/auth/users/reset_email/", "/auth/users/reset_email_confirm/"
+
 ASKED_AT = {
     ACTIVATION: "/auth/users/resend_activation/",
     PASSWORD_RESET: "/auth/users/reset_password/",
@@ -44,7 +48,9 @@ async def link(letters: Letters, to: str) -> dict[str, str]:
 
 async def confirm(client: Client, kind: str, given: dict[str, Any], **more: Any) -> tuple[int, Any]:
     """Post the uid and token of a link to the endpoint for its kind."""
-    return await post(client, TAKEN_AT[kind], **BESIDE.get(kind, {}) | given | more)
+    return await post(
+        client, (TAKEN_AT | {EMAIL_RESET: EMAIL_RESET_TAKEN_AT})[kind], **BESIDE.get(kind, {}) | given | more
+    )
 
 
 async def register(client: Client, username: str = "anna", **given: Any) -> Any:

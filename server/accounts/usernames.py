@@ -1,48 +1,78 @@
-"""Change of what an account signs in with: its username, or with LOGIN_FIELD=email its address (contract 7.1)."""
+"""Change of what an account signs in with: its username, or its address (contract 7.1, 11.29)."""
+
+from dataclasses import dataclass
 
 from server.accounts import addresses, events
+from server.accounts.addresses import USER_OBJECT
 from server.accounts.events import Source
 from server.accounts.uniqueness import TAKEN_EMAIL, TAKEN_USERNAME, report_taken
 from server.database.database import Database
 from server.database.transaction import Transaction
-from server.mail.letters import USERNAME_CHANGED, Letters
+from server.mail.letters import EMAIL_RESET, USERNAME_CHANGED, USERNAME_RESET, Letters
 from server.settings.settings import Settings
 
 
-async def change_login(
-    transaction: Transaction, user_id: int, login: str, *, letters: Letters, settings: Settings, source: Source
-) -> None:
-    """Change the username of an account, or its address where that is the login field.
+@dataclass(frozen=True)
+class Login:
+    """What people sign in with."""
 
-    The caller has proved its right in the same transaction. Raises FieldErrors when another account has the login.
+    field: str  # of the request that changes it
+    purpose: str  # of the token in the letter that lets its owner choose another
+
+
+USERNAME = Login("new_username", USERNAME_RESET)
+EMAIL = Login("new_email", EMAIL_RESET)
+
+
+async def change_login(
+    transaction: Transaction,
+    login: Login,
+    user_id: int,
+    text: str,
+    *,
+    letters: Letters,
+    settings: Settings,
+    source: Source,
+) -> None:
+    """Change the username of an account, or its address.
+
+    The caller has proved its right in the same transaction. Raises FieldErrors when another account has it.
     """
-    if settings.login_field == "email":
-        await addresses.change(
-            transaction, user_id, login, letters=letters, settings=settings, source=source, field="new_email"
-        )
-    else:
-        await change(transaction, user_id, login, letters=letters, settings=settings, source=source)
+    act = addresses.change if login is EMAIL else change
+    await act(transaction, user_id, text, letters=letters, settings=settings, source=source, field=login.field)
 
 
 async def change(
-    transaction: Transaction, user_id: int, username: str, *, letters: Letters, settings: Settings, source: Source
-) -> None:
-    """Change the username of an account. Raises FieldErrors when another account has it in some spelling."""
-    with report_taken(username="new_username"):
+    transaction: Transaction,
+    user_id: int,
+    username: str | None,
+    *,
+    letters: Letters,
+    settings: Settings,
+    source: Source,
+    field: str = "username",
+) -> dict[str, object] | None:
+    """Change the username of an account: the user object, or None when the account does not exist.
+
+    Raises FieldErrors on `field` when another account has it in some spelling.
+    """
+    with report_taken(username=field):
         row = await transaction.row("usernames/change", user_id, username)
     if row is None:
-        return
-    await events.record(transaction, events.USERNAME_CHANGED, user_id, source)
-    if settings.username_changed_email_confirmation:
-        await letters.queue(transaction, USERNAME_CHANGED, user_id, address=row["email"])
+        return None
+    if not row["is_same"]:
+        await events.record(transaction, events.USERNAME_CHANGED, user_id, source)
+        if settings.username_changed_email_confirmation:
+            await letters.queue(transaction, USERNAME_CHANGED, user_id, address=row["email"])
+    return {name: row[name] for name in USER_OBJECT}
 
 
-async def taken_login(db: Database, user_id: int, login: str, *, settings: Settings) -> dict[str, list[str]]:
+async def taken(db: Database, login: Login, user_id: int, text: str) -> dict[str, list[str]]:
     """The fault of a login that the account may not have, by field. Looked up beforehand; the constraint decides.
 
     An account's own current name counts as taken, as in the reference (contract 2).
     """
-    if settings.login_field == "email":
-        return {"new_email": [TAKEN_EMAIL]} if await addresses.is_taken(db, login) else {}
-    row = await db.row("usernames/taken", user_id, login)
-    return {"new_username": [TAKEN_USERNAME]} if row and row["is_taken"] else {}
+    if login is EMAIL:
+        return {login.field: [TAKEN_EMAIL]} if await addresses.is_taken(db, text) else {}
+    row = await db.row("usernames/taken", user_id, text)
+    return {login.field: [TAKEN_USERNAME]} if row and row["is_taken"] else {}

@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import hdrs, web
 from marshmallow import Schema
 
-from server.accounts import activation, addresses, deletion, fields, passwords, registration, roles
+from server.accounts import activation, addresses, deletion, fields, passwords, registration, roles, usernames
 from server.accounts.registration import NewAccount
 from server.errors import FieldFaults, Forbidden, NotFound, TooManyRequests
 from server.settings.settings import Settings
@@ -159,6 +159,16 @@ async def _edit(request: web.Request, user: dict[str, Any]) -> Any:
                 source=source,
             )
             user = _changed(request, user, changed)
+        if "username" in given:
+            renamed = await usernames.change(
+                transaction,
+                user["id"],
+                given["username"],
+                letters=app[LETTERS],
+                settings=app[SETTINGS],
+                source=source,
+            )
+            user = _changed(request, user, renamed)
         if "is_active" in given:
             switched = await activation.set_active(transaction, user["id"], active=given["is_active"], source=source)
             user = _changed(request, user, switched)

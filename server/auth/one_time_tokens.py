@@ -21,6 +21,7 @@ ACTIVATION = "activation"
 EMAIL_CHANGE = "email_change"
 PASSWORD_RESET = "password_reset"  # noqa: S105  a purpose, no password
 USERNAME_RESET = "username_reset"
+EMAIL_RESET = "email_reset"
 
 LINK_PART_MAX_LENGTH = 256  # characters of a uid or a token in a link; those of the service have at most 43
 

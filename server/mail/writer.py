@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from server.auth.one_time_tokens import write_uid
-from server.mail.letters import ACTIVATION, EMAIL_CHANGE, PASSWORD_RESET, USERNAME_RESET
+from server.mail.letters import ACTIVATION, EMAIL_CHANGE, EMAIL_RESET, PASSWORD_RESET, USERNAME_RESET
 from server.mailbox import Mailbox, NoMailbox, mailbox, read
 from server.settings.account_model import load_account_fields
 from server.settings.settings import Settings
@@ -49,6 +49,7 @@ class LetterWriter:
             EMAIL_CHANGE: settings.activation_url,
             PASSWORD_RESET: settings.password_reset_confirm_url,
             USERNAME_RESET: settings.username_reset_confirm_url,
+            EMAIL_RESET: settings.email_reset_confirm_url,
         }
 
     def write(self, letter: Mapping[str, Any], account: Mapping[str, Any], address: str, token: str) -> "Letter":

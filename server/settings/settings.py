@@ -127,6 +127,9 @@ class Settings:
     username_reset_confirm_url: str = _setting(
         values.link, "username/reset/{uid}/{token}", "link of a username reset letter, below `PUBLIC_URL`"
     )
+    email_reset_confirm_url: str = _setting(
+        values.link, "email/reset/{uid}/{token}", "link of an address reset letter (`LOGIN_FIELD=email`)"
+    )
     auth_path: str = _setting(values.place, "/auth", "where the paths of accounts and sign-in begin")
     accounts_path: str = _setting(values.place, "/api/accounts", "where the paths of profiles begin")
     public_url: str = _setting(values.site, "", "where people reach the site; empty: `http://HOST:PORT`")

@@ -30,6 +30,7 @@ OWN_PATHS = (
     "/api/roles",
     "/api/site",
     "/docs",
+    "/email",
     "/healthz",
     "/openapi.json",
     "/pages",

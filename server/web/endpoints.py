@@ -70,6 +70,10 @@ class Path:
         return ", ".join([*methods, *head, "OPTIONS"])
 
 
+def _always(settings: Settings) -> bool:
+    return True
+
+
 class Endpoints:
     """A table of endpoints under one tag. `other_methods` is the access of methods that a path does not have."""
 
@@ -81,17 +85,18 @@ class Endpoints:
         self.put = partial(self.declare, "PUT")
         self.patch = partial(self.declare, "PATCH")
         self.delete = partial(self.declare, "DELETE")
-        self._table: list[Callable[[Settings], Endpoint]] = []
+        self._table: list[tuple[Callable[[Settings], bool], Callable[[Settings], Endpoint]]] = []
 
     def for_settings(self, settings: Settings) -> Iterator[Endpoint]:
-        """The endpoints, with the schemas that `settings` choose."""
-        return (make(settings) for make in self._table)
+        """The endpoints that exist with `settings`, with the schemas that they choose."""
+        return (make(settings) for exists, make in self._table if exists(settings))
 
     def declare(
         self,
         method: str,
         path: str,
         *,
+        when: Callable[[Settings], bool] = _always,
         access: Access = Access.SIGNED_IN,
         body: SchemaChoice = None,
         query: SchemaChoice = None,
@@ -104,7 +109,10 @@ class Endpoints:
         in_document: bool = True,
         render_error: ErrorRenderer | None = None,
     ) -> Callable[[Handler], Handler]:
-        """Declare an endpoint: a decorator. The keywords are the fields of Endpoint."""
+        """Declare an endpoint: a decorator. The keywords are the fields of Endpoint.
+
+        It exists on sites whose settings `when` accepts; on all others its path is not found.
+        """
 
         def decorate(function: Handler) -> Handler:
             def make(settings: Settings) -> Endpoint:
@@ -126,7 +134,7 @@ class Endpoints:
                     render_error=render_error,
                 )
 
-            self._table.append(make)
+            self._table.append((when, make))
             return function
 
         return decorate

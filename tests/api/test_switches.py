@@ -10,11 +10,11 @@ from tests.links import (
     ASKED_AT,
     DONE,
     EMAIL_CHANGE,
+    EMAIL_RESET_ASKED_AT,
+    EMAIL_RESET_TAKEN_AT,
     INVALID_TOKEN,
     INVALID_UID,
     KINDS,
-    TAKEN_AT,
-    USERNAME_RESET,
     asked,
     confirm,
     link,
@@ -123,10 +123,10 @@ class TestLoginByEmail:
         assert await anna.get(ME) == same
 
     @by_email
-    async def test_set_username_sets_the_address(self, client: Client, letters: Letters) -> None:
+    async def test_set_email_sets_the_address(self, client: Client, letters: Letters) -> None:
         anna = await self.signed_in(client)
         await register(client, "boris")
-        path = "/auth/users/set_username/"
+        path = "/auth/users/set_email/"
         given = {"new_email": "new@example.com", "current_password": PASSWORD}
         assert await anna.post(path, {"new_username": "x"}) == (
             400,
@@ -140,11 +140,11 @@ class TestLoginByEmail:
         assert (await sign_in(client, email="new@example.com"))[0] == 200
 
     @by_email
-    async def test_reset_username_sets_the_address(self, client: Client, letters: Letters) -> None:
+    async def test_reset_email_sets_the_address(self, client: Client, letters: Letters) -> None:
         await register(client)
-        assert await post(client, ASKED_AT[USERNAME_RESET], email=ANNA) == DONE
+        assert await post(client, EMAIL_RESET_ASKED_AT, email=ANNA) == DONE
         given = await link(letters, ANNA)
-        path = TAKEN_AT[USERNAME_RESET]
+        path = EMAIL_RESET_TAKEN_AT
         assert await post(client, path, **given) == (400, {"new_email": REQUIRED})
         assert await post(client, path, **given, new_email=ANNA) == (400, {"new_email": TAKEN_EMAIL})
         assert await post(client, path, new_email="new@example.com") == INVALID_UID
@@ -157,10 +157,10 @@ class TestLoginByEmail:
         anna = await self.signed_in(client)
         mismatch = (400, {"non_field_errors": ["The two username fields didn't match."]})
         given = {"new_email": "new@example.com", "current_password": PASSWORD}
-        assert await anna.post("/auth/users/set_username/", given) == (400, {"re_new_email": REQUIRED})
-        assert await anna.post("/auth/users/set_username/", given | {"re_new_email": ANNA}) == mismatch
-        assert await post(client, TAKEN_AT[USERNAME_RESET], **given, re_new_email=ANNA) == mismatch
-        assert await anna.post("/auth/users/set_username/", given | {"re_new_email": "new@example.com"}) == DONE
+        assert await anna.post("/auth/users/set_email/", given) == (400, {"re_new_email": REQUIRED})
+        assert await anna.post("/auth/users/set_email/", given | {"re_new_email": ANNA}) == mismatch
+        assert await post(client, EMAIL_RESET_TAKEN_AT, **given, re_new_email=ANNA) == mismatch
+        assert await anna.post("/auth/users/set_email/", given | {"re_new_email": "new@example.com"}) == DONE
 
     @in_mode("activation", login_field="email")
     async def test_in_activation_mode_the_new_address_is_pending(self, client: Client, letters: Letters) -> None:
@@ -168,7 +168,7 @@ class TestLoginByEmail:
         assert await confirm(client, "activation", await link(letters, ANNA)) == DONE
         anna = Person(client, "anna", user["id"], (await sign_in(client, email=ANNA))[1])
         given = {"new_email": "new@example.com", "current_password": PASSWORD}
-        assert await anna.post("/auth/users/set_username/", given) == DONE
+        assert await anna.post("/auth/users/set_email/", given) == DONE
         assert (await sign_in(client, email="new@example.com")) == NO_ACCOUNT
         assert await confirm(client, EMAIL_CHANGE, await link(letters, "new@example.com")) == DONE
         assert (await sign_in(client, email="new@example.com"))[0] == 200

@@ -34,7 +34,7 @@ def connection(url: str) -> Iterator[Any]:
 def schema_of(connection: Any) -> set[str]:
     """The schema: tables, columns, constraints, indexes, triggers and functions, those of yoyo left out."""
     rows = connection.execute(
-        "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'f')"
+        "select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'f')"
         " union select proname || ' ' || prosrc from pg_proc where pronamespace = 'public'::regnamespace"
         " union select table_name || '.' || column_name || ' ' || data_type || ' ' || coalesce(column_default, '')"
         " from information_schema.columns where table_schema = 'public'"

@@ -4,7 +4,7 @@ import html
 import re
 from html.parser import HTMLParser
 
-from server.auth.one_time_tokens import ACTIVATION, EMAIL_CHANGE, PASSWORD_RESET, USERNAME_RESET, write_uid
+from server.auth.one_time_tokens import ACTIVATION, EMAIL_CHANGE, EMAIL_RESET, PASSWORD_RESET, USERNAME_RESET, write_uid
 from server.web.app_keys import DB, ONE_TIME_TOKENS
 from tests.conftest import PASSWORD, Client, Person, post
 
@@ -16,6 +16,8 @@ PATHS = {
     PASSWORD_RESET: "/password/reset/{}/{}",
     USERNAME_RESET: "/username/reset/{}/{}",
 }
+
+EMAIL_RESET_PATH = "/email/reset/{}/{}"  # on sites where people sign in with their address
 
 PAGES = tuple(path.format("MQ", "a-token-that-was-never-issued") for path in sorted(set(PATHS.values())))
 
@@ -46,7 +48,7 @@ async def issue(client: Client, person: Person, purpose: str) -> str:
     one_time_tokens = client.app[ONE_TIME_TOKENS]
     async with client.app[DB].transaction() as transaction:
         token = one_time_tokens.token(await one_time_tokens.issue(transaction, person.id, purpose))
-    return PATHS[purpose].format(write_uid(person.id), token)
+    return (PATHS | {EMAIL_RESET: EMAIL_RESET_PATH})[purpose].format(write_uid(person.id), token)
 
 
 def title(text: str) -> str:

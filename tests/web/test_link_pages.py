@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from yarl import URL
 
-from server.auth.one_time_tokens import ACTIVATION, EMAIL_CHANGE, PASSWORD_RESET, USERNAME_RESET, write_uid
+from server.auth.one_time_tokens import ACTIVATION, EMAIL_CHANGE, EMAIL_RESET, PASSWORD_RESET, USERNAME_RESET, write_uid
 from server.telemetry.logs import request_id
 from server.web.app_keys import DB
 from tests.conftest import PASSWORD, Client, Person, post
@@ -264,7 +264,7 @@ async def test_a_typed_value_is_shown_as_escaped_text(client: Client, anna: Pers
 @pytest.mark.parametrize("settings", [{"login_field": "email"}], indirect=True)
 async def test_an_account_that_signs_in_by_address_chooses_a_new_address(client: Client, database: Any) -> None:
     _, user = await post(client, "/auth/users/", username="anna", password=PASSWORD, email="anna@example.com")
-    path = await issue(client, Person(client, "anna", user["id"]), USERNAME_RESET)
+    path = await issue(client, Person(client, "anna", user["id"]), EMAIL_RESET)
     form = Outline(await (await client.get(path)).text()).all("input")
     assert [(each["name"], each["autocomplete"]) for each in form] == [("new_email", "email")]
     status, text = await send(client, path, new_email="not an address")

@@ -21,8 +21,11 @@ OWN_FETCHES = ("same-origin", "none")  # none: the address bar, a bookmark
 endpoints = Endpoints("pages", other_methods=Access.ANONYMOUS)
 
 
-def ask_page(endpoints: Endpoints, purpose: str) -> None:
-    """Declare GET and POST of the page that asks for a link of `purpose`. A known and an unknown address look alike."""
+def ask_page(endpoints: Endpoints, purpose: str, **declared: Any) -> None:
+    """Declare GET and POST of the page that asks for a link of `purpose`. A known and an unknown address look alike.
+
+    `declared` are further keywords of the declaration.
+    """
     path = ASK_PATHS[purpose]
 
     def values(request: web.Request) -> dict[str, Any]:
@@ -67,6 +70,7 @@ def ask_page(endpoints: Endpoints, purpose: str) -> None:
             is_json=False,
             in_document=False,
             render_error=error_page,
+            **declared,
         )(function)
 
 

@@ -16,12 +16,19 @@ from aiohttp import hdrs, web
 from marshmallow import fields
 
 from server.accounts.links import InvalidLink, look_at_link
-from server.auth.one_time_tokens import ACTIVATION, LINK_PART_MAX_LENGTH, PASSWORD_RESET, USERNAME_RESET
+from server.auth.one_time_tokens import (
+    ACTIVATION,
+    EMAIL_RESET,
+    LINK_PART_MAX_LENGTH,
+    PASSWORD_RESET,
+    USERNAME_RESET,
+)
 from server.errors import FieldErrors, NotFound, Problem, StaleToken
 from server.templates import TEXTS
 from server.web.app_keys import DB, ONE_TIME_TOKENS, SETTINGS, TEMPLATES
 from server.web.bodies import read_body
 from server.web.endpoints import Access, Endpoints, SchemaChoice, endpoint_of
+from server.web.endpoints import Handler as EndpointFunction
 from server.web.files import send_file
 from server.web.responses import SECURITY_HEADERS, error_response
 from server.web.schemas.fields import Body
@@ -34,7 +41,12 @@ Act = Callable[[web.Request, dict[str, Any]], Awaitable[dict[str, Any] | None]]
 
 LINK_PARTS = "/{uid}/{token}"
 # Where people ask for a new link, by the purpose of the link; the page of the link is below it.
-ASK_PATHS = {ACTIVATION: "/activate", PASSWORD_RESET: "/password/reset", USERNAME_RESET: "/username/reset"}
+ASK_PATHS = {
+    ACTIVATION: "/activate",
+    PASSWORD_RESET: "/password/reset",
+    USERNAME_RESET: "/username/reset",
+    EMAIL_RESET: "/email/reset",
+}
 STYLESHEET = "pages/style.css"
 PAGE_POLICY = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 PAGE_HEADERS = {
@@ -70,15 +82,23 @@ class Typed(Body):
 
 
 def link_page(
-    endpoints: Endpoints, path: str, form: str, done: str, *, purposes: tuple[str, ...], body: SchemaChoice = Body
+    endpoints: Endpoints,
+    path: str,
+    form: str,
+    done: str,
+    *,
+    purposes: tuple[str, ...],
+    body: SchemaChoice = Body,
+    **declared: Any,
 ) -> Callable[[Act], Act]:
     """Declare GET and POST of the page at `path`, which has `{uid}` and `{token}` in it: a decorator of the act.
 
     GET shows the template `form` if the link works for one of `purposes`, and raises DeadLink if not. POST runs the act
     and shows the template `done`. The act receives the fields of `body`, uid and token, and returns values for `done`.
     Its FieldErrors are shown in the form, every other Problem on a separate page.
+    `declared` are further keywords of the declaration.
     """
-    declare = partial(
+    declare: Callable[..., Callable[[EndpointFunction], EndpointFunction]] = partial(
         endpoints.declare,
         path=path,
         access=Access.ANONYMOUS,
@@ -87,6 +107,7 @@ def link_page(
         is_json=False,
         in_document=False,
         render_error=error_page,
+        **declared,
     )
 
     def decorate(act: Act) -> Act:

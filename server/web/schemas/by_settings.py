@@ -8,7 +8,7 @@ from marshmallow import Schema, ValidationError, fields, validates_schema
 
 from server.settings.settings import Settings
 from server.web.schemas import account_fields, by_roles
-from server.web.schemas.fields import REQUIRED, Again, Body, Email, Login, OptionalUsername, Password
+from server.web.schemas.fields import REQUIRED, Again, Body, Email, Login, OptionalUsername, Password, Username
 from server.web.schemas.objects import (
     CurrentPassword,
     Registration,
@@ -39,11 +39,13 @@ class SignInByEmail(Body):
     password = Password(required=True, metadata={"example": "correct horse battery"})
 
 
-class UserEditWithoutEmail(Body):
-    """An edit of an account whose address is its login field; another endpoint changes that."""
+class UserEditByName(Body):
+    """An edit of an account whose address is its login field: another endpoint changes that, this one the username."""
+
+    username = Username(metadata={"example": "anna.k"})
 
 
-class UserEditByStaffWithoutEmail(UserEditByStaff):
+class UserEditByNameByStaff(UserEditByName, UserEditByStaff):
     """The same edit with what staff may change; from other callers `is_active` is ignored."""
 
     class Meta(Body.Meta):
@@ -57,7 +59,7 @@ class SetEmail(CurrentPassword):
 
 
 class ResetEmail(ResetUsername):
-    """A new address to sign in with, and the uid and token of a username reset link."""
+    """A new address to sign in with, and the uid and token of an address reset link."""
 
     class Meta(Body.Meta):
         exclude = ("new_username",)
@@ -133,21 +135,32 @@ def token_login(settings: Settings) -> type[Schema]:
 
 def user_edit(settings: Settings) -> type[Schema]:
     """LOGIN_FIELD=email makes the address read-only here (contract 7.1). Required account fields must be there."""
-    schema = UserEditWithoutEmail if settings.login_field == "email" else UserEdit
-    return account_fields.in_edit(settings.account, schema, by_staff=False, partial=False)
+    return account_fields.in_edit(settings.account, _edit(settings, by_staff=False), by_staff=False, partial=False)
 
 
 def user_edit_partly(settings: Settings) -> type[Schema]:
     """The fields of `user_edit`, none of them required."""
-    schema = UserEditWithoutEmail if settings.login_field == "email" else UserEdit
-    return account_fields.in_edit(settings.account, schema, by_staff=False, partial=True)
+    return account_fields.in_edit(settings.account, _edit(settings, by_staff=False), by_staff=False, partial=True)
 
 
 def user_edit_by_staff(settings: Settings) -> type[Schema]:
     """The fields of `user_edit_partly`, and those that only staff may change."""
-    schema = UserEditByStaffWithoutEmail if settings.login_field == "email" else UserEditByStaff
-    edit = by_roles.user_edit_by_staff(settings, schema)
+    edit = by_roles.user_edit_by_staff(settings, _edit(settings, by_staff=True))
     return account_fields.in_edit(settings.account, edit, by_staff=True, partial=True)
+
+
+def _edit(settings: Settings, *, by_staff: bool) -> type[Body]:
+    """What changes here is what is not the login field (contract 11.29)."""
+    if settings.login_field != "email":
+        return UserEditByStaff if by_staff else UserEdit
+    schema: type[Body] = UserEditByNameByStaff if by_staff else UserEditByName
+    match settings.account.username:
+        case "none":
+            return _without(schema, "username")
+        case "optional":
+            return _derived(schema, schema.__name__, {"username": OptionalUsername()}, schema.__doc__)
+        case _:
+            return schema
 
 
 def set_password(settings: Settings) -> type[Schema]:
@@ -161,15 +174,23 @@ def reset_password(settings: Settings) -> type[Schema]:
 
 
 def set_username(settings: Settings) -> type[Schema]:
-    """SET_USERNAME_RETYPE adds the new name a second time; LOGIN_FIELD=email replaces it by `new_email`."""
-    schema = SetEmail if settings.login_field == "email" else SetUsername
-    return _twice(schema, new_login(settings)) if settings.set_username_retype else schema
+    """SET_USERNAME_RETYPE adds the new username a second time."""
+    return _twice(SetUsername, "new_username") if settings.set_username_retype else SetUsername
+
+
+def set_email(settings: Settings) -> type[Schema]:
+    """SET_USERNAME_RETYPE adds the new address a second time."""
+    return _twice(SetEmail, "new_email") if settings.set_username_retype else SetEmail
 
 
 def reset_username(settings: Settings) -> type[Schema]:
-    """USERNAME_RESET_CONFIRM_RETYPE adds the new name a second time; LOGIN_FIELD=email replaces it by `new_email`."""
-    schema = ResetEmail if settings.login_field == "email" else ResetUsername
-    return _twice(schema, new_login(settings)) if settings.username_reset_confirm_retype else schema
+    """USERNAME_RESET_CONFIRM_RETYPE adds the new username a second time."""
+    return _twice(ResetUsername, "new_username") if settings.username_reset_confirm_retype else ResetUsername
+
+
+def reset_email(settings: Settings) -> type[Schema]:
+    """USERNAME_RESET_CONFIRM_RETYPE adds the new address a second time."""
+    return _twice(ResetEmail, "new_email") if settings.username_reset_confirm_retype else ResetEmail
 
 
 def password_page(settings: Settings) -> type[Schema]:
@@ -182,14 +203,14 @@ def username_page(settings: Settings) -> type[Schema]:
     return _without_link(reset_username(settings))
 
 
+def email_page(settings: Settings) -> type[Schema]:
+    """The form of the page has the fields of the endpoint's body."""
+    return _without_link(reset_email(settings))
+
+
 def login(settings: Settings) -> str:
     """The name of the field with the username or address to sign in with."""
     return "email" if settings.login_field == "email" else "username"
-
-
-def new_login(settings: Settings) -> str:
-    """The name of the field with the new username, or with the new address where LOGIN_FIELD=email."""
-    return "new_email" if settings.login_field == "email" else "new_username"
 
 
 @functools.cache
