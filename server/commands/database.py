@@ -50,6 +50,11 @@ def bring_up_to_date(settings: Settings) -> None:
             "LOGIN_FIELD is either, but some usernames are the address of another account: change those, or set"
             f" LOGIN_FIELD=username. Their ids: {failure}"
         ) from None
+    except migrate.MayNotCreate as failure:
+        raise CommandError(
+            "The role of DATABASE_URL may not create tables in this database. Let its owner run this there, and start"
+            f" again: {failure}"
+        ) from None
     except psycopg.Error as failure:
         raise CommandError(f"The database could not be brought up to date: {failure}") from None
     for name in applied:

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         read = Settings.read(os.environ)
         start_logging(read.log_format)
         if not options.worker:  # the supervisor has logged it already
-            for text in environment.misspelt(os.environ, Settings.names()):
+            for text in environment.misspelt(os.environ, [*Settings.names(), *Settings.names_of_files()]):
                 log.warning("%s", text)
         with signals.raised():
             COMMANDS[options.command].run(read, options)

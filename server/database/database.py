@@ -23,7 +23,7 @@ from server.database.transaction import Transaction
 from server.database.version import check_version
 from server.errors import StartError, Unavailable
 from server.resources import statements
-from server.settings.values import for_asyncpg
+from server.settings.database_url import for_asyncpg, session_settings
 
 if TYPE_CHECKING:
     from server.database.transaction import Connection
@@ -96,11 +96,12 @@ class Database:
         """
         for_batches = max(1, connections * BATCH_CONNECTIONS // (POOL_CONNECTIONS + BATCH_CONNECTIONS))
         limits: dict[str, Any] = {"timeout": CONNECT_SECONDS, "command_timeout": COMMAND_SECONDS}
+        address, of_session = for_asyncpg(url), SESSION_SETTINGS | session_settings(url)
         pool = asyncpg.create_pool(
-            for_asyncpg(url),
+            **address,
             min_size=0 if patient else 1,
             max_size=max(1, connections - for_batches),
-            server_settings=SESSION_SETTINGS,
+            server_settings=of_session,
             reset=_no_reset,
             **limits,
         )
@@ -112,7 +113,7 @@ class Database:
                 await pool.close()
                 raise
         connect = functools.partial(
-            asyncpg.connect, for_asyncpg(url), server_settings=SESSION_SETTINGS | BATCH_SESSION_SETTINGS, **limits
+            asyncpg.connect, **address, server_settings=of_session | BATCH_SESSION_SETTINGS, **limits
         )
         return cls(pool, BatchConnections(connect, for_batches))
 

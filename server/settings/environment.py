@@ -1,32 +1,53 @@
-"""The variables of the environment that are settings: by their own name, or with the prefix FRONTDESK_, which wins."""
+"""The variables of the environment that are settings: by their own name, or with the prefix FRONTDESK_, which wins.
+
+A secret may stand in a file instead: `SIGNING_KEY_FILE` names the file that has the value of `SIGNING_KEY`.
+"""
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 
 from server.settings.faults import SettingFaults
 
 PREFIX = "FRONTDESK_"
+FILE_SUFFIX = "_FILE"
+FILE_MAX_BYTES = 64 * 1024
 SIMILAR = 0.87  # of 1: LOG_FROMAT and LOG_FORMAT are 0.9
 COMPARED_MIN_LENGTH = 8  # shorter names, such as PORT and PORTS, are alike by chance
 
 
-def texts(environment: Mapping[str, str], names: Iterable[str], faults: SettingFaults) -> dict[str, str]:
+def texts(
+    environment: Mapping[str, str], names: Iterable[str], faults: SettingFaults, *, secrets: Collection[str] = ()
+) -> dict[str, str]:
     """The text of each setting of `names` that is set, without white space around it; an empty one is not set.
 
+    Those of `secrets` are also read from the file that `NAME_FILE` names.
     A variable with the prefix that is no setting is a fault: it can be meant for no other program.
     """
     known = list(names)
     found = {}
     for name in known:
-        variable = PREFIX + name if environment.get(PREFIX + name, "").strip() else name
-        if text := environment.get(variable, "").strip():
+        text = _text(environment, name)
+        if name in secrets and names_file(environment, name):
+            if text:
+                faults.add(f"{name} and {name}{FILE_SUFFIX} are both set: which of them is meant is not clear")
+                continue
+            with faults.within(f"{name}{FILE_SUFFIX} ").collect():
+                text = _content(Path(_text(environment, name + FILE_SUFFIX)))
+        if text:
             found[name] = text
+    known += [name + FILE_SUFFIX for name in secrets]
     for variable in sorted(environment):
         name = variable.removeprefix(PREFIX)
         if variable.startswith(PREFIX) and name not in known:
             meant = _most_similar(name, known)
             faults.add(f"{variable} is no setting" + (f": {PREFIX}{meant} is one" if meant else ""))
     return found
+
+
+def names_file(environment: Mapping[str, str], name: str) -> bool:
+    """Whether a variable names the file that has the value of the secret setting `name`."""
+    return bool(_text(environment, name + FILE_SUFFIX))
 
 
 def misspelt(environment: Mapping[str, str], names: Iterable[str]) -> Iterator[str]:
@@ -40,6 +61,28 @@ def misspelt(environment: Mapping[str, str], names: Iterable[str]) -> Iterator[s
             continue
         if (meant := _most_similar(variable, known)) and len(meant) >= COMPARED_MIN_LENGTH:
             yield f"{variable} is set and is no setting: {meant} is one"
+
+
+def _text(environment: Mapping[str, str], name: str) -> str:
+    return environment.get(PREFIX + name, "").strip() or environment.get(name, "").strip()
+
+
+def _content(file: Path) -> str:
+    """The text of a file. Raises ValueError when there is none to use."""
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(FILE_MAX_BYTES + 1)
+    except OSError as failure:
+        raise ValueError(f"names a file that cannot be read: {failure.strerror}") from None
+    if len(content) > FILE_MAX_BYTES:
+        raise ValueError(f"names a file of more than {FILE_MAX_BYTES} bytes")
+    try:
+        text = content.decode().strip()
+    except UnicodeDecodeError:
+        raise ValueError("names a file that is not UTF-8 text") from None
+    if not text:
+        raise ValueError("names a file that is empty")
+    return text
 
 
 def _most_similar(name: str, known: list[str]) -> str | None:

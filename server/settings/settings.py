@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from server.settings import database_url as database_urls
 from server.settings import environment as settings_environment
 from server.settings import roles, site, values
 from server.settings.account_model import AccountModel
@@ -44,7 +45,7 @@ class Settings:
         values.address, "", "address and port of `/metrics` for Prometheus, such as `127.0.0.1:9464`; empty: nowhere"
     )
     database_url: str = _setting(
-        values.database,
+        database_urls.database_url,
         "",
         f"PostgreSQL {values.MIN_POSTGRES} or newer, `postgresql://…`; empty: the bundled one",
         secret=True,
@@ -168,20 +169,31 @@ class Settings:
         return [each.name.upper() for each in dataclasses.fields(cls)]
 
     @classmethod
+    def secrets(cls) -> list[str]:
+        """The names of the settings that are secret: each may stand in the file that NAME_FILE names."""
+        return [each.name.upper() for each in dataclasses.fields(cls) if each.metadata["secret"]]
+
+    @classmethod
+    def names_of_files(cls) -> list[str]:
+        """The names of the variables that name the file of a secret."""
+        return [name + settings_environment.FILE_SUFFIX for name in cls.secrets()]
+
+    @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
         """The settings in `environment`. A blank variable counts as absent. Raises SettingsError with every fault."""
         given: dict[str, Any] = {}
         faults = SettingFaults()
-        texts = settings_environment.texts(environment, cls.names(), faults)
+        texts = settings_environment.texts(environment, cls.names(), faults, secrets=cls.secrets())
         for each in dataclasses.fields(cls):
             name = each.name.upper()
             if name in texts:
                 with faults.within(f"{name} ").collect():
                     given[each.name] = each.metadata["parse"](texts[name])
-        if environment.get("SIGNING_KEY") and "SIGNING_KEY" not in texts:
-            faults.add("SIGNING_KEY is blank: tokens would be signed with another key than was meant")
-        elif "DATABASE_URL" in texts and "SIGNING_KEY" not in texts:
-            faults.add("SIGNING_KEY is required with DATABASE_URL: all processes must hold the same one")
+        if "SIGNING_KEY" not in texts and not settings_environment.names_file(environment, "SIGNING_KEY"):
+            if environment.get("SIGNING_KEY"):
+                faults.add("SIGNING_KEY is blank: tokens would be signed with another key than was meant")
+            elif "DATABASE_URL" in texts:
+                faults.add("SIGNING_KEY is required with DATABASE_URL: all processes must hold the same one")
         if given.get("login_field", "username") != "username" and not given.get("unique_email", True):
             faults.add("LOGIN_FIELD other than username needs UNIQUE_EMAIL=true: an address must be one account's")
         if "site_file" in given and "roles_file" in given:

@@ -17,11 +17,6 @@ from server.settings.origins import canonical
 IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 MAX_WORKERS = 32  # more would leave each fewer than two connections to the database
 MIN_POSTGRES = 17  # the first with the collation "pg_c_utf8", which is the same on every machine
-# Only libpq knows these parameters of a URL. asyncpg would send them to the server, which refuses them.
-LIBPQ_PARAMETERS = (
-    *("channel_binding", "connect_timeout", "fallback_application_name", "gssencmode", "require_auth"),
-    *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"),
-)
 # Paths of the service itself, which no setting moves: the groups of the contract may not begin there.
 OWN_PATHS = (
     "/.well-known",
@@ -104,24 +99,6 @@ def choice(*words: str) -> Callable[[str], str]:
         return value
 
     return parse
-
-
-def database(value: str) -> str:
-    """The URL of a PostgreSQL database."""
-    if not re.match(r"postgres(ql)?://", value):
-        raise ValueError("begins with postgresql://")
-    try:
-        urlsplit(value).port  # noqa: B018  the port is checked when it is read
-    except ValueError:
-        raise ValueError("is not a URL that can be read") from None
-    return value
-
-
-def for_asyncpg(url: str) -> str:
-    """The URL of a PostgreSQL database without LIBPQ_PARAMETERS."""
-    before, mark, query = url.partition("?")
-    kept = [each for each in query.split("&") if each.partition("=")[0] not in LIBPQ_PARAMETERS]
-    return before + mark + "&".join(kept) if kept else before
 
 
 def key(value: str) -> str:

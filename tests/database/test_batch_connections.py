@@ -9,7 +9,7 @@ import pytest
 
 from server.database import batch_connections as module
 from server.database.batch_connections import BATCH_SESSION_SETTINGS, BatchConnections
-from server.settings.values import for_asyncpg
+from server.settings.database_url import for_asyncpg
 
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
@@ -29,7 +29,7 @@ class Opener:
         if self.is_refused:
             raise ConnectionRefusedError
         connection = await asyncpg.connect(
-            for_asyncpg(self.url), server_settings=BATCH_SESSION_SETTINGS, command_timeout=10
+            **for_asyncpg(self.url), server_settings=BATCH_SESSION_SETTINGS, command_timeout=10
         )
         self.opened.append(connection)
         return connection

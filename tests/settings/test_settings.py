@@ -6,7 +6,7 @@ import pytest
 
 from server.settings.faults import SettingsError
 from server.settings.settings import Settings
-from server.settings.values import MAX_WORKERS, cores, for_asyncpg
+from server.settings.values import MAX_WORKERS, cores
 
 KEY = "k" * 32
 
@@ -93,13 +93,6 @@ def test_secrets_are_not_shown() -> None:
 @pytest.mark.parametrize("wrong", ["a..b", ".", "a" * 70, "\udcff"])
 def test_a_host_that_no_machine_can_have_is_refused(wrong: str) -> None:
     assert faults(HOST=wrong) == ["HOST"]
-
-
-def test_asyncpg_gets_no_parameters_that_only_libpq_knows() -> None:
-    assert for_asyncpg("postgresql://h/d") == "postgresql://h/d"
-    assert for_asyncpg("postgresql://h/d?connect_timeout=5") == "postgresql://h/d"
-    asked = "postgresql://h/d?keepalives=1&sslmode=require&connect_timeout=5&host=/a"
-    assert for_asyncpg(asked) == "postgresql://h/d?sslmode=require&host=/a"
 
 
 @pytest.mark.parametrize("right", ["https://a", "http://a.b-c.example:3000", "http://[::1]:65535", "*", "https://a,*"])
