@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +120,15 @@ def test_readme_documents_every_setting_with_its_default() -> None:
     assert {name: text for name, _, text in table} == says
 
 
+def routes(app: web.Application) -> set[str]:
+    """Path, method and access of each endpoint of a site."""
+    return {f"{each.path} {each.method} {each.access.name}" for each in endpoints_of(app)}
+
+
 def test_the_routes_and_their_access_are_those_of_routes_txt(settings: Settings) -> None:
-    app = create_app(settings)
-    lines = sorted(f"{each.path} {each.method} {each.access.name}" for each in endpoints_of(app))
+    usual, by_email = (routes(create_app(each)) for each in (settings, replace(settings, login_field="email")))
+    assert usual <= by_email
+    lines = sorted([*usual, *(f"{line} LOGIN_FIELD=email" for line in by_email - usual)])
     found = "\n".join(lines) + "\n"
     renewed = ROOT / ".cache" / "routes.txt"
     renewed.write_text(found)

@@ -273,6 +273,31 @@ async def test_an_account_that_signs_in_by_address_chooses_a_new_address(client:
     assert (await post(client, "/auth/jwt/create/", email="new@example.com", password=PASSWORD))[0] == 200
 
 
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize(
+    ("settings", "purpose", "field", "signs_in"),
+    [
+        ({}, USERNAME_RESET, "new_username", True),
+        ({"login_field": "either"}, USERNAME_RESET, "new_username", True),
+        ({"login_field": "email"}, USERNAME_RESET, "new_username", False),
+        ({"login_field": "email"}, EMAIL_RESET, "new_email", True),
+    ],
+    indirect=["settings"],
+)
+async def test_the_pages_say_that_it_signs_in_only_where_it_does(
+    client: Client, language: str, purpose: str, field: str, signs_in: bool
+) -> None:
+    _, user = await post(client, "/auth/users/", username="anna", password=PASSWORD, email="anna@example.com")
+    path = await issue(client, Person(client, "anna", user["id"]), purpose)
+    said = {"en": ("what you sign in with", "sign in with it"), "de": ("Damit melden Sie sich an", "damit anmelden")}
+    headers = {"Accept-Language": language}
+    form = await (await client.get(path, headers=headers)).text()
+    response = await client.post(path, data={field: "new@example.com"}, headers=headers)
+    assert response.status == 200
+    done = await response.text()
+    assert (said[language][0] in form, said[language][1] in done) == (signs_in, signs_in)
+
+
 @pytest.mark.parametrize("settings", [{"username_reset_confirm_retype": True}], indirect=True)
 async def test_the_form_asks_for_a_username_twice_if_the_setting_is_on(client: Client, anna: Person) -> None:
     path = await issue(client, anna, USERNAME_RESET)

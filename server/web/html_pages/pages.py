@@ -148,6 +148,7 @@ def html_response(request: web.Request, name: str, status: int = 200, **values: 
         "style": f"{settings.public_path}/{STYLESHEET}",
         "sign_in_url": settings.sign_in_url,
         "home_url": settings.home_url,
+        "login_field": settings.login_field,
     }
     text = templates.render(language, f"pages/{name}.html", **site, **values)
     return web.Response(text=text, status=status, content_type="text/html", charset="utf-8", headers=PAGE_HEADERS)
