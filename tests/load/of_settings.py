@@ -34,9 +34,14 @@ properties.first_name = { type = "string", maxLength = 150 }
 properties.last_name = { type = "string", maxLength = 150 }
 properties.phone_number = { type = "string", maxLength = 32 }
 """
+LIMITS = [
+    *("LIMIT_SIGN_IN_ACCOUNT", "LIMIT_SIGN_IN_NETWORK", "LIMIT_REGISTRATIONS_NETWORK"),
+    *("LIMIT_LETTERS_ADDRESS", "LIMIT_LETTERS_NETWORK", "LIMIT_LINKS_NETWORK"),
+]
 # The name of each case, its settings, the text of its site file, and what a registration sends beside the usual.
 CASES: dict[str, tuple[dict[str, str], str, dict[str, str]]] = {
     "username": ({}, "", {}),
+    "limits off": (dict.fromkeys(LIMITS, "off"), "", {}),
     "either": ({"LOGIN_FIELD": "either"}, "", {}),
     "site file without fields": ({}, '[account]\nusername = "required"\n', {}),
     "three account fields": ({}, DECLARED, NAMES),
