@@ -1,5 +1,6 @@
 """The routes of what people sign in with are named after it (contract 11.29)."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -7,20 +8,26 @@ import pytest
 
 from server.app import create_app
 from server.settings import site
+from server.settings.account_model import AccountModel
 from server.settings.settings import Settings
+from server.settings.site import Site
 from server.web.documentation.endpoints import document
 from tests.conftest import PASSWORD, Client, Letters, Person, in_mode, post
 from tests.links import DONE, EMAIL_RESET, INVALID_TOKEN, USERNAME_RESET, confirm, link, register
+from tests.locks import Race
 from tests.rows import Connection
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples" / "site"
-ANNA, NEW = "anna@example.com", "new@example.com"
+ANNA, BORIS, NEW = "anna@example.com", "boris@example.com", "new@example.com"
 ME = "/auth/users/me/"
 NOT_FOUND = (404, {"detail": "Not found."})
 TAKEN_USERNAME = {"username": ["A user with that username already exists."]}
 
 BY_EMAIL: dict[str, Any] = {"login_field": "email"}
 WITHOUT_USERNAMES: dict[str, Any] = BY_EMAIL | {"site_file": site.read(str(EXAMPLES / "email-and-names.toml"))}
+OPTIONAL = Site(account=AccountModel(username="optional"))
+WITH_OPTIONAL_USERNAMES: dict[str, Any] = BY_EMAIL | {"site_file": OPTIONAL}
+EITHER_WITH_OPTIONAL_USERNAMES: dict[str, Any] = {"login_field": "either", "site_file": OPTIONAL}
 USERNAME_ROUTES = ("set_username/", "reset_username/", "reset_username_confirm/")
 EMAIL_ROUTES = ("set_email/", "reset_email/", "reset_email_confirm/")
 
@@ -39,14 +46,25 @@ async def signed_in(client: Client, **given: str) -> Person:
     [
         ({}, USERNAME_ROUTES),
         ({"login_field": "either"}, USERNAME_ROUTES),
+        (EITHER_WITH_OPTIONAL_USERNAMES, USERNAME_ROUTES),
         (BY_EMAIL, USERNAME_ROUTES + EMAIL_ROUTES),
+        (WITH_OPTIONAL_USERNAMES, USERNAME_ROUTES + EMAIL_ROUTES),
         (WITHOUT_USERNAMES, EMAIL_ROUTES),
     ],
-    ids=["username", "either", "email", "email without usernames"],
+    ids=[
+        "username",
+        "either",
+        "either, optional usernames",
+        "email",
+        "email, optional usernames",
+        "email without usernames",
+    ],
     indirect=["settings"],
 )
 async def test_only_the_routes_of_the_site_exist(client: Client, settings: Settings, routes: tuple[str, ...]) -> None:
-    paths = document(create_app(settings))["paths"]
+    written = document(create_app(settings))
+    paths = written["paths"]
+    assert [name for name in written["components"]["schemas"] if name[-1].isdigit()] == []  # one schema, one name
     for route in USERNAME_ROUTES + EMAIL_ROUTES:
         status, said = await post(client, f"/auth/users/{route}")
         assert ((status, said) == NOT_FOUND) is (route not in routes), route
@@ -103,6 +121,42 @@ async def test_an_edit_changes_the_username_and_not_the_login_field(client: Clie
     assert await anna.patch(ME, {"username": "Boris"}) == (400, TAKEN_USERNAME)
     status, said = await anna.patch(ME, {"username": "a b"})
     assert (status, [*said]) == (400, ["username"])
+
+
+@pytest.mark.parametrize("settings", [WITH_OPTIONAL_USERNAMES], indirect=True)
+async def test_an_optional_username_is_taken_given_up_and_chosen_again(client: Client, letters: Letters) -> None:
+    status, user = await post(client, "/auth/users/", email=ANNA, password=PASSWORD)
+    assert (status, user["username"]) == (201, None)
+    _, tokens = await post(client, "/auth/jwt/create/", email=ANNA, password=PASSWORD)
+    anna = Person(client, "", user["id"], tokens)
+    assert (await anna.patch(ME, {"username": "anna"}))[1]["username"] == "anna"
+    assert (await anna.patch(ME, {"username": None}))[1]["username"] is None
+    await register(client, email=BORIS)  # the name that was given up is free
+    given = {"new_username": "anna.k", "current_password": PASSWORD}
+    assert await anna.post("/auth/users/set_username/", given) == DONE
+    assert (await anna.put(ME, {}))[1]["username"] == "anna.k"
+    assert (await anna.put(ME, {"username": ""}))[1]["username"] is None
+
+
+@by_email
+async def test_a_username_that_two_accounts_choose_at_once_is_one_accounts(client: Client) -> None:
+    people = []
+    for name in ("anna", "boris"):
+        user = await register(client, name)
+        _, tokens = await post(client, "/auth/jwt/create/", email=user["email"], password=PASSWORD)
+        people.append(Person(client, name, user["id"], tokens))
+    responses = await asyncio.gather(
+        people[0].patch(ME, {"username": "clara"}), people[1].patch(ME, {"username": "CLARA"})
+    )
+    assert sorted(status for status, _ in responses) == [200, 400]
+    assert TAKEN_USERNAME in [said for _, said in responses]
+
+
+@by_email
+async def test_an_edit_of_an_account_that_is_deleted_at_the_same_moment_is_refused(client: Client, race: Race) -> None:
+    anna = await signed_in(client)
+    response = await race("delete from users", anna.patch(ME, {"username": "anna.k"}))
+    assert response == (401, {"detail": "User not found", "code": "user_not_found"})
 
 
 @pytest.mark.parametrize("settings", [{}, {"login_field": "either"}], indirect=True, ids=["username", "either"])

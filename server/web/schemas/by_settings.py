@@ -111,9 +111,7 @@ def user(settings: Settings) -> type[Schema]:
     if settings.account.username == "none":
         schema = _without(schema, "username")
     elif settings.account.username == "optional":
-        schema = _derived(
-            schema, schema.__name__, {"username": fields.String(required=True, allow_none=True)}, schema.__doc__
-        )
+        schema = _with_username(schema, fields.String, required=True, allow_none=True)
     return account_fields.in_response(schema, settings.account.fields)
 
 
@@ -158,7 +156,7 @@ def _edit(settings: Settings, *, by_staff: bool) -> type[Body]:
         case "none":
             return _without(schema, "username")
         case "optional":
-            return _derived(schema, schema.__name__, {"username": OptionalUsername()}, schema.__doc__)
+            return _with_username(schema, OptionalUsername)
         case _:
             return schema
 
@@ -218,6 +216,12 @@ def _without(schema: type[Made], *names: str) -> type[Made]:
     """`schema` without some of its fields, under the same name."""
     meta = type("Meta", (schema.Meta,), {"exclude": (*schema.opts.exclude, *names)})
     return type(schema.__name__, (schema,), {"__doc__": schema.__doc__, "Meta": meta})
+
+
+@functools.cache  # one class for all endpoints: the document names each class once
+def _with_username(schema: type[Made], kind: Callable[..., object], **options: Any) -> type[Made]:
+    """`schema` with another kind of username, under the same name."""
+    return _derived(schema, schema.__name__, {"username": kind(**options)}, schema.__doc__)
 
 
 @functools.cache
