@@ -15,7 +15,7 @@ from server.web.responses import json_response
 ALLOWED_METHODS = "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"
 ALLOWED_HEADERS = "Accept, Authorization, Content-Type, X-Request-ID"  # when the preflight names none
 REQUESTED_HEADERS_MAX_LENGTH = 2000
-EXPOSED_HEADERS = "Link, Retry-After, WWW-Authenticate, X-Request-ID"
+EXPOSED_HEADERS = "Link, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-ID"
 PREFLIGHT_SECONDS = "3600"
 
 _HEADER_NAMES = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(\s*,\s*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")  # RFC 9110 §5.6.2
