@@ -74,5 +74,10 @@ async def taken(db: Database, login: Login, user_id: int, text: str) -> dict[str
     """
     if login is EMAIL:
         return {login.field: [TAKEN_EMAIL]} if await addresses.is_taken(db, text) else {}
-    row = await db.row("usernames/taken", user_id, text)
-    return {login.field: [TAKEN_USERNAME]} if row and row["is_taken"] else {}
+    return {login.field: [TAKEN_USERNAME]} if await is_taken(db, text, user_id) else {}
+
+
+async def is_taken(db: Database, username: str, user_id: int) -> bool:
+    """Whether an account may not have a username: another one has it, or it is its own already."""
+    row = await db.row("usernames/taken", user_id, username)
+    return bool(row and row["is_taken"])

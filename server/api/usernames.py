@@ -164,6 +164,8 @@ async def _set(request: web.Request, login: Login) -> None:
     only_same_twice(given, login.field, USERNAME_MISMATCH)
     if login is EMAIL and app[SETTINGS].send_activation_email:
         await app[LIMITS].take_letter(app[DB], text, source)
+    if me(request).email:  # it is told
+        await app[LIMITS].take_letter(app[DB], me(request).email, source)
     async with app[DB].transaction() as transaction:
         await passwords.lock(transaction, user_id, checked_hash=checked_hash)
         await usernames.change_login(

@@ -8,6 +8,7 @@ from marshmallow import Schema
 
 from server.accounts import activation, addresses, deletion, fields, passwords, registration, roles, usernames
 from server.accounts.registration import NewAccount
+from server.accounts.uniqueness import TAKEN_EMAIL, TAKEN_USERNAME
 from server.errors import FieldFaults, Forbidden, NotFound, TooManyRequests
 from server.settings.settings import Settings
 from server.web.app_keys import DB, LETTERS, LIMITS, PASSWORDS, SETTINGS, TEMPLATES
@@ -145,9 +146,7 @@ async def _find(request: web.Request, user_id: int) -> dict[str, Any]:
 
 async def _edit(request: web.Request, user: dict[str, Any]) -> Any:
     app, source = request.app, source_of(request)
-    given = await read_body(request, _edit_schema(request)(app[SETTINGS]))
-    if given.get("email") and app[SETTINGS].send_activation_email:
-        await app[LIMITS].take_letter(app[DB], given["email"], source)
+    given = await _read_edit(request, user)
     async with app[DB].transaction() as transaction:
         if "email" in given:
             changed = await addresses.change(
@@ -178,6 +177,28 @@ async def _edit(request: web.Request, user: dict[str, Any]) -> Any:
         if values := given_values(app[SETTINGS].account, given):
             user = _changed(request, user, await fields.change(transaction, user["id"], values, source=source))
     return user
+
+
+async def _read_edit(request: web.Request, user: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of an edit of `user`. All faults report together, taken names and addresses included (contract 12)."""
+    app, faults = request.app, FieldFaults()
+    given: dict[str, Any] = {}
+    with faults.collect():
+        given = await read_body(request, _edit_schema(request)(app[SETTINGS]))
+    given = given or faults.valid
+    username, email, user_id = given.get("username"), given.get("email"), user["id"]
+    if email and app[SETTINGS].unique_email and await addresses.is_taken(app[DB], email, except_user_id=user_id):
+        faults.add({"email": [TAKEN_EMAIL]})
+    if username and username != user.get("username") and await usernames.is_taken(app[DB], username, user_id):
+        faults.add({"username": [TAKEN_USERNAME]})
+    faults.check()
+    source = source_of(request)
+    if email and email != user["email"] and app[SETTINGS].send_activation_email:
+        await app[LIMITS].take_letter(app[DB], email, source)
+    # The present address is told: an account that changes its name or address again and again must not flood it.
+    if user["email"] and any(name in given and given[name] != user.get(name) for name in ("username", "email")):
+        await app[LIMITS].take_letter(app[DB], user["email"], source)
+    return given
 
 
 def _edit_schema(request: web.Request) -> Callable[[Settings], type[Schema]]:

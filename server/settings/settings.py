@@ -103,7 +103,9 @@ class Settings:
     user_create_password_retype: bool = _setting(values.flag, False, "registration asks for `re_password`")
     set_password_retype: bool = _setting(values.flag, False, "a new password is asked for twice: `re_new_password`")
     password_reset_confirm_retype: bool = _setting(values.flag, False, "the same when a password is reset")
-    set_username_retype: bool = _setting(values.flag, False, "a new username is asked for twice: `re_new_username`")
+    set_username_retype: bool = _setting(
+        values.flag, False, "a new username or address (`set_email`) is asked for twice: `re_new_…`"
+    )
     username_reset_confirm_retype: bool = _setting(values.flag, False, "the same when a username is reset")
     password_reset_show_email_not_found: bool = _setting(
         values.flag, False, "a request for a letter answers that no account has the address"

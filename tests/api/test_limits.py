@@ -211,6 +211,7 @@ async def test_letters_that_ask_to_confirm_a_new_address_are_limited(client: Cli
     account = {"username": "anna", "email": "anna@example.com", "password": PASSWORD}
     assert await send(client, "/auth/users/", by=HOME, **account) == 201
     database.execute("update users set is_active = true")
+    database.execute("delete from limits")
     status, tokens = await post(client, "/auth/jwt/create/", username="anna", password=PASSWORD)
     assert status == 200
     anna = Person(client, "anna", 0, tokens)
@@ -220,6 +221,30 @@ async def test_letters_that_ask_to_confirm_a_new_address_are_limited(client: Cli
         status, _ = await anna.patch("/auth/users/me/", {"email": "victim@example.com"}, headers=headers)
         statuses.append(status)
     assert statuses == [200, 200, 429]
+
+
+@low
+async def test_an_account_that_changes_its_address_again_and_again_does_not_flood_the_old_one(anna: Person) -> None:
+    headers = {"X-Forwarded-For": STRANGER}
+    statuses = []
+    for number in range(4):
+        address = "victim@example.com" if number % 2 == 0 else "anna@example.com"
+        statuses.append((await anna.patch("/auth/users/me/", {"email": address}, headers=headers))[0])
+    assert statuses == [200, 200, 200, 200]
+    assert (await anna.patch("/auth/users/me/", {"email": "victim@example.com"}, headers=headers))[0] == 429
+
+
+@pytest.mark.parametrize("settings", [LOW | {"limit_letters_network": None, "login_field": "email"}], indirect=True)
+async def test_an_account_that_changes_its_name_again_and_again_does_not_flood_its_address(
+    client: Client, database: Connection
+) -> None:
+    account = {"username": "anna", "email": "anna@example.com", "password": PASSWORD}
+    assert await send(client, "/auth/users/", by=HOME, **account) == 201
+    _, tokens = await post(client, "/auth/jwt/create/", email="anna@example.com", password=PASSWORD)
+    anna = Person(client, "anna", 0, tokens)
+    statuses = [(await anna.patch("/auth/users/me/", {"username": f"anna{number}"}))[0] for number in range(3)]
+    assert statuses == [200, 200, 429]
+    assert (await anna.patch("/auth/users/me/", {"username": "anna1"}))[0] == 200  # no change, no letter
 
 
 @pytest.mark.parametrize("settings", [LOW | {"send_activation_email": True}], indirect=True)
