@@ -42,7 +42,7 @@ def _as_text(fields: dict[str, object]) -> str:
 
 
 def _printable(text: str) -> str:
-    """`text` with everything that is not printable escaped: line breaks, changes of direction, lone surrogates …"""
+    """`text` with what is not printable escaped: line breaks, changes of direction, lone surrogates."""
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
