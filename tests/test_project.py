@@ -64,12 +64,17 @@ async def columns(connection: asyncpg.Connection, text: str) -> list[tuple[str, 
 
 
 async def test_statements_with_the_same_shape_comment_return_the_same_columns(database_url: str) -> None:
-    promised = {name: found[1] for name, text in SQL.items() if (found := re.search("-- shape: (.*)", text))}
+    promised = {
+        name: (found[1], found[2])
+        for name, text in SQL.items()
+        if (found := re.search(r"-- shape: (\S+)( and has_next)?\n", text))
+    }
     assert promised
     connection = await asyncpg.connect(database_url)
     try:
-        for name, model in promised.items():
-            assert await columns(connection, SQL[name]) == await columns(connection, SQL[model]), name
+        for name, (model, and_has_next) in promised.items():
+            expected = await columns(connection, SQL[model]) + ([("has_next", "bool")] if and_has_next else [])
+            assert await columns(connection, SQL[name]) == expected, name
     finally:
         await connection.close()
 

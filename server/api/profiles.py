@@ -159,6 +159,6 @@ def _page_writer(account: AccountModel, roles: Roles) -> Callable[[Sequence[Any]
     """The function that writes a page of this site: the same one each time, so that simultaneous callers share it."""
 
     def write(rows: Sequence[Any], after: int, limit: int, is_staff: bool) -> Written:
-        return write_page([profile_object(account, roles, row) for row in rows], limit - 1)
+        return write_page(rows, [profile_object(account, roles, row) for row in rows], limit - 1)
 
     return write

@@ -63,7 +63,7 @@ async def list_users(request: web.Request) -> Any:
     page = read_page(request)
     if me(request).is_staff or not request.app[SETTINGS].hide_users:
         rows = await request.app[DB].rows("users/list", page.after, page.limit + 1, me(request).is_staff)
-        return page_response(request, page, write_page([_shown(request, row) for row in rows], page.limit))
+        return page_response(request, page, write_page(rows, [_shown(request, row) for row in rows], page.limit))
     return [_mine(request)] if me(request).id > page.after else []
 
 

@@ -12,8 +12,6 @@ import secrets
 import sys
 from datetime import UTC, datetime
 
-import orjson
-
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 # An id must be unique, not secret: random bytes for each would take a tenth of the time of a short request.
 _PROCESS = secrets.token_hex(5)
@@ -43,17 +41,35 @@ def _as_text(fields: dict[str, object]) -> str:
     )
 
 
+def _printable(text: str) -> str:
+    """`text` with what is not printable escaped: line breaks, changes of direction, lone surrogates."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def _printable_json(text: str) -> str:
+    """JSON with the characters that are not printable as escapes of JSON; they can only be in its strings."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
+
+
 class TextLines(logging.Formatter):
-    """`2026-11-23T15:12:37.495Z WARNING server.app message name=value [request id]`, then a traceback."""
+    """`2026-11-23T15:12:37.495Z WARNING server.app message name=value [request id]`, then a traceback.
+
+    No input can forge a line, or show one as another (security 42): a line of a traceback begins with spaces.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as text. Line breaks in the message are escaped: no input can forge a line (security 42)."""
-        message = record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
+        """The record as text. What is not printable is escaped."""
+        message = _printable(record.getMessage())
         line = f"{_time(record)} {record.levelname} {record.name} {message}{_as_text(_fields(record))}"
         if request_id.get():
             line += f" [{request_id.get()}]"
         if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
+            traceback = self.formatException(record.exc_info)
+            line += "".join(f"\n  {_printable(each)}" for each in traceback.split("\n"))
         return line
 
 
@@ -61,7 +77,7 @@ class JsonLines(logging.Formatter):
     """A JSON object on one line: time, level, logger, message; request_id, fields, traceback if there are any."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as one line of JSON."""
+        """The record as one line of JSON. What is not printable is escaped (security 42)."""
         line: dict[str, object] = {
             "time": _time(record),
             "level": record.levelname,
@@ -73,7 +89,8 @@ class JsonLines(logging.Formatter):
         line |= _fields(record)
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        # orjson refuses lone surrogates, and the bytes of a path may become some.
+        return _printable_json(json.dumps(line, default=str, ensure_ascii=False, separators=(",", ":")))
 
 
 def start_logging(form: str) -> None:

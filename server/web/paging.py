@@ -13,6 +13,7 @@ from server.web.schemas.fields import Query, WholeNumber
 
 PAGE_ROWS = 100
 PAGE_MAX_ROWS = 1000
+PAGE_MAX_BYTES = 1_000_000  # of JSON; a page ends early, with its Link (security 36). The statements stop there, too
 
 
 class PageQuery(Query):
@@ -49,10 +50,31 @@ class Written(NamedTuple):
     last: int | None
 
 
-def write_page(rows: Sequence[Mapping[str, Any]], limit: int) -> Written:
-    """Write the first `limit` of `rows` as an array; a row more than that means that there is a next page."""
-    shown = rows[:limit]
-    return Written(to_json(shown), shown[-1]["id"] if len(rows) > limit else None)
+def write_rows(rows: Sequence[Any]) -> tuple[bytes, int]:
+    """Write the first of `rows` as an array of at most PAGE_MAX_BYTES: the array, and how many are in it.
+
+    One row is always in it, also if it is longer.
+    """
+    body = to_json(rows)
+    if len(body) <= PAGE_MAX_BYTES:
+        return body, len(rows)
+    written, size = list[bytes](), 1
+    for row in rows:
+        each = to_json(row)
+        size += len(each) + 1  # with its comma or the last bracket
+        if written and size > PAGE_MAX_BYTES:
+            break
+        written.append(each)
+    return b"[%b]" % b",".join(written), len(written)
+
+
+def write_page(rows: Sequence[Mapping[str, Any]], shown: Sequence[Any], limit: int) -> Written:
+    """Write the first `limit` of `rows`, which `shown` has as objects; fewer when they are long.
+
+    `has_next` of a row says whether another one comes after it.
+    """
+    body, count = write_rows(shown[:limit])
+    return Written(body, rows[count - 1]["id"] if count and rows[count - 1]["has_next"] else None)
 
 
 def page_response(request: web.Request, page: Page, written: Written) -> web.Response:

@@ -14,6 +14,7 @@ def user_object(settings: Settings, row: Mapping[str, Any]) -> dict[str, Any]:
     """The user object: members of the contract, the role on a site with roles, then the declared account fields."""
     shown = dict(row)
     account_fields = shown.pop("account_fields")
+    shown.pop("has_next", None)  # of a row of a list
     if not settings.roles:
         del shown["role"]
     account = settings.account

@@ -3,7 +3,7 @@
 import ipaddress
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
@@ -24,6 +24,7 @@ USERNAME_MISMATCH = "The two username fields didn't match."
 USERNAME_MAX_LENGTH = 150
 EMAIL_MAX_LENGTH = 254
 LOCATION_MAX_LENGTH = 30
+DESCRIPTION_MAX_BYTES = 16 * 1024  # UTF-8 (security 36)
 
 _TRUE = {"t", "y", "yes", "true", "on", "1"}
 _FALSE = {"f", "n", "no", "false", "off", "0"}
@@ -46,6 +47,16 @@ class Query(Schema):
 def max_length(length: int) -> validate.Validator:
     """A validator: at most `length` characters."""
     return validate.Length(max=length, error=f"Ensure this field has no more than {length} characters.")
+
+
+def max_bytes(number: int) -> Callable[[str], None]:
+    """A validator: at most `number` bytes in UTF-8."""
+
+    def check(text: str) -> None:
+        if len(text) > number or len(text.encode(errors="surrogatepass")) > number:
+            raise ValidationError(f"Ensure this field has no more than {number} bytes.")
+
+    return check
 
 
 def only_storable_characters(text: str) -> None:

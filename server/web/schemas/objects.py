@@ -10,6 +10,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validates_sc
 from server.auth.password_rules import password_faults
 from server.settings.account_model import AccountModel
 from server.web.schemas.fields import (
+    DESCRIPTION_MAX_BYTES,
     EMAIL_MAX_LENGTH,
     LOCATION_MAX_LENGTH,
     Body,
@@ -20,6 +21,7 @@ from server.web.schemas.fields import (
     Password,
     Text,
     Username,
+    max_bytes,
     max_length,
 )
 
@@ -27,7 +29,13 @@ from server.web.schemas.fields import (
 class ProfileEdit(Body):
     """An edit of a profile by its owner. Absent fields stay as they are."""
 
-    description = Text(blank=True, allow_none=True, metadata={"example": "I run the film club."})
+    description = Text(
+        blank=True,
+        allow_none=True,
+        validate=[max_bytes(DESCRIPTION_MAX_BYTES)],
+        # A text of more characters has more bytes; the document has no keyword for bytes.
+        metadata={"example": "I run the film club.", "maxLength": DESCRIPTION_MAX_BYTES},
+    )
     location = Text(blank=True, validate=[max_length(LOCATION_MAX_LENGTH)], metadata={"example": "Lisbon"})
     is_creator = Flag(metadata={"description": "Whether this person organises events.", "example": True})
 
