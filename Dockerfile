@@ -1,5 +1,6 @@
 # Two stages: pip and its caches stay in the first. The bundled PostgreSQL keeps its data on the volume /data;
-# it is not started when DATABASE_URL (and SIGNING_KEY) are set.
+# it is not started when DATABASE_URL (and SIGNING_KEY) are set, or DATABASE_URL_FILE and SIGNING_KEY_FILE, which keep
+# secrets out of the environment (docs/secrets.md).
 FROM python:3.13-slim AS build
 WORKDIR /src
 COPY . .

@@ -26,7 +26,8 @@ COUNTED = {name: value for name, value in os.environ.items() if name.startswith(
 
 def surroundings(**environment: str) -> dict[str, str]:
     """Return the environment of this process with no settings of the service but those of `environment`."""
-    left_out = {*COUNTED, *(prefix + name for name in Settings.names() for prefix in ("", PREFIX))}
+    settings = [*Settings.names(), *Settings.names_of_files()]
+    left_out = {*COUNTED, *(prefix + name for name in settings for prefix in ("", PREFIX))}
     return {name: value for name, value in os.environ.items() if name not in left_out} | environment
 
 

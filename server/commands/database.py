@@ -14,6 +14,7 @@ from server.database.database import Database
 from server.postgres import bundled
 from server.process import signals
 from server.process.serving import Revive, say
+from server.settings.database_url import DatabaseUrl
 from server.settings.settings import Settings
 
 
@@ -51,9 +52,10 @@ def bring_up_to_date(settings: Settings) -> None:
             f" LOGIN_FIELD=username. Their ids: {failure}"
         ) from None
     except migrate.MayNotCreate as failure:
+        url = DatabaseUrl.read(settings.database_url)
         raise CommandError(
-            "The role of DATABASE_URL may not create tables in this database. Let its owner run this there, and start"
-            f" again: {failure}"
+            f"The role {url.user} may not create tables in the database {url.database}. Run there, as its owner or a"
+            f" superuser: {failure}"
         ) from None
     except psycopg.Error as failure:
         raise CommandError(f"The database could not be brought up to date: {failure}") from None

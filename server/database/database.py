@@ -18,12 +18,13 @@ import orjson
 
 from server.database.batch_connections import BATCH_SESSION_SETTINGS, BatchConnections
 from server.database.batching import Batcher, ReadBatcher, WriteBatcher
+from server.database.connecting import connector
 from server.database.failures import is_timeout, is_unavailable, reason_of
 from server.database.transaction import Transaction
 from server.database.version import check_version
 from server.errors import StartError, Unavailable
 from server.resources import statements
-from server.settings.database_url import for_asyncpg, session_settings
+from server.settings.database_url import DatabaseUrl
 
 if TYPE_CHECKING:
     from server.database.transaction import Connection
@@ -36,14 +37,12 @@ POOL_CONNECTIONS = 10  # of a process, for statements that run alone and for tra
 BATCH_CONNECTIONS = 4  # of a process, for batches: one for each statement that runs with every request
 ACQUIRE_SECONDS = 5.0  # longest wait for a free connection
 COMMAND_SECONDS = 15.0  # longest wait for a result
-CONNECT_SECONDS = 5.0
 CLOSE_SECONDS = 1.0
 LOG_PAUSE_SECONDS = 1.0  # between log lines: one failure can affect thousands of requests
 MAX_SHARED_IN_FLIGHT = 4  # of `share`, for each statement: they must not use up the pool
 DEADLOCK_TRIES = 5
 
 SESSION_SETTINGS = {
-    "application_name": "frontdesk",
     "jit": "off",  # compiling costs more than any statement of this service
     "timezone": "UTC",
     "lock_timeout": "5s",
@@ -67,7 +66,8 @@ async def _version(pool: "asyncpg.Pool[asyncpg.Record]", patient: bool) -> int |
             if patient:
                 return None
             raise Unavailable from failure
-        if isinstance(failure, asyncpg.PostgresError):  # no such database, a wrong password
+        # No such database, a wrong password; a parameter of the URL that cannot be met.
+        if isinstance(failure, asyncpg.PostgresError | asyncpg.InterfaceError):
             raise StartError(f"The database cannot be used: {failure}.") from failure
         raise
 
@@ -95,15 +95,12 @@ class Database:
         Unavailable when it cannot be reached, StartError when it cannot be used.
         """
         for_batches = max(1, connections * BATCH_CONNECTIONS // (POOL_CONNECTIONS + BATCH_CONNECTIONS))
-        limits: dict[str, Any] = {"timeout": CONNECT_SECONDS, "command_timeout": COMMAND_SECONDS}
-        address, of_session = for_asyncpg(url), SESSION_SETTINGS | session_settings(url)
+        connect = functools.partial(connector, DatabaseUrl.read(url), command_timeout=COMMAND_SECONDS)
         pool = asyncpg.create_pool(
-            **address,
+            connect=connect(SESSION_SETTINGS),
             min_size=0 if patient else 1,
             max_size=max(1, connections - for_batches),
-            server_settings=of_session,
             reset=_no_reset,
-            **limits,
         )
         version = await _version(pool, patient)
         if version is not None:
@@ -112,10 +109,7 @@ class Database:
             except StartError:
                 await pool.close()
                 raise
-        connect = functools.partial(
-            asyncpg.connect, **address, server_settings=of_session | BATCH_SESSION_SETTINGS, **limits
-        )
-        return cls(pool, BatchConnections(connect, for_batches))
+        return cls(pool, BatchConnections(connect(SESSION_SETTINGS | BATCH_SESSION_SETTINGS), for_batches))
 
     async def close(self) -> None:
         """Wait for the batches in flight, then close every connection; after CLOSE_SECONDS without waiting."""

@@ -5,34 +5,25 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import psycopg
 import yoyo
-from yoyo import default_migration_table
-from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
-from yoyo.connections import parse_uri
 
 from server.database.version import check_version
 from server.resources import resource, statements
-from server.settings.database_url import for_psycopg
+from server.settings.database_url import DatabaseUrl
 
 log = logging.getLogger(__name__)
 
-CONNECT_SECONDS = 5  # unless the URL has connect_timeout
 ADVISORY_LOCK_ID = 5_142_015  # held by the process that migrates
 LOCK_SECONDS = 60  # longest wait for it
 
 
-def _backend(url: str) -> Any:
-    """Yoyo's backend for the database at `url`; yoyo itself would read the URL otherwise than libpq does."""
-
-    class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]
-        def connect(self, dburi: object) -> "psycopg.Connection[Any]":
-            return psycopg.connect(**for_psycopg(url), autocommit=True)  # type: ignore[arg-type]
-
-    backend = Backend(parse_uri("postgresql+psycopg:///"), default_migration_table)
-    backend.init_database()
-    return backend
+def connect_yoyo(url: DatabaseUrl) -> Any:
+    """A connection of yoyo, its `backend`; the caller closes `connection`. Raises psycopg.Error."""
+    # yoyo gives every parameter of the query to psycopg as it is.
+    return yoyo.get_backend("postgresql+psycopg:///?" + urlencode(url.for_libpq()))
 
 
 def _migrations() -> Any:
@@ -40,10 +31,9 @@ def _migrations() -> Any:
 
 
 @contextlib.contextmanager
-def _migration_lock(url: str) -> "Iterator[psycopg.Connection[Any]]":
+def _migration_lock(url: DatabaseUrl) -> "Iterator[psycopg.Connection[Any]]":
     """Hold the migration lock. PostgreSQL releases it when the process ends; yoyo's own lock, a row, would stay."""
-    address: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS} | for_psycopg(url)
-    with psycopg.connect(**address, autocommit=True) as connection:
+    with psycopg.connect(**url.for_libpq(), autocommit=True) as connection:
         check_version(connection.info.server_version // 10_000)
         connection.execute("select set_config('lock_timeout', %s, false)", [f"{LOCK_SECONDS}s"])
         connection.execute("select pg_advisory_lock(%s)", [ADVISORY_LOCK_ID])
@@ -69,8 +59,9 @@ def migrate(url: str, *, unique_email: bool = True, unique_logins: bool = False)
     MayNotCreate when the role lacks a privilege, DuplicateAddresses when `unique_email` is true and some accounts have
     the same address, and DuplicateLogins when `unique_logins` is true and a username is another account's address.
     """
-    with _migration_lock(url) as connection, _report_privilege(connection):
-        backend = _backend(url)
+    read = DatabaseUrl.read(url)
+    with _migration_lock(read) as connection, _report_privilege(connection):
+        backend = connect_yoyo(read)
         try:
             backend.break_lock()  # of a killed process: a live one would hold the advisory lock
             with backend.lock():
@@ -121,8 +112,9 @@ def _report_duplicates() -> Iterator[None]:
 
 def roll_back(url: str) -> None:
     """Undo every migration, the newest first. This deletes all data."""
-    with _migration_lock(url):
-        backend = _backend(url)
+    read = DatabaseUrl.read(url)
+    with _migration_lock(read):
+        backend = connect_yoyo(read)
         try:
             backend.rollback_migrations(backend.to_rollback(_migrations()))
         finally:

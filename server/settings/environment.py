@@ -27,13 +27,13 @@ def texts(
     known = list(names)
     found = {}
     for name in known:
-        text = _text(environment, name)
-        if name in secrets and names_file(environment, name):
+        text, path = _sources(environment, name)
+        if name in secrets and path:
             if text:
                 faults.add(f"{name} and {name}{FILE_SUFFIX} are both set: which of them is meant is not clear")
                 continue
             with faults.within(f"{name}{FILE_SUFFIX} ").collect():
-                text = _content(Path(_text(environment, name + FILE_SUFFIX)))
+                text = _content(Path(path))
         if text:
             found[name] = text
     known += [name + FILE_SUFFIX for name in secrets]
@@ -47,7 +47,13 @@ def texts(
 
 def names_file(environment: Mapping[str, str], name: str) -> bool:
     """Whether a variable names the file that has the value of the secret setting `name`."""
-    return bool(_text(environment, name + FILE_SUFFIX))
+    return bool(_sources(environment, name)[1])
+
+
+def files(environment: Mapping[str, str], secrets: Collection[str]) -> dict[str, str]:
+    """The path of each file that has a secret, by the name of its variable, without the prefix."""
+    paths = {name + FILE_SUFFIX: _sources(environment, name)[1] for name in secrets}
+    return {name: path for name, path in paths.items() if path}
 
 
 def misspelt(environment: Mapping[str, str], names: Iterable[str]) -> Iterator[str]:
@@ -63,13 +69,20 @@ def misspelt(environment: Mapping[str, str], names: Iterable[str]) -> Iterator[s
             yield f"{variable} is set and is no setting: {meant} is one"
 
 
-def _text(environment: Mapping[str, str], name: str) -> str:
-    return environment.get(PREFIX + name, "").strip() or environment.get(name, "").strip()
+def _sources(environment: Mapping[str, str], name: str) -> tuple[str, str]:
+    """The text of a setting, and the path that NAME_FILE has: both with the prefix, or else both without it."""
+    for prefix in (PREFIX, ""):
+        text, path = (environment.get(prefix + name + suffix, "").strip() for suffix in ("", FILE_SUFFIX))
+        if text or path:
+            return text, path
+    return "", ""
 
 
 def _content(file: Path) -> str:
     """The text of a file. Raises ValueError when there is none to use."""
     try:
+        if file.exists() and not file.is_file() and not file.is_dir():
+            raise ValueError("names something that is not a file")  # workers read it again: a pipe would be empty
         with file.open("rb") as opened:
             content = opened.read(FILE_MAX_BYTES + 1)
     except OSError as failure:

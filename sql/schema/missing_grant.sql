@@ -1,4 +1,5 @@
--- The statement that lets the current role create objects in its schema, or no row when it may.
-select format('GRANT CREATE ON SCHEMA %I TO %I;', name, current_user) as statement
-from current_schema() as name
-where not has_schema_privilege(name, 'create')
+-- The statement that gives this role the right to make tables in its schema: one row, statement; no row if it has the
+-- right. Without any schema that it may use, that is public. PostgreSQL 15 and newer give the right to owners alone.
+select format('GRANT USAGE, CREATE ON SCHEMA %I TO %I;', schema.name, current_user) as statement
+from (select coalesce(current_schema(), 'public') as name) as schema
+where not (has_schema_privilege(schema.name, 'usage') and has_schema_privilege(schema.name, 'create'))

@@ -38,6 +38,16 @@ def test_settings_are_printed_without_secrets(run: Run) -> None:
     assert KEY not in said
 
 
+def test_the_file_of_a_secret_is_printed_and_not_what_is_in_it(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(f"{KEY}\n")
+    files = {"SIGNING_KEY": "", "FRONTDESK_SIGNING_KEY_FILE": f"{tmp_path}/key", "SIGNING_KEY_FILE": "/nowhere"}
+    status, said, _ = run("settings", **files)
+    assert (status, said.splitlines()[-1]) == (0, f"SIGNING_KEY_FILE={tmp_path}/key")
+    assert "SIGNING_KEY=••••••\n" in said
+    assert KEY not in said
+    assert run("settings", SIGNING_KEY="", SIGNING_KEY_FILE=f"{tmp_path}/none")[0] == 2
+
+
 def test_the_document_is_printed_without_a_database(run: Run) -> None:
     status, said, _ = run("openapi", DATABASE_URL="", SIGNING_KEY="")
     assert (status, json.loads(said)["info"]["version"]) == (0, __version__)

@@ -9,7 +9,6 @@ import pytest
 
 from server.database import batch_connections as module
 from server.database.batch_connections import BATCH_SESSION_SETTINGS, BatchConnections
-from server.settings.database_url import for_asyncpg
 
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
@@ -28,9 +27,7 @@ class Opener:
     async def connect(self) -> "Connection":
         if self.is_refused:
             raise ConnectionRefusedError
-        connection = await asyncpg.connect(
-            **for_asyncpg(self.url), server_settings=BATCH_SESSION_SETTINGS, command_timeout=10
-        )
+        connection = await asyncpg.connect(self.url, server_settings=BATCH_SESSION_SETTINGS, command_timeout=10)
         self.opened.append(connection)
         return connection
 

@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from server.postgres.file_locks import take
+from tests.conftest import KEY, StartService
 from tests.processes import COUNTED, Started, eventually, header, register
 
 pytestmark = pytest.mark.slow
@@ -71,6 +72,21 @@ def test_a_killed_worker_is_replaced_and_tokens_stay_valid(start: Callable[..., 
     assert len(processes_that_answer(service.url, headers)) == 2
     assert numbers(service)["processes"] == 2
     assert numbers(service)["hash_waits_total"] == counted["hash_waits_total"] == 2
+
+
+def test_workers_read_secrets_from_files_and_have_none_in_their_environment(
+    start: StartService, database_url: str, tmp_path: Path
+) -> None:
+    for name, secret in {"url": database_url, "key": KEY}.items():
+        (tmp_path / name).write_text(f"{secret}\n")
+    files = {"DATABASE_URL_FILE": f"{tmp_path}/url", "SIGNING_KEY_FILE": f"{tmp_path}/key"}
+    service = start(WORKERS="2", DATABASE_URL="", SIGNING_KEY="", **files)
+    headers = header(register(service.url, "anna"))
+    assert requests.get(f"{service.url}/auth/users/me/", headers=headers, timeout=20).status_code == 200
+    for pid in (service.process.pid, *children(service)):
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+        assert KEY.encode() not in environment
+        assert database_url.encode() not in environment
 
 
 def test_workers_and_the_bundled_postgresql_stop_when_the_supervisor_is_killed(

@@ -1,162 +1,187 @@
-"""DATABASE_URL is read once, as libpq reads it, for all three libraries."""
+"""DATABASE_URL is read as libpq reads it; what cannot be used is named, and no fault shows a part of a password."""
 
-from collections.abc import Iterator
-from typing import Any
-from urllib.parse import quote
+from pathlib import Path
 
-import asyncpg
-import psycopg
 import pytest
-from psycopg import sql
 
-from server.database import migrate
-from server.database.database import Database
-from server.postgres.bundled import BundledPostgres
-from server.settings.database_url import for_asyncpg, for_psycopg, session_settings
+from server.settings.database_url import SOCKET_FOLDERS, DatabaseUrl
 from server.settings.faults import SettingsError
-from server.settings.settings import Settings
-from tests.conftest import KEY
+from server.settings.settings import HIDDEN, Settings
 
-ODD_PASSWORDS = ["a b", "a+b", "p@ss:w/rd?#[]", "50%", "&=;", "'\"\\", "ünï¢ødé", "%2B", "+", "a%20b"]
-
-
-def read(url: str) -> str:
-    return Settings.read({"DATABASE_URL": url, "SIGNING_KEY": KEY}).database_url
+KEY = "k" * 32
+SECRET = "hush"
 
 
-def faults(url: str) -> list[str]:
+def read(url: str, **environment: str) -> DatabaseUrl:
+    return DatabaseUrl.read(url, environment)
+
+
+def faults(url: str, **environment: str) -> list[str]:
     with pytest.raises(SettingsError) as raised:
-        read(url)
-    return list(raised.value.faults)
+        read(url, **environment)
+    return raised.value.faults
+
+
+def test_every_fault_of_the_url_is_named_with_those_of_other_settings() -> None:
+    with pytest.raises(SettingsError) as raised:
+        Settings.read(
+            {"DATABASE_URL": "postgresql://h/d?sslmode=no&connect_timeout=x", "PORT": "x", "SIGNING_KEY": KEY}
+        )
+    assert [fault.partition(", which")[0] for fault in raised.value.faults] == [
+        "PORT is a whole number from 0 to 65535",
+        "DATABASE_URL has the parameter sslmode",
+        "DATABASE_URL has the parameter connect_timeout",
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
+def test_each_part_is_percent_decoded_and_a_plus_is_a_plus(scheme: str) -> None:
+    url = read(f"{scheme}://u%40x+1:p%3A%2F%3F%23%25+q@h%2Dost:5433/d%2Fb+1?application_name=a+b%26c")
+    assert (url.user, url.password, url.hosts, url.ports) == ("u@x+1", "p:/?#%+q", ("h-ost",), (5433,))
+    assert (url.database, url.more["application_name"]) == ("d/b+1", "a+b&c")
 
 
 @pytest.mark.parametrize(
-    ("url", "parts"),
+    ("place", "hosts", "ports"),
     [
-        ("postgresql://anna:p%40ss+w@db.example:5433/shop", ("db.example", "5433", "anna", "p@ss+w", "shop")),
-        ("postgres://anna@[2001:db8::1]:5433/shop", ("2001:db8::1", "5433", "anna", None, "shop")),
-        ("postgresql://anna@%2Fvar%2Frun%2Fpostgresql/shop", ("/var/run/postgresql", None, "anna", None, "shop")),
-        ("postgresql:///shop?host=/tmp&port=5433&user=anna", ("/tmp", "5433", "anna", None, "shop")),
-        ("postgresql://a:1,b:2/shop", ("a,b", "1,2", None, None, "shop")),
-        ("postgresql://h/a%2Fb", ("h", None, None, None, "a/b")),
-        ("postgresql://h/shop\n", ("h", None, None, None, "shop")),
+        ("h/d", ["h"], [5432]),
+        ("%2Fvar%2Frun%2Fx/d", ["/var/run/x"], [5432]),
+        ("%2Fvar%2Frun%2Fx:5433/d", ["/var/run/x"], [5433]),
+        ("/d?host=/var/run/x&port=5433", ["/var/run/x"], [5433]),
+        ("[::1]/d", ["::1"], [5432]),
+        ("[2001:db8::1]:5433/d", ["2001:db8::1"], [5433]),
+        ("a:1,[::1]:2,c/d", ["a", "::1", "c"], [1, 2, 5432]),
+        ("/d?host=a,b&port=7", ["a", "b"], [7, 7]),
+        ("/d", [*SOCKET_FOLDERS], [5432, 5432]),
+        (":5433/d", [*SOCKET_FOLDERS], [5433, 5433]),
     ],
 )
-def test_the_parts_of_a_url_are_those_of_libpq(url: str, parts: tuple[str | None, ...]) -> None:
-    parameters = for_psycopg(read(url))
-    assert tuple(parameters.get(name) for name in ("host", "port", "user", "password", "dbname")) == parts
+def test_hosts_are_names_addresses_and_folders_of_sockets(place: str, hosts: list[str], ports: list[int]) -> None:
+    url = read(f"postgresql://{place}")
+    assert ([*url.hosts], [*url.ports], url.database) == (hosts, ports, "d")
+    libpq = url.for_libpq()
+    assert (libpq["host"].split(","), libpq["port"].split(",")) == (hosts, [str(port) for port in ports])
+    assert [(each["host"], each["port"]) for each in url.for_asyncpg()] == list(zip(hosts, ports, strict=True))
+
+
+def test_of_several_hosts_one_that_can_be_written_to_is_wanted() -> None:
+    for url, wanted in {
+        "postgresql://a,b/d": "read-write",
+        "postgresql://a,b/d?target_session_attrs=any": "any",
+        "postgresql://a/d": "any",
+        "postgresql://a/d?target_session_attrs=read-write": "read-write",
+    }.items():
+        assert read(url).for_libpq().get("target_session_attrs", "any") == wanted
+        assert {each["target_session_attrs"] for each in read(url).for_asyncpg()} == {wanted}
+
+
+def test_the_time_for_a_host_is_the_same_for_both_libraries() -> None:
+    for url, seconds in {"postgresql://a,b/d": 5, "postgresql://a,b/d?connect_timeout=7": 7}.items():
+        assert read(url).for_libpq()["connect_timeout"] == str(seconds)
+        assert [each["timeout"] for each in read(url).for_asyncpg()] == [seconds] * 2
+
+
+def test_what_is_missing_comes_from_the_variables_of_libpq_and_then_from_its_defaults() -> None:
+    variables = {"PGHOST": "h", "PGPORT": "7", "PGUSER": "u", "PGPASSWORD": SECRET, "PGDATABASE": "d", "PGAPPNAME": "a"}
+    url = read("postgresql://", **variables, PGSSLMODE="require")
+    assert (url.hosts, url.ports, url.user, url.password, url.database) == (("h",), (7,), "u", SECRET, "d")
+    assert (url.more["application_name"], url.more["sslmode"]) == ("a", "require")
+    assert read("postgresql://v@i/e", **variables).for_libpq() | {"client_encoding": ""} == {
+        **{"host": "i", "port": "7", "user": "v", "password": SECRET, "dbname": "e", "application_name": "a"},
+        **{"connect_timeout": "5", "client_encoding": ""},
+    }
+    assert read("postgresql://u@h").database == "u"
+    assert read("postgresql://h", LOGNAME="other").user == Path.home().owner()
+
+
+def test_a_newline_at_the_end_does_not_count_and_one_inside_is_a_fault() -> None:
+    settings = Settings.read({"DATABASE_URL": "postgresql://u@h/d\n", "SIGNING_KEY": KEY})
+    assert settings.database_url == "postgresql://u@h/d"
+    for sign in ("\n", "\r", "\t", "\x7f"):
+        assert faults(f"postgresql://u:{SECRET}{sign}@h/d") == ["is one line without control characters"]
 
 
 @pytest.mark.parametrize(
-    ("url", "keywords"),
+    ("url", "expected"),
     [
-        ("postgresql://anna:p%2Bq@h/d", {"host": ["h"], "port": [5432], "user": "anna", "password": "p+q"}),
-        ("postgresql://a,b:2/d", {"host": ["a", "b"], "port": [5432, 2]}),
-        ("postgresql://a,b/d?port=7", {"host": ["a", "b"], "port": [7, 7]}),
+        ("mysql://h/d", ["begins with postgresql://"]),
+        ("host=h dbname=d", ["begins with postgresql://"]),
         (
-            "postgresql://a/d?target_session_attrs=read-write",
-            {"host": ["a"], "port": [5432], "target_session_attrs": "read-write"},
+            "postgresql://h/d?schema=a&pgbouncer=true&sslmode=no",
+            [f"has a parameter that PostgreSQL does not know: {name}" for name in ("pgbouncer", "schema")],
+        ),
+        ("postgresql://h/d?%20=1", ["has a parameter that PostgreSQL does not know: without a name"]),
+        (
+            "postgresql://h/d?hostaddr=1.1.1.1&channel_binding=require&keepalives=1&gssencmode=disable",
+            [
+                "has the parameter channel_binding, which is not supported with this value",
+                "has the parameter hostaddr, which is not supported with this value",
+            ],
         ),
         (
-            "postgresql://a/d?sslmode=verify-full&sslrootcert=/a+b%20c.pem&connect_timeout=5&application_name=x",
-            {
-                "host": ["a"],
-                "port": [5432],
-                "dsn": "postgresql://?sslmode=verify-full&sslrootcert=%2Fa%2Bb%20c.pem",
-            },
+            "postgresql://h:0/d?sslmode=no&connect_timeout=0&target_session_attrs=standby&sslcert=/nowhere&sslkey=/tmp",
+            [
+                "has a port that is no number from 1 to 65535",
+                "has the parameter sslmode, which is one of disable, allow, prefer, require, verify-ca, verify-full",
+                "has the parameter target_session_attrs, which is one of any, read-write, primary",
+                "has the parameter connect_timeout, which is a whole number of seconds from 1 to 9999",
+                "has the parameter sslcert, whose file cannot be read",
+                "has the parameter sslkey, whose file is a folder",
+            ],
+        ),
+        ("postgresql://a,b,c/d?port=1,2", ["has not one port for each host"]),
+        ("postgresql://%40abstract/d", ["has an abstract socket as host, which is not supported"]),
+        (
+            "postgresql://h/d?sslrootcert=system",
+            ["has sslrootcert=system, which is not supported: name the file of the certificates"],
+        ),
+        (
+            "postgresql://h/d?sslnegotiation=direct",
+            ["has sslnegotiation=direct, which needs sslmode=require or a stricter one"],
+        ),
+        ("postgresql://[::1/d", ["has an IPv6 address that is not of the form [ADDRESS]"]),
+        (
+            "postgresql://[::1]x/d",
+            ["is not a URL that libpq can read: percent-encode signs such as @ : / ? # % in its parts"],
         ),
     ],
 )
-def test_asyncpg_gets_the_same_parts(url: str, keywords: dict[str, Any]) -> None:
-    assert for_asyncpg(read(url)) == {"dsn": "postgresql://", "database": "d"} | keywords
+def test_what_cannot_be_used_is_named(url: str, expected: list[str]) -> None:
+    assert sorted(faults(url)) == sorted(expected)
 
 
-def test_the_url_sets_the_session_of_the_server() -> None:
-    url = "postgresql://h/d?application_name=shop&options=-c%20search_path%3Dshop&keepalives=1"
-    assert session_settings(url) == {"application_name": "shop", "options": "-c search_path=shop"}
+def test_a_variable_of_libpq_that_only_one_library_would_follow_is_a_fault() -> None:
+    for variable in ("PGHOSTADDR", "PGSERVICE", "PGREQUIREAUTH", "PGCHANNELBINDING"):
+        (fault,) = faults("postgresql://h/d", **{variable: "require"})
+        assert fault.startswith(f"cannot be used with {variable}: ")
+    read("postgresql://h/d", PGCHANNELBINDING="prefer", PGCLIENTENCODING="LATIN1", PGTZ="Europe/Lisbon")
 
 
 @pytest.mark.parametrize(
-    ("url", "fault"),
+    ("password", "expected"),
     [
-        ("mysql://h/d", "begins with postgresql://"),
-        ("postgresql://h/d?foo=1&bar=2", "has parameters that the service does not support: bar, foo"),
-        ("postgresql://h/d?service=shop", "has parameters that the service does not support: service"),
-        ("postgresql://u:secret%zz@h/d", "cannot be read"),
-        ("postgresql://u:se\ncret@h/d", "has white space or a line break inside"),
-        ("postgresql://u:se cret@h/d", "has white space or a line break inside"),
-        ("postgresql://u:secret/x@h/d", "has a port that is no number"),
-        ("postgresql://h:0/d", "has a port that is no number"),
-        ("postgresql://h:65536/d", "has a port that is no number"),
-        ("postgresql://a,b,c/d?port=1,2", "has another number of ports than of hosts"),
-        ("postgresql://h/d?sslmode=on", "has an sslmode that is none of"),
-        ("postgresql://h/d?target_session_attrs=master", "has target_session_attrs that are none of"),
+        (f"{SECRET}%", "has a % that is not part of a percent-encoding: write it as %25"),
+        (f"%zz{SECRET}", "has a % that is not part of a percent-encoding: write it as %25"),
+        (f"{SECRET}%00", "has %00 in it"),
+        (f"%ff{SECRET}", "is percent-encoded UTF-8"),
+        (f"\udcff{SECRET}", "is percent-encoded UTF-8"),
+        (f"a {SECRET}", "has a blank in it: write it as %20"),
+        (f"a/{SECRET}", "has an @ after the first /: write / as %2F in a user or a password"),
+        (f"a/b?{SECRET}=c&d", "has an @ after the first /: write / as %2F in a user or a password"),
+        (f"1/{SECRET}", "has an @ after the first /: write / as %2F in a user or a password"),
+        (f"a@{SECRET}", "has two @: write @ as %40 in a user or a password"),
     ],
 )
-def test_what_is_wrong_is_named_and_the_password_is_not_repeated(url: str, fault: str) -> None:
-    (said,) = faults(url)
-    assert said.startswith(f"DATABASE_URL {fault}")
-    assert "secret" not in said
-    assert "cret" not in said
+def test_no_fault_shows_a_part_of_a_password(password: str, expected: str) -> None:
+    (found,) = faults(f"postgresql://u:{password}@h/d")
+    assert SECRET not in found
+    assert found == expected
 
 
-@pytest.fixture
-def role(postgres: BundledPostgres, worker_id: str) -> Iterator[str]:
-    """A role that may sign in with a password, whatever the authentication of the server."""
-    name = f"odd {worker_id}"
-    with psycopg.connect(postgres.url("postgres", user="postgres"), autocommit=True) as connection:
-        connection.execute(sql.SQL("create role {} login").format(sql.Identifier(name)))
-        yield name
-        connection.execute(sql.SQL("drop owned by {}").format(sql.Identifier(name)))
-        connection.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))
-
-
-@pytest.mark.parametrize("password", ODD_PASSWORDS)
-def test_an_odd_password_reaches_both_libraries_unchanged(password: str) -> None:
-    url = read(f"postgresql://anna:{quote(password, safe='')}@h/d")
-    assert for_psycopg(url)["password"] == for_asyncpg(url)["password"] == password
-
-
-async def test_all_libraries_connect_through_a_socket_folder_as_an_odd_role(
-    postgres: BundledPostgres, role: str, database_url: str
-) -> None:
-    own = for_psycopg(database_url)
-    for place in (f"@{quote(own['host'], safe='')}/", f"@/?host={quote(own['host'])}&dbname="):
-        url = read(f"postgresql://{quote(role)}:any{place}{own['dbname']}")
-        with psycopg.connect(**for_psycopg(url)) as connection:  # type: ignore[arg-type]
-            assert connection.execute("select current_user").fetchone() == (role,)
-        other = await asyncpg.connect(**for_asyncpg(url))
-        assert await other.fetchval("select current_user") == role
-        await other.close()
-
-
-async def test_of_several_hosts_the_one_that_answers_is_used(database_url: str) -> None:
-    own = for_psycopg(database_url)
-    hosts = f"{quote('/nowhere', safe='')},{quote(own['host'], safe='')}"
-    url = read(f"postgresql://{own['user']}@{hosts}/{own['dbname']}?target_session_attrs=read-write")
-    assert migrate.migrate(url) == []
-    db = await Database.connect(url)
-    assert await db.rows("schema/applied") != []
-    await db.close()
-
-
-async def test_a_session_has_the_name_that_the_url_gives(database_url: str) -> None:
-    db = await Database.connect(f"{database_url}{'&' if '?' in database_url else '?'}application_name=shop")
-    async with db.transaction() as transaction:
-        assert await transaction.connection.fetchval("show application_name") == "shop"
-        assert await transaction.connection.fetchval("show jit") == "off"
-    await db.close()
-
-
-def test_a_role_that_may_not_create_is_told_the_grant(make_database: Any, postgres: BundledPostgres, role: str) -> None:
-    own = for_psycopg(make_database("privileges"))
-    url = f"postgresql://{quote(role)}@/{own['dbname']}?host={quote(own['host'])}"
-    with pytest.raises(migrate.MayNotCreate) as raised:
-        migrate.migrate(url)
-    statement = str(raised.value)
-    assert statement == f'GRANT CREATE ON SCHEMA public TO "{role}";'
-    with psycopg.connect(postgres.url(own["dbname"], user="postgres"), autocommit=True) as connection:
-        connection.execute(statement)
-        assert migrate.migrate(url) == migrate.names()
-        migrate.roll_back(url)
-        connection.execute(sql.SQL("drop owned by {}").format(sql.Identifier(role)))
+def test_the_password_is_in_no_text_of_the_settings() -> None:
+    url = read(f"postgresql://u:{SECRET}@h/d?sslpassword={SECRET}")
+    settings = Settings(database_url=f"postgresql://u:{SECRET}@h/d")
+    for text in (repr(url), str(url), repr(settings), str(settings.shown())):
+        assert SECRET not in text
+    assert settings.shown()["DATABASE_URL"] == HIDDEN
+    assert url.for_libpq()["password"] == SECRET

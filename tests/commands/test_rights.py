@@ -1,0 +1,66 @@
+"""A role that may not make tables is told the statement that gives it the right."""
+
+from collections.abc import Callable, Iterator
+from urllib.parse import quote
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from server.database import migrate
+from server.postgres.bundled import BundledPostgres
+from server.settings.database_url import DatabaseUrl
+from tests.commands.conftest import Run
+
+NAME = 'rights"\u00fc'
+
+
+@pytest.fixture
+def url(postgres: BundledPostgres, make_database: Callable[[str], str], worker_id: str) -> Iterator[str]:
+    """An empty database, for a role that owns nothing there."""
+    name = f"{NAME}_{worker_id}"
+    role = sql.Identifier(name)
+    database = make_database("rights")
+    with psycopg.connect(postgres.url("postgres", user="postgres"), autocommit=True) as superuser:
+        superuser.execute(sql.SQL("create role {} login").format(role))
+        yield database.replace("//frontdesk@", f"//{quote(name, safe='')}@")
+        superuser.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(f"rights_{worker_id}")))
+        superuser.execute(sql.SQL("drop role {}").format(role))
+
+
+@pytest.mark.parametrize("command", ["migrate", "serve", "work"])
+@pytest.mark.parametrize("right", ["create", "usage"])
+def test_a_role_without_the_right_is_told_the_statement_that_gives_it(
+    run: Run, url: str, postgres: BundledPostgres, worker_id: str, command: str, right: str
+) -> None:
+    name = f"{NAME}_{worker_id}"
+    with psycopg.connect(postgres.url(f"rights_{worker_id}"), autocommit=True) as owner:
+        if right == "usage":
+            owner.execute("revoke usage on schema public from public")
+    status, said, told = run(command, DATABASE_URL=url)
+    statement = f'GRANT USAGE, CREATE ON SCHEMA public TO "rights""ü_{worker_id}";'
+    assert (status, said) == (1, "")
+    where = f"The role {name} may not create tables in the database rights_{worker_id}."
+    assert told == f"{where} Run there, as its owner or a superuser: {statement}\n"
+    with psycopg.connect(postgres.url(f"rights_{worker_id}"), autocommit=True) as owner:
+        owner.execute(statement.encode())
+    assert run("migrate", DATABASE_URL=url)[0] == 0
+
+
+def test_without_the_right_a_schema_that_is_up_to_date_is_served(url: str, postgres: BundledPostgres, run: Run) -> None:
+    read = DatabaseUrl.read(url)
+    with psycopg.connect(postgres.url(read.database), autocommit=True) as owner:
+        owner.execute("grant create on schema public to public")
+        migrate.migrate(url)
+        owner.execute("revoke create on schema public from public")
+    assert run("migrate", DATABASE_URL=url) == (0, "The schema is up to date.\n", "")
+
+
+def test_another_missing_right_is_told_as_postgresql_tells_it(url: str, postgres: BundledPostgres, run: Run) -> None:
+    read = DatabaseUrl.read(url)
+    migrate.migrate(postgres.url(read.database))
+    with psycopg.connect(postgres.url(read.database), autocommit=True) as owner:
+        owner.execute("grant create on schema public to public")
+    status, _, told = run("migrate", DATABASE_URL=url)
+    assert status == 1
+    assert told.startswith("The database could not be brought up to date: permission denied for table ")
