@@ -113,6 +113,30 @@ def test_a_killed_database_is_revived_by_several_workers(start: Callable[..., St
     assert is_stopped(tmp_path / "data")
 
 
+def test_a_revoked_session_stays_revoked_when_everything_is_killed_and_started_again(
+    start: Callable[..., Started], tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    settings = {"WORKERS": "2", "DATABASE_URL": "", "SIGNING_KEY": "", "DATA_DIR": str(data)}
+    service = start(**settings)
+    revoked, other = register(service.url, "anna"), register(service.url, "boris")
+    answer = requests.post(f"{service.url}/auth/jwt/blacklist/", json={"refresh": revoked["refresh"]}, timeout=10)
+    assert answer.status_code == 200
+    postmaster = int((data / "postgres" / "postmaster.pid").read_text().split()[0])
+    for pid in (postmaster, *children(service), service.process.pid):
+        os.kill(pid, signal.SIGKILL)
+    service.process.wait()
+    eventually(lambda: is_stopped(data))
+    again = start(**settings)
+
+    def status(tokens: dict[str, str]) -> int:
+        return requests.get(f"{again.url}/auth/users/me/", headers=header(tokens), timeout=20).status_code
+
+    assert (status(revoked), status(other)) == (401, 200)
+    refreshed = requests.post(f"{again.url}/auth/jwt/refresh/", json={"refresh": revoked["refresh"]}, timeout=10)
+    assert refreshed.status_code == 401
+
+
 def is_stopped(data: Path) -> bool:
     """Whether no process of the bundled PostgreSQL lives."""
     fd = os.open(data / "postgres", os.O_RDONLY)
