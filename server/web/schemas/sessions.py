@@ -6,9 +6,10 @@ from uuid import UUID
 from marshmallow import Schema, ValidationError, fields
 
 from server.database.ids import MAX_ID, read_uuid
-from server.web.paging import PAGE_MAX_ROWS, PAGE_ROWS
 from server.web.schemas.fields import Query, WholeNumber
 
+SESSIONS_PAGE_ROWS = 100
+SESSIONS_PAGE_MAX_ROWS = 1000
 FIRST = UUID(int=0)  # before every id
 
 _EXAMPLE = "5b0f7f0e-6d9a-4c1e-9d0e-3f1f0c2a7b54"
@@ -39,7 +40,9 @@ class SessionsOfQuery(Query):
 class SessionQuery(SessionsOfQuery):
     """Which sessions a client asks for."""
 
-    limit = WholeNumber(1, PAGE_MAX_ROWS, load_default=PAGE_ROWS, metadata={"description": "Rows at most."})
+    limit = WholeNumber(
+        1, SESSIONS_PAGE_MAX_ROWS, load_default=SESSIONS_PAGE_ROWS, metadata={"description": "Rows at most."}
+    )
     after = SessionId(
         load_default=FIRST, metadata={"description": "The id after which the page begins.", "format": "uuid"}
     )
