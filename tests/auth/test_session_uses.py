@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -220,7 +221,7 @@ async def test_what_waits_is_bounded_and_then_written_at_once(
     monkeypatch.setattr(session_uses, "MAX_WAITING", 5)
     monkeypatch.setattr(session_uses, "WRITE_ROWS", 2)
     monkeypatch.setattr(Database, "rows", write_rows)
-    monkeypatch.setattr(session_uses.random, "random", lambda: 0.0)
+    monkeypatch.setattr(random, "random", lambda: 0.0)
     uses = SessionUses(settings)
     writing = asyncio.create_task(uses.run(db))
     await asyncio.sleep(0)
@@ -271,7 +272,7 @@ async def test_processes_do_not_write_together(
         pauses.append(seconds)
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(session_uses.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     for _ in range(30):
         writing = asyncio.ensure_future(SessionUses(settings).run(db))
         writing.add_done_callback(lambda _: None)

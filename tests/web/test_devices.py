@@ -38,7 +38,8 @@ async def test_a_header_is_shown_in_words(header: str, words: str) -> None:
 
 
 async def test_the_patterns_are_loaded_once_for_callers_that_come_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded, load = [], loaders.load_builtins
+    loaded: list[None] = []
+    load = loaders.load_builtins
 
     def counted() -> Matchers:
         loaded.append(None)
