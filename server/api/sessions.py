@@ -11,10 +11,9 @@ from server.web.app_keys import DB, DEVICES
 from server.web.clients import source_of
 from server.web.endpoints import Endpoints
 from server.web.guards import me, only_self_or_staff
-from server.web.paging import next_page
+from server.web.paging import rows_response
 from server.web.queries import read_query
 from server.web.representations import session_object
-from server.web.responses import json_response
 from server.web.schemas.sessions import Session, SessionQuery, SessionsOfQuery
 
 endpoints = Endpoints("sessions")
@@ -26,14 +25,12 @@ async def list_sessions(request: web.Request) -> Any:
     asked, caller = read_query(request), me(request)
     user_id = _account(request, asked)
     rows = await request.app[DB].rows("sessions/list", user_id, asked["after"], asked["limit"] + 1)
-    shown = rows[: asked["limit"]]
-    devices = await request.app[DEVICES].in_words([row["device"] for row in shown])
+    devices = await request.app[DEVICES].in_words([row["device"] for row in rows])
     objects = [
         session_object(row, device, is_current=row["id"] == caller.session_id)
-        for row, device in zip(shown, devices, strict=True)
+        for row, device in zip(rows, devices, strict=True)
     ]
-    has_more = len(rows) > asked["limit"]
-    return json_response(objects, headers=next_page(request, after=objects[-1]["id"]) if has_more else {})
+    return rows_response(request, objects, limit=asked["limit"], place="after")
 
 
 @endpoints.delete("/auth/sessions/", query=SessionsOfQuery, status=204, errors=(NotFound,))
