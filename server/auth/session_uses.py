@@ -46,14 +46,18 @@ class SessionUses:
 
     async def write(self, db: Database) -> None:
         """Write what was noted. What could not be written is kept for the next time. Raises Unavailable."""
-        noted, self._waiting = list(self._waiting.items()), {}
+        noted, self._waiting = self._waiting, {}
+        session_ids, user_ids = [*noted], [*noted.values()]
+        written = 0
         try:
-            while noted:
-                session_ids, user_ids = zip(*noted[:WRITE_ROWS], strict=True)
-                await db.rows("sessions/note_use", session_ids, user_ids, FRESH_SECONDS, *self._lifetimes)
-                del noted[:WRITE_ROWS]
+            while written < len(noted):
+                end = written + WRITE_ROWS
+                keys = session_ids[written:end], user_ids[written:end]
+                await db.rows("sessions/note_use", *keys, FRESH_SECONDS, *self._lifetimes)
+                written = end
         finally:
-            self._waiting = dict(noted) | self._waiting
+            left = zip(session_ids[written:], user_ids[written:], strict=True)
+            self._waiting = dict(left) | self._waiting
 
     async def run(self, db: Database) -> None:
         """Write every WRITE_SECONDS, and at once when many sessions wait, until cancelled."""

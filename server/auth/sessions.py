@@ -57,11 +57,10 @@ async def require_present_token(db: Database, claims: Claims, *, grace: int) -> 
     row = await db.find("sessions/identify_refresh", claims.session_id)
     if row is None or row[1] != claims.user_id:
         raise TokenNotValid(SESSION_ENDED)
-    *identity, rotation, rotated_ago = row
-    is_present = claims.rotation >= rotation
-    if not is_present and not (claims.rotation == rotation - 1 and rotated_ago < timedelta(seconds=grace)):
+    rotation = row[7]
+    if claims.rotation < rotation and not (claims.rotation == rotation - 1 and row[8] < timedelta(seconds=grace)):
         raise TokenNotValid(SESSION_ENDED)
-    return Identity(*identity)
+    return Identity(*row[:7])
 
 
 async def _find_identity(db: Database, claims: Claims) -> Identity | None:
