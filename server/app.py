@@ -7,12 +7,26 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from server.accounts.limits import Limits
-from server.api import activation, events, passwords, profiles, roles, service, signin, site, tokens, usernames, users
+from server.api import (
+    activation,
+    events,
+    passwords,
+    profiles,
+    roles,
+    service,
+    sessions,
+    signin,
+    site,
+    tokens,
+    usernames,
+    users,
+)
 from server.auth.api_tokens import ApiTokens
 from server.auth.one_time_tokens import OneTimeTokens
 from server.auth.passwords import Passwords
+from server.auth.session_uses import SessionUses
 from server.auth.tokens import Tokens
-from server.background import revive, run_while_serving, send_letters, sweep
+from server.background import note_session_uses, revive, run_while_serving, send_letters, sweep
 from server.database.database import BATCH_CONNECTIONS, POOL_CONNECTIONS, Database
 from server.mail.letters import Letters
 from server.mail.sender import LetterSender
@@ -24,11 +38,13 @@ from server.web import bodies
 from server.web.app_keys import (
     API_TOKENS,
     DB,
+    DEVICES,
     LETTER_SENDER,
     LETTERS,
     LIMITS,
     ONE_TIME_TOKENS,
     PASSWORDS,
+    SESSION_USES,
     SETTINGS,
     STOPPING,
     TEMPLATES,
@@ -36,13 +52,14 @@ from server.web.app_keys import (
 )
 from server.web.authentication import access
 from server.web.cors import cors, preflight
+from server.web.devices import Devices
 from server.web.documentation import endpoints as documentation
 from server.web.endpoints import install
 from server.web.html_pages import asking, pages
 from server.web.html_pages.unknown_paths import unknown_paths
 from server.web.middleware import errors
 
-NOUNS = (users, activation, passwords, usernames, signin, tokens, profiles, roles, site, events, service)
+NOUNS = (users, activation, passwords, usernames, signin, sessions, tokens, profiles, roles, site, events, service)
 TABLES = (*(noun.endpoints for noun in NOUNS), documentation.endpoints, pages.endpoints, asking.endpoints)
 
 MAX_CONNECTIONS = 80  # to the database, of all workers together: PostgreSQL's default limit is 100
@@ -60,7 +77,8 @@ def create_app(
         middlewares = [cors(settings.cors_origins), errors, preflight, unknown_paths, access]
     app = web.Application(middlewares=middlewares, client_max_size=bodies.BODY_MAX_BYTES)
     _provide(app, settings, metrics or Metrics.alone())
-    app.cleanup_ctx.extend([_database, _hashing, run_while_serving(sweep(settings.events_lifetime)), send_letters])
+    sweeping = run_while_serving(sweep(settings.events_lifetime))
+    app.cleanup_ctx.extend([_database, _hashing, sweeping, note_session_uses, send_letters])
     if restart_database is not None:
         app.cleanup_ctx.append(run_while_serving(revive(restart_database)))
     install(app, TABLES)
@@ -79,6 +97,8 @@ def _provide(app: web.Application, settings: Settings, metrics: Metrics) -> None
         access_lifetime=settings.access_lifetime,
         refresh_lifetime=settings.refresh_lifetime,
     )
+    app[SESSION_USES] = SessionUses(settings)
+    app[DEVICES] = Devices()
     app[API_TOKENS] = ApiTokens(settings.signing_key)
     app[ONE_TIME_TOKENS] = OneTimeTokens(settings.signing_key, lifetime=settings.password_reset_timeout)
     app[LETTERS] = Letters(app[ONE_TIME_TOKENS])

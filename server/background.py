@@ -1,4 +1,4 @@
-"""Periodic work beside the requests: sweep expired rows, restart the bundled database, send letters."""
+"""Periodic work beside the requests: sweep, restart the bundled database, send letters, note uses of sessions."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from aiohttp import web
 
 from server.database.database import Database
 from server.errors import Unavailable
-from server.web.app_keys import DB, LETTER_SENDER, STOPPING
+from server.web.app_keys import DB, LETTER_SENDER, SESSION_USES, STOPPING
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +82,16 @@ async def send_letters(app: web.Application) -> AsyncIterator[None]:
     yield
     app[STOPPING].set()
     await ending
+
+
+async def note_session_uses(app: web.Application) -> AsyncIterator[None]:
+    """Write from time to time which sessions were used, and once more when the last request has its response."""
+    writing = asyncio.create_task(app[SESSION_USES].run(app[DB]))
+    yield
+    writing.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await writing
+    await app[SESSION_USES].write_last(app[DB])
 
 
 async def _cancel_when(stopping: asyncio.Event, task: "asyncio.Task[None]") -> None:

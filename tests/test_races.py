@@ -7,7 +7,8 @@ import psycopg
 import pytest
 
 from server.database.database import Database
-from tests.conftest import PASSWORD, Person, post
+from tests.conftest import PASSWORD, Person, in_mode, post
+from tests.jwts import ENDED, claims_of, not_valid
 from tests.locks import until_blocked
 from tests.rows import Connection, only_row
 
@@ -85,3 +86,44 @@ async def test_an_api_token_of_an_ended_generation_stays_ended(
     assert await db.row("api_tokens/end", anna.id) is not None
     assert await db.row("api_tokens/keep", anna.id, stored, 0, b"first") is None
     assert await db.find("api_tokens/identify", b"first") is None
+
+
+@in_mode("default", refresh_rotation=True)
+async def test_a_refresh_that_waits_for_another_gets_what_the_other_got(
+    anna: Person, database: Connection, database_url: str
+) -> None:
+    with psycopg.connect(database_url) as first:
+        first.execute("update sessions set rotation = 1, rotated_at = now()")
+        waiting = asyncio.ensure_future(post(anna.client, "/auth/jwt/refresh/", refresh=anna.tokens["refresh"]))
+        await until_blocked(waiting, database)
+        first.commit()
+    status, body = await waiting
+    assert (status, claims_of(body["refresh"])["rotation"]) == (200, 1)
+    assert only_row(database, "select rotation from sessions") == {"rotation": 1}
+
+
+@in_mode("default", refresh_rotation=True)
+async def test_a_refresh_that_waits_for_two_rotations_is_a_replay(
+    anna: Person, database: Connection, database_url: str
+) -> None:
+    with psycopg.connect(database_url) as first:
+        first.execute("update sessions set rotation = 2, rotated_at = now()")
+        waiting = asyncio.ensure_future(post(anna.client, "/auth/jwt/refresh/", refresh=anna.tokens["refresh"]))
+        await until_blocked(waiting, database)
+        first.commit()
+    assert await waiting == not_valid(ENDED)
+    assert database.execute("select from sessions").fetchall() == []
+
+
+@in_mode("default", refresh_rotation=True)
+@pytest.mark.parametrize("end", ["delete from sessions", "update users set is_active = false"])
+async def test_a_refresh_that_waits_for_the_end_of_its_session_is_refused(
+    anna: Person, database: Connection, database_url: str, end: str
+) -> None:
+    with psycopg.connect(database_url) as ending:
+        ending.execute(end)
+        waiting = asyncio.ensure_future(post(anna.client, "/auth/jwt/refresh/", refresh=anna.tokens["refresh"]))
+        await until_blocked(waiting, database)
+        ending.commit()
+    assert await waiting == not_valid(ENDED)
+    assert database.execute("select from sessions").fetchall() == []

@@ -23,6 +23,8 @@ DELETED = "deleted"
 SIGNED_IN = "signed_in"
 SIGN_IN_REFUSED = "sign_in_refused"
 SIGNED_OUT = "signed_out"
+SESSION_ENDED = "session_ended"  # by its owner from a list of sessions, or by staff
+REFRESH_REPLAYED = "refresh_replayed"  # a used refresh token ended its session
 PASSWORD_CHANGED = "password_changed"  # noqa: S105  a kind of event, no password
 PASSWORD_RESET = "password_reset"  # noqa: S105
 ADDRESS_PROPOSED = "address_proposed"
@@ -35,7 +37,7 @@ UNLOCKED = "unlocked"
 
 EVENT_KINDS = (
     *(REGISTERED, ACTIVATED, DEACTIVATED, DELETED),
-    *(SIGNED_IN, SIGN_IN_REFUSED, SIGNED_OUT, LIMIT_MET, UNLOCKED),
+    *(SIGNED_IN, SIGN_IN_REFUSED, SIGNED_OUT, SESSION_ENDED, REFRESH_REPLAYED, LIMIT_MET, UNLOCKED),
     *(
         PASSWORD_CHANGED,
         PASSWORD_RESET,

@@ -96,7 +96,9 @@ async def open_session(
     user_id = credentials.user_id
     async with db.transaction() as transaction:
         # The account may have changed since its password was checked. The statement opens no session in that case.
-        session = await transaction.row("sessions/open", *credentials, settings.refresh_lifetime, role)
+        session = await transaction.row(
+            "sessions/open", *credentials, settings.unused_lifetime, role, source.address, source.device
+        )
         if session is not None:
             await _signed_in(transaction, limits, user_id, "session", source)
             return SignedIn(session["id"], session["role"])

@@ -5,13 +5,12 @@ from typing import Any
 from aiohttp import web
 
 from server.errors import Forbidden
-from server.web.app_keys import DB, SETTINGS
+from server.web.app_keys import DB
 from server.web.endpoints import Endpoints
 from server.web.guards import me
-from server.web.paging import write_rows
+from server.web.paging import rows_response
 from server.web.queries import read_query
 from server.web.representations import event_object
-from server.web.responses import json_bytes_response
 from server.web.schemas.events import Event, EventQuery
 
 endpoints = Endpoints("events")
@@ -35,11 +34,5 @@ async def list_events(request: web.Request) -> Any:
         asked["until"],
         asked["limit"] + 1,
     )
-    shown = [event_object(row, reader_id=caller.id, is_staff=caller.is_staff) for row in rows[: asked["limit"]]]
-    body, count = write_rows(shown)
-    headers = {}
-    if len(rows) > count:
-        path = request.app[SETTINGS].public_path + request.rel_url.raw_path
-        query = request.rel_url.update_query(before=shown[count - 1]["id"]).raw_query_string
-        headers["Link"] = f'<{path}?{query}>; rel="next"'
-    return json_bytes_response(body, headers=headers)
+    objects = [event_object(row, reader_id=caller.id, is_staff=caller.is_staff) for row in rows]
+    return rows_response(request, objects, limit=asked["limit"], place="before")

@@ -4,16 +4,17 @@ from typing import Any
 
 from aiohttp import web
 
+from server.accounts import sessions as account_sessions
 from server.accounts import sign_in as accounts
 from server.auth import sessions
-from server.auth.tokens import ACCESS, REFRESH
+from server.auth.tokens import ACCESS, REFRESH, Claims
 from server.errors import NoActiveAccount, TokenNotValid, TooManyRequests
-from server.web.app_keys import DB, LIMITS, PASSWORDS, SETTINGS, TOKENS
+from server.web.app_keys import DB, LIMITS, PASSWORDS, SESSION_USES, SETTINGS, TOKENS
 from server.web.bodies import read_body
 from server.web.clients import source_of
 from server.web.endpoints import Access, Endpoints
 from server.web.schemas import by_settings
-from server.web.schemas.objects import AccessToken, Nothing, Refresh, TokenPair, Verify
+from server.web.schemas.objects import Nothing, Refresh, TokenPair, Verify
 
 endpoints = Endpoints("sign-in", other_methods=Access.ANONYMOUS)
 
@@ -44,23 +45,52 @@ async def sign_in(request: web.Request) -> Any:
 
 
 @endpoints.post(
-    "/auth/jwt/refresh/", access=Access.ANONYMOUS, body=Refresh, response=AccessToken, errors=(TokenNotValid,)
+    "/auth/jwt/refresh/",
+    access=Access.ANONYMOUS,
+    body=Refresh,
+    response=by_settings.refreshed,
+    errors=(TokenNotValid,),
 )
 async def refresh(request: web.Request) -> Any:
-    """Get a new access token, until the session ends."""
+    """Get a new access token, until the session ends; with REFRESH_ROTATION also the next refresh token."""
     given = await read_body(request)
-    claims = request.app[TOKENS].read(given["refresh"], REFRESH)
-    identity = await sessions.require_live_session(request.app[DB], claims)
+    settings, tokens = request.app[SETTINGS], request.app[TOKENS]
+    claims = tokens.read(given["refresh"], REFRESH)
+    if settings.refresh_rotation:
+        return await _rotate(request, claims)
+    identity = await sessions.require_present_token(request.app[DB], claims, grace=settings.refresh_grace)
+    request.app[SESSION_USES].note(claims.session_id, claims.user_id)
     display = _display_claims(request, identity.role)
-    return {"access": request.app[TOKENS].issue(ACCESS, identity.id, claims.session_id, display)}
+    return {"access": tokens.issue(ACCESS, identity.id, claims.session_id, display)}
+
+
+async def _rotate(request: web.Request, claims: Claims) -> dict[str, str]:
+    """A new access token and the present refresh token, the same for callers that come at once (security 20)."""
+    settings, tokens = request.app[SETTINGS], request.app[TOKENS]
+    present = await account_sessions.rotate(request.app[DB], claims, settings=settings, source=source_of(request))
+    display = _display_claims(request, present.role)
+    return {
+        "access": tokens.issue(ACCESS, claims.user_id, claims.session_id, display),
+        "refresh": tokens.issue_successor(
+            claims.user_id,
+            claims.session_id,
+            present.rotation,
+            issued=present.issued.timestamp(),
+            expires=present.expires.timestamp(),
+            display=display,
+        ),
+    }
 
 
 @endpoints.post("/auth/jwt/verify/", access=Access.ANONYMOUS, body=Verify, response=Nothing, errors=(TokenNotValid,))
 async def verify(request: web.Request) -> Any:
     """Check whether a token would be accepted: an access token by a protected route, a refresh token by refresh."""
     given = await read_body(request)
-    claims = request.app[TOKENS].read(given["token"], ACCESS, REFRESH)
-    await sessions.require_live_session(request.app[DB], claims)
+    db, claims = request.app[DB], request.app[TOKENS].read(given["token"], ACCESS, REFRESH)
+    if claims.kind == REFRESH:
+        await sessions.require_present_token(db, claims, grace=request.app[SETTINGS].refresh_grace)
+    else:
+        await sessions.require_live_session(db, claims)
     return {}
 
 

@@ -3,6 +3,7 @@
 Every request reads the session from the database, so that the end of a session or an account takes effect at once.
 """
 
+from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -37,7 +38,7 @@ async def identify(db: Database, claims: Claims) -> Identity:
 
 
 async def require_live_session(db: Database, claims: Claims) -> Identity:
-    """The identity behind the claims of a verified token, for refresh and verify.
+    """The identity behind the claims of a verified access token, for verify.
 
     Raises TokenNotValid, with one text for an ended session, an inactive account and a deleted one (contract 12).
     """
@@ -45,6 +46,21 @@ async def require_live_session(db: Database, claims: Claims) -> Identity:
     if identity is None:
         raise TokenNotValid(SESSION_ENDED)
     return identity
+
+
+async def require_present_token(db: Database, claims: Claims, *, grace: int) -> Identity:
+    """The identity behind the claims of a verified refresh token, read in one batch with other callers.
+
+    Raises TokenNotValid as `require_live_session` does, and when another token has taken the place of this one, which
+    stays good for `grace` seconds after that (security 19, 20). Without rotation every token is the present one.
+    """
+    row = await db.find("sessions/identify_refresh", claims.session_id)
+    if row is None or row[1] != claims.user_id:
+        raise TokenNotValid(SESSION_ENDED)
+    rotation = row[7]
+    if claims.rotation < rotation and not (claims.rotation == rotation - 1 and row[8] < timedelta(seconds=grace)):
+        raise TokenNotValid(SESSION_ENDED)
+    return Identity(*row[:7])
 
 
 async def _find_identity(db: Database, claims: Claims) -> Identity | None:

@@ -9,7 +9,6 @@ import contextlib
 import hmac
 import math
 import os
-import re
 import time
 import uuid
 from collections.abc import Mapping
@@ -20,13 +19,14 @@ from typing import Any, NamedTuple
 import jwt
 import orjson
 
-from server.database.ids import UUID, read_id
+from server.database.ids import read_id, read_uuid
 from server.errors import StartError, TokenNotValid
 from server.settings.values import MIN_KEY_BYTES
 
 ACCESS = "access"
 REFRESH = "refresh"
 ALGORITHM = "HS256"
+MAX_ROTATION = 2**31 - 1  # of an integer column; a session cannot be refreshed as often
 JWT_MAX_LENGTH = 4096  # characters; tokens of the service have about 300
 VERIFIED_CACHE_TOKENS = 16_384  # about 600 bytes each; a signature is checked once, the expiry at every use
 
@@ -42,12 +42,16 @@ _HEADER = _base64url(orjson.dumps({"alg": ALGORITHM, "typ": "JWT"}))
 
 
 class Claims(NamedTuple):
-    """What a verified token says: its kind, its account, its session and when it expires (epoch seconds)."""
+    """What a verified token says: its kind, its account, its session, when it expires (epoch seconds), its number.
+
+    The first refresh token of a session has the number 0, and no claim for it; each rotation makes the next one.
+    """
 
     kind: str
     user_id: int
     session_id: uuid.UUID
     expires: float
+    rotation: int = 0
 
 
 class Tokens:
@@ -75,6 +79,36 @@ class Tokens:
             "sid": str(session_id),
             **(display or {}),
         }
+        return self._sign(claims)
+
+    def issue_successor(
+        self,
+        user_id: int,
+        session_id: uuid.UUID,
+        rotation: int,
+        *,
+        issued: float,
+        expires: float,
+        display: Mapping[str, str | None] | None = None,
+    ) -> str:
+        """The refresh token with the number `rotation`; equal arguments make an equal token (security 20).
+
+        `issued` and `expires` are epoch seconds. Nothing in the token is random: its id is made of its session and
+        number, so that no table of tokens is needed to give the same one to simultaneous callers.
+        """
+        claims = {
+            "token_type": REFRESH,
+            "exp": int(expires),
+            "iat": int(issued),
+            "jti": uuid.uuid5(session_id, str(rotation)).hex,  # RFC 9562 §5.5
+            "user_id": str(user_id),
+            "sid": str(session_id),
+            "rotation": rotation,
+            **(display or {}),
+        }
+        return self._sign(claims)
+
+    def _sign(self, claims: Mapping[str, Any]) -> str:
         # RFC 7515 §3.1. Not PyJWT: for each signature it tests the key for four file formats, 24 µs instead of 3.
         signed = _HEADER + b"." + _base64url(orjson.dumps(claims))
         return (signed + b"." + _base64url(hmac.digest(self._key, signed, "sha256"))).decode()
@@ -118,7 +152,7 @@ def _claims(claims: dict[str, Any]) -> Claims:
     if "user_id" not in claims:
         raise TokenNotValid("Token contained no recognizable user identification")
     user_id, session_id = _user_id(claims["user_id"]), _session_id(claims.get("sid"))
-    return Claims(str(claims["token_type"]), user_id, session_id, float(expires))
+    return Claims(str(claims["token_type"]), user_id, session_id, float(expires), _rotation(claims.get("rotation", 0)))
 
 
 def _user_id(claim: Any) -> int:
@@ -129,9 +163,16 @@ def _user_id(claim: Any) -> int:
 
 
 def _session_id(claim: Any) -> uuid.UUID:
-    if not isinstance(claim, str) or not re.fullmatch("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", claim):
+    session_id = read_uuid(claim) if isinstance(claim, str) else None
+    if session_id is None:
         raise TokenNotValid
-    return UUID(claim)  # type: ignore[no-any-return]
+    return session_id
+
+
+def _rotation(claim: Any) -> int:
+    if isinstance(claim, bool) or not isinstance(claim, int) or not 0 <= claim < MAX_ROTATION:
+        raise TokenNotValid
+    return claim
 
 
 def stored_signing_key(folder: Path) -> str:

@@ -18,6 +18,7 @@ from server.settings.account_model import AccountModel
 from server.settings.faults import SettingFaults
 from server.settings.rates import Rate, rate
 from server.settings.roles import Roles
+from server.settings.session_lifetimes import check_sessions
 from server.settings.site import Site
 
 DATA_DIR = Path("data")
@@ -60,6 +61,18 @@ class Settings:
     access_lifetime: int = _setting(values.whole(1, 31_536_000), 300, "life of an access token in seconds")
     refresh_lifetime: int = _setting(
         values.whole(1, 315_360_000), 86400, "life of a refresh token and of its session in seconds"
+    )
+    refresh_rotation: bool = _setting(
+        values.flag, False, "each refresh answers with a new refresh token, and the used one ends its session"
+    )
+    refresh_grace: int = _setting(
+        values.whole(0, 300), 10, "seconds for which a used refresh token still gets its successor"
+    )
+    session_lifetime: int = _setting(
+        values.whole(60, 315_360_000), 2_592_000, "end of a session in seconds, with `REFRESH_ROTATION` however used"
+    )
+    session_idle_lifetime: int = _setting(
+        values.whole(0, 315_360_000), 0, "seconds after which a session that is not used ends; 0: off"
     )
     bcrypt_rounds: int = _setting(values.whole(4, 20), 12, "cost of a password hash; each step doubles it")
     unique_email: bool = _setting(
@@ -200,10 +213,16 @@ class Settings:
             faults.add("LOGIN_FIELD other than username needs UNIQUE_EMAIL=true: an address must be one account's")
         if "site_file" in given and "roles_file" in given:
             faults.add("ROLES_FILE and SITE_FILE are both set: put the sections of ROLES_FILE into SITE_FILE")
+        check_sessions(given, faults)
         _check_login(given, faults)
         _check_places(given, faults)
         faults.check()
         return cls(**given)
+
+    @functools.cached_property
+    def unused_lifetime(self) -> int:
+        """Seconds after which a session ends that is neither refreshed nor used (security 24)."""
+        return min(self.refresh_lifetime, self.session_idle_lifetime or self.refresh_lifetime)
 
     @functools.cached_property
     def roles(self) -> Roles:
@@ -263,7 +282,7 @@ def _check_places(given: Mapping[str, Any], faults: SettingFaults) -> None:
         "AUTH_PATH": given.get("auth_path", "/auth"),
         "ACCOUNTS_PATH": given.get("accounts_path", "/api/accounts"),
     }
-    own = {"AUTH_PATH": ("users", "jwt", "token"), "ACCOUNTS_PATH": ("all-profiles", "profile")}
+    own = {"AUTH_PATH": ("users", "jwt", "token", "sessions"), "ACCOUNTS_PATH": ("all-profiles", "profile")}
     for name, other in (("AUTH_PATH", "ACCOUNTS_PATH"), ("ACCOUNTS_PATH", "AUTH_PATH")):
         for path in (f"{places[other]}/{each}" for each in own[other]):
             if values.is_below(places[name], path):

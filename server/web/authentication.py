@@ -17,7 +17,7 @@ from server.errors import (
     NotFound,
     TokenNotValid,
 )
-from server.web.app_keys import API_TOKENS, DB, TOKENS
+from server.web.app_keys import API_TOKENS, DB, SESSION_USES, TOKENS
 from server.web.endpoints import Access, endpoint_of
 
 IDENTITY = web.RequestKey("IDENTITY", Identity)
@@ -82,9 +82,12 @@ async def _bearer(request: web.Request, token: str) -> Identity:
     """The identity that an access token proves. Raises a 401."""
     app = request.app
     try:
-        return await identify(app[DB], app[TOKENS].read(token, ACCESS))
+        claims = app[TOKENS].read(token, ACCESS)
+        identity = await identify(app[DB], claims)
     except TokenNotValid as failure:
         raise AccessTokenNotValid(failure.detail) from None
+    app[SESSION_USES].note(claims.session_id, claims.user_id)
+    return identity
 
 
 def _api_token(values: list[str]) -> str:

@@ -85,3 +85,17 @@ def page_response(request: web.Request, page: Page, written: Written) -> web.Res
         path = request.app[SETTINGS].public_path + request.rel_url.raw_path
         headers["Link"] = f'<{path}?{limit}after={written.last}>; rel="next"'
     return json_bytes_response(written.body, headers=headers)
+
+
+def rows_response(request: web.Request, objects: Sequence[Any], *, limit: int, place: str) -> web.Response:
+    """Respond with the first `limit` of `objects`; one more means that there is a next page.
+
+    The Link to it is the query of the request with the id of the last object as `place`.
+    """
+    body, count = write_rows(objects[:limit])
+    headers = {}
+    if len(objects) > count:
+        path = request.app[SETTINGS].public_path + request.rel_url.raw_path
+        query = request.rel_url.update_query({place: objects[count - 1]["id"]}).raw_query_string
+        headers["Link"] = f'<{path}?{query}>; rel="next"'
+    return json_bytes_response(body, headers=headers)

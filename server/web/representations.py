@@ -43,6 +43,19 @@ def event_object(row: Mapping[str, Any], *, reader_id: int, is_staff: bool) -> d
     }
 
 
+def session_object(row: Mapping[str, Any], device: str, *, is_current: bool) -> dict[str, Any]:
+    """The session object; `device` is in words."""
+    return {
+        "id": str(row["id"]),
+        "device": device,
+        "address": row["address"],
+        "opened_on": row["opened_at"],
+        "last_used_on": row["last_used_at"],
+        "expires_on": row["expires_at"],
+        "is_current": is_current,
+    }
+
+
 def profile_object(account: AccountModel, roles: Roles, row: Mapping[str, Any]) -> dict[str, Any]:
     """The profile object: `user` shows the owner as the site declares, public account fields follow.
 

@@ -38,6 +38,7 @@ class Record(dict[str, Any]):
 
 ROWS: dict[str, Callable[[Any], Any]] = {
     "sessions/identify": lambda key: (key, 1, "anna", "anna@example.com", False, None),
+    "sessions/identify_refresh": lambda key: (key, 1, "anna", "anna@example.com", False, None, None, 0, None),
     "profiles/find": lambda key: Record(
         {"id": key, "user_id": 1, "user": "anna", "description": None, "location": "Lisbon"}
         | {"date_joined": None, "updated_on": None, "is_creator": True, "role": None, "fields": None}

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
+import jwt
 import pytest
 import requests
 
@@ -104,6 +105,31 @@ async def test_what_was_answered_before_a_kill_is_stored(start: Callable[..., St
     service.stop(signal.SIGKILL)
     async with client.get("/auth/users/me/", headers=header(tokens)) as response:
         assert response.status == 200
+
+
+def test_a_revocation_holds_after_everything_was_killed(start: Callable[..., Started], tmp_path: Path) -> None:
+    bundled = {"DATABASE_URL": "", "SIGNING_KEY": "", "DATA_DIR": str(tmp_path / "data")}
+    service = start(**bundled)
+    kept, signed_out, ended = register(service.url, "anna"), sign_in(service.url), sign_in(service.url)
+    session = jwt.decode(ended["access"], options={"verify_signature": False})["sid"]
+    url, headers = service.url, header(kept)
+    assert requests.post(f"{url}/auth/jwt/blacklist/", json=signed_out, timeout=10).status_code == 200
+    assert requests.delete(f"{url}/auth/sessions/{session}/", headers=headers, timeout=10).status_code == 204
+    postgres = int((tmp_path / "data" / "postgres" / "postmaster.pid").read_text().split()[0])
+    service.stop(signal.SIGKILL)
+    os.kill(postgres, signal.SIGKILL)
+    url = start(**bundled).url
+    for tokens in (signed_out, ended):
+        assert requests.get(f"{url}/auth/users/me/", headers=header(tokens), timeout=10).status_code == 401
+        assert requests.post(f"{url}/auth/jwt/refresh/", json=tokens, timeout=10).status_code == 401
+    assert requests.get(f"{url}/auth/users/me/", headers=headers, timeout=10).status_code == 200
+
+
+def sign_in(url: str) -> dict[str, str]:
+    """Another session of anna: its tokens."""
+    body = {"username": "anna", "password": PASSWORD}
+    tokens: dict[str, str] = requests.post(f"{url}/auth/jwt/create/", json=body, timeout=10).json()
+    return tokens
 
 
 def test_the_bundled_postgresql_starts_and_the_signing_key_is_kept(

@@ -91,7 +91,16 @@ _HEADERS: dict[int, dict[str, Any]] = {
 }
 _LINK_HEADER = {"Link": {**_TEXT, "description": 'The next page, `<…>; rel="next"`, if there is one.'}}
 
-_ID = {"in": "path", "name": "id", "required": True, "schema": {"type": "integer", "format": "int64", "minimum": 1}}
+# By the part of a path that they fill.
+_PARAMETERS: dict[str, dict[str, Any]] = {
+    "{id}": {
+        "in": "path",
+        "name": "id",
+        "required": True,
+        "schema": {"type": "integer", "format": "int64", "minimum": 1},
+    },
+    "{session}": {"in": "path", "name": "session", "required": True, "schema": {"type": "string", "format": "uuid"}},
+}
 
 
 def openapi(app: web.Application) -> dict[str, Any]:
@@ -122,7 +131,7 @@ def _annotate(handler: Any, endpoint: Endpoint) -> None:
         operationId=_operation_id(endpoint),
         summary=summary.rstrip("."),
         description=" ".join(description.split()),
-        parameters=[copy.deepcopy(_ID)] if "{id" in endpoint.path else [],
+        parameters=[copy.deepcopy(each) for part, each in _PARAMETERS.items() if part in endpoint.path],
         security=_SIGNED_IN if endpoint.access in (Access.SIGNED_IN, Access.STAFF) else [],
         responses={str(status): _failure(status, endpoint) for status in _statuses(endpoint)},
     )(handler)
@@ -161,7 +170,7 @@ def _statuses(endpoint: Endpoint) -> Iterable[int]:
         statuses.add(503)
     if endpoint.access is Access.STAFF:
         statuses.add(403)
-    if "{id" in endpoint.path:
+    if any(part in endpoint.path for part in _PARAMETERS):
         statuses.add(404)
     return sorted(statuses)
 

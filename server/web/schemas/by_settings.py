@@ -10,10 +10,12 @@ from server.settings.settings import Settings
 from server.web.schemas import account_fields, by_roles
 from server.web.schemas.fields import REQUIRED, Again, Body, Email, Login, OptionalUsername, Password, Username
 from server.web.schemas.objects import (
+    AccessToken,
     CurrentPassword,
     Registration,
     ResetPassword,
     ResetUsername,
+    RotatedTokens,
     SetPassword,
     SetUsername,
     SignIn,
@@ -123,6 +125,11 @@ def profile(settings: Settings) -> type[Schema]:
 def sign_in(settings: Settings) -> type[Schema]:
     """LOGIN_FIELD=email signs in by `email`; `either` keeps the name `username` (contract 12)."""
     return by_roles.sign_in(settings, SignInByEmail if settings.login_field == "email" else SignIn)
+
+
+def refreshed(settings: Settings) -> type[Schema]:
+    """REFRESH_ROTATION adds the next refresh token."""
+    return RotatedTokens if settings.refresh_rotation else AccessToken
 
 
 def token_login(settings: Settings) -> type[Schema]:

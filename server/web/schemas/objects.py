@@ -177,6 +177,14 @@ class AccessToken(Schema):
     access = fields.String(required=True, metadata={"description": "Send it as `Authorization: Bearer …`."})
 
 
+class RotatedTokens(AccessToken):
+    """The response of refresh with rotation."""
+
+    refresh = fields.String(
+        required=True, metadata={"description": "Takes the place of the one that was sent: store it."}
+    )
+
+
 class AuthToken(Schema):
     """The response of token login."""
 

@@ -1,0 +1,191 @@
+"""People see where they are signed in and end it; staff see and end the sessions of any account (security 25)."""
+
+import re
+import uuid
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from tests.conftest import PASSWORD, Client, Person, in_mode, post
+from tests.jwts import ENDED, claims_of, refused
+from tests.rows import Connection, count, only_row
+
+FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
+NOT_FOUND = (404, {"detail": "Not found."})
+
+
+def session_of(person: Person) -> str:
+    """The id of the session of a signed-in account."""
+    return str(claims_of(person.tokens["access"])["sid"])
+
+
+async def sign_in_with(person: Person, device: str) -> Person:
+    """Sign in with a User-Agent header."""
+    body = {"username": person.username, "password": PASSWORD}
+    async with person.client.post("/auth/jwt/create/", json=body, headers={"User-Agent": device}) as response:
+        assert response.status == 200
+        return Person(person.client, person.username, person.id, await response.json())
+
+
+async def test_a_person_sees_where_they_are_signed_in(anna: Person, boris: Person, database: Connection) -> None:
+    browser = await sign_in_with(anna, FIREFOX)
+    status, sessions = await browser.get("/auth/sessions/")
+    assert status == 200
+    assert {each["id"]: each["is_current"] for each in sessions} == {session_of(anna): False, session_of(browser): True}
+    shown = next(each for each in sessions if each["is_current"])
+    assert list(shown) == ["id", "device", "address", "opened_on", "last_used_on", "expires_on", "is_current"]
+    assert (shown["device"], shown["address"]) == ("Firefox on Windows", "127.0.0.1")
+    query = "select opened_at, last_used_at, expires_at from sessions where id = %s"
+    stored = [*only_row(database, query, session_of(browser)).values()]
+    assert [datetime.fromisoformat(shown[name]) for name in ("opened_on", "last_used_on", "expires_on")] == stored
+
+
+async def test_a_session_row_has_device_and_address(anna: Person, database: Connection) -> None:
+    await sign_in_with(anna, FIREFOX)
+    row = only_row(database, "select device, host(address) as address from sessions where device = %s", FIREFOX)
+    assert row == {"device": FIREFOX, "address": "127.0.0.1"}
+
+
+async def test_a_person_ends_one_session_at_once(anna: Person) -> None:
+    other, third = await anna.sign_in(), await anna.sign_in()
+    assert await anna.delete(f"/auth/sessions/{session_of(other)}/") == (204, None)
+    assert await other.get("/auth/users/me/") == refused(ENDED)
+    assert await anna.delete(f"/auth/sessions/{session_of(other)}/") == NOT_FOUND
+    assert (await third.get("/auth/users/me/"))[0] == 200
+    assert (await anna.get("/auth/users/me/"))[0] == 200
+
+
+async def test_a_person_ends_all_other_sessions_at_once(anna: Person, boris: Person) -> None:
+    others = [await anna.sign_in() for _ in range(3)]
+    assert await anna.delete("/auth/sessions/") == (204, None)
+    for other in others:
+        assert await other.get("/auth/users/me/") == refused(ENDED)
+    assert [each["id"] for each in (await anna.get("/auth/sessions/"))[1]] == [session_of(anna)]
+    assert (await boris.get("/auth/users/me/"))[0] == 200
+
+
+async def test_another_persons_sessions_are_not_found(anna: Person, boris: Person, database: Connection) -> None:
+    assert await anna.delete(f"/auth/sessions/{session_of(boris)}/") == NOT_FOUND
+    for user in (boris.id, boris.id + 1000):
+        assert await anna.get(f"/auth/sessions/?user={user}") == NOT_FOUND
+        assert await anna.delete(f"/auth/sessions/?user={user}") == NOT_FOUND
+    assert (await anna.get(f"/auth/sessions/?user={anna.id}"))[0] == 200
+    assert (await boris.get("/auth/users/me/"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "name", ["1", "x", "%00", "5b0f7f0e-6d9a-4c1e-9d0e-3f1f0c2a7b54", str(uuid.UUID(int=0)), "{0}", "a" * 3000]
+)
+async def test_what_is_no_session_is_not_found(anna: Person, name: str) -> None:
+    assert await anna.delete(f"/auth/sessions/{name}/") == NOT_FOUND
+
+
+async def test_an_id_in_another_spelling_is_not_found(anna: Person) -> None:
+    for spelling in (session_of(anna).upper(), session_of(anna).replace("-", "")):
+        if spelling != session_of(anna):
+            assert await anna.delete(f"/auth/sessions/{spelling}/") == NOT_FOUND
+
+
+async def test_staff_see_and_end_the_sessions_of_any_account(anna: Person, staff: Person) -> None:
+    first, second, third = anna, await anna.sign_in(), await anna.sign_in()
+    status, sessions = await staff.get(f"/auth/sessions/?user={anna.id}")
+    assert (status, len(sessions), {each["is_current"] for each in sessions}) == (200, 3, {False})
+    assert await staff.delete(f"/auth/sessions/{session_of(first)}/") == (204, None)
+    assert await first.get("/auth/users/me/") == refused(ENDED)
+    assert (await second.get("/auth/users/me/"))[0] == 200
+    assert await staff.delete(f"/auth/sessions/?user={anna.id}") == (204, None)
+    for person in (second, third):
+        assert await person.get("/auth/users/me/") == refused(ENDED)
+    assert (await staff.get("/auth/users/me/"))[0] == 200
+
+
+async def test_staff_who_end_their_own_other_sessions_stay_signed_in(staff: Person) -> None:
+    other = await staff.sign_in()
+    assert await staff.delete(f"/auth/sessions/?user={staff.id}") == (204, None)
+    assert await other.get("/auth/users/me/") == refused(ENDED)
+    assert (await staff.get("/auth/users/me/"))[0] == 200
+
+
+async def test_an_ended_session_is_recorded_with_the_account_that_ended_it(
+    anna: Person, staff: Person, database: Connection
+) -> None:
+    second, third, fourth = await anna.sign_in(), await anna.sign_in(), await anna.sign_in()
+    await anna.delete(f"/auth/sessions/{session_of(second)}/")
+    await staff.delete(f"/auth/sessions/{session_of(third)}/")
+    await anna.delete("/auth/sessions/")
+    await anna.delete("/auth/sessions/")  # there is none left: nothing happened
+    await staff.delete(f"/auth/sessions/?user={anna.id}")
+    rows = database.execute(
+        "select user_id, actor_id, details from events where kind = 'session_ended' order by id"
+    ).fetchall()
+    assert [tuple(row.values()) for row in rows] == [
+        (anna.id, anna.id, {"session": session_of(second)}),
+        (anna.id, staff.id, {"session": session_of(third)}),
+        (anna.id, anna.id, {"sessions": 1}),
+        (anna.id, staff.id, {"sessions": 1}),
+    ]
+    assert await fourth.get("/auth/users/me/") == refused(ENDED)
+
+
+async def test_with_an_api_token_no_session_is_the_current_one(anna: Person, database: Connection) -> None:
+    _, token = await post(anna.client, "/auth/token/login/", username="anna", password=PASSWORD)
+    headers = {"Authorization": f"Token {token['auth_token']}"}
+    _, sessions = await anna.get("/auth/sessions/", headers=headers)
+    assert [each["is_current"] for each in sessions] == [False]
+    assert (await anna.delete("/auth/sessions/", headers=headers))[0] == 204
+    assert count(database, "sessions") == 0
+
+
+async def test_ended_and_expired_sessions_are_not_listed(anna: Person, database: Connection) -> None:
+    other = await anna.sign_in()
+    database.execute("update sessions set expires_at = now() where id = %s", [session_of(other)])
+    assert [each["id"] for each in (await anna.get("/auth/sessions/"))[1]] == [session_of(anna)]
+    assert await anna.delete(f"/auth/sessions/{session_of(other)}/") == NOT_FOUND
+
+
+async def test_pages_hold_every_session_once(anna: Person, staff: Person, database: Connection) -> None:
+    database.execute(
+        "insert into sessions (user_id, expires_at) select %s, now() + interval '1 day' from generate_series(1, 24)",
+        [anna.id],
+    )
+    seen: list[str] = []
+    path: str | None = f"/auth/sessions/?limit=10&user={anna.id}"
+    while path:
+        async with staff.client.get(path, headers=staff.header) as response:
+            assert response.status == 200
+            seen += [each["id"] for each in await response.json()]
+            link = response.headers.get("Link")
+        found = re.fullmatch(r'<(.+)>; rel="next"', link) if link else None
+        path = found[1] if found else None
+    assert len(seen) == 25
+    assert seen == sorted(set(seen))
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "after=1", "after=", "user=x", "user=0", "user="])
+async def test_a_wrong_query_names_its_parameter(anna: Person, query: str) -> None:
+    status, body = await anna.get(f"/auth/sessions/?{query}")
+    assert (status, list(body)) == (400, [query.partition("=")[0]])
+
+
+@in_mode("default", auth_path="/api/v1/auth")
+async def test_auth_path_moves_the_list(client: Client, database: Connection) -> None:
+    await post(client, "/api/v1/auth/users/", username="anna", password=PASSWORD)
+    _, tokens = await post(client, "/api/v1/auth/jwt/create/", username="anna", password=PASSWORD)
+    anna = Person(client, "anna", 0, tokens)
+    assert len((await anna.get("/api/v1/auth/sessions/"))[1]) == 1
+    assert await anna.delete(f"/api/v1/auth/sessions/{session_of(anna)}/") == (204, None)
+
+
+@in_mode("default", hide_users=False)
+async def test_without_hide_users_another_persons_sessions_are_forbidden(anna: Person, boris: Person) -> None:
+    status, _ = await anna.get(f"/auth/sessions/?user={boris.id}")
+    assert status == 403
+
+
+async def test_a_hostile_user_agent_is_stored_shown_and_harms_nothing(anna: Person) -> None:
+    devices = ["<script>alert(1)</script>", "a" * 5000, "Mozilla/5.0 " + "(" * 200, "curl/8.5 ' or 1=1 --", "\xff\xfe"]
+    signed_in: list[Any] = [await sign_in_with(anna, device) for device in devices]
+    status, sessions = await anna.get("/auth/sessions/")
+    assert (status, len(sessions)) == (200, len(signed_in) + 1)
+    assert max(len(each["device"]) for each in sessions) <= 100
