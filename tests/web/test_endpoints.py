@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 
 from server.settings.settings import Settings
-from server.web.app_keys import API_TOKENS, DB, SETTINGS, STOPPING, TOKENS
+from server.web.app_keys import API_TOKENS, DB, SESSION_USES, SETTINGS, STOPPING, TOKENS
 from server.web.authentication import access
 from server.web.bodies import read_body
 from server.web.documentation.endpoints import describe, document
@@ -40,6 +40,7 @@ async def small(client: Client, settings: Settings) -> AsyncIterator[Client]:
     app = web.Application(middlewares=[errors, access])
     app[SETTINGS], app[STOPPING] = settings, asyncio.Event()
     app[DB], app[TOKENS], app[API_TOKENS] = client.app[DB], client.app[TOKENS], client.app[API_TOKENS]
+    app[SESSION_USES] = client.app[SESSION_USES]
     install(app, [table])
     describe(app)
     async with TestClient(FrontdeskServer(app)) as visitor:
