@@ -16,7 +16,10 @@ from server.accounts.fields import LENGTH_CONSTRAINT
 from server.accounts.uniqueness import EMAIL_CONSTRAINT, USERNAME_CONSTRAINT
 from server.app import create_app
 from server.resources import statements
+from server.settings import site
+from server.settings.account_model import RESERVED_NAMES
 from server.settings.settings import Settings
+from server.settings.values import OWN_PATHS, is_below
 from server.web.endpoints import Endpoint
 from tests.conftest import PASSWORD, Person
 
@@ -138,6 +141,33 @@ def test_the_routes_and_their_access_are_those_of_routes_txt(settings: Settings)
     renewed = ROOT / ".cache" / "routes.txt"
     renewed.write_text(found)
     assert found == ROUTES.read_text(), f"if this is intended: mv {renewed.relative_to(ROOT)} tests/routes.txt"
+
+
+def test_no_setting_can_move_the_contract_onto_a_path_of_the_service_itself(settings: Settings) -> None:
+    moved = replace(settings, auth_path="/moved", accounts_path="/moved", login_field="email")
+    own = {each.path.rstrip("/") for each in endpoints_of(create_app(moved)) if not is_below(each.path, "/moved")}
+    assert {path for path in own if path and not any(is_below(path, each) for each in OWN_PATHS)} == set()
+    assert {path for path in OWN_PATHS if not any(is_below(each, path) for each in own)} == set()
+
+
+SITE_WITH_ONE_FIELD = """
+[account]
+fields = { type = "object", properties.declared = { type = "string" } }
+read_by.declared = "everyone"
+"""
+
+
+@pytest.mark.parametrize("login_field", ["username", "email"])
+def test_a_declared_field_cannot_have_a_name_that_stands_beside_it(
+    settings: Settings, tmp_path: Path, login_field: Any
+) -> None:
+    (tmp_path / "site.toml").write_text(SITE_WITH_ONE_FIELD + (ROOT / "tests" / "school.toml").read_text())
+    site_file = site.read(str(tmp_path / "site.toml"))
+    switched = replace(settings, site_file=site_file, login_field=login_field, user_create_password_retype=True)
+    schemas = {schema for each in endpoints_of(create_app(switched)) for schema in (each.body, each.response) if schema}
+    beside = set().union(*(keys(each) for each in schemas if "declared" in keys(each))) - {"declared"}
+    assert len(beside) > 10
+    assert beside - RESERVED_NAMES == set()
 
 
 async def test_a_response_has_the_fields_of_the_schema_of_its_endpoint(

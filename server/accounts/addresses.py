@@ -58,10 +58,18 @@ async def confirm(transaction: Transaction, user_id: int, *, letters: Letters, s
     return True
 
 
-async def is_taken(db: Database | Transaction, address: str, *, except_user_id: int | None = None) -> bool:
+async def is_taken(db: Database | Transaction, address: str, *, except_user_id: int) -> bool:
     """Whether an address belongs to an account, other than `except_user_id`. The constraint decides."""
     row = await db.row("addresses/taken", except_user_id, address)
     return bool(row and row["is_taken"])
+
+
+async def is_same(db: Database, address: str, other: str) -> bool:
+    """Whether two texts are one address in two spellings: such a change writes no letter (contract 11.37)."""
+    if address == other:
+        return True
+    row = await db.row("addresses/is_same", address, other)
+    return bool(row and row["is_same"])
 
 
 async def _propose(

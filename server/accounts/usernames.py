@@ -70,10 +70,12 @@ async def change(
 async def taken(db: Database, login: Login, user_id: int, text: str) -> dict[str, list[str]]:
     """The fault of a login that the account may not have, by field. Looked up beforehand; the constraint decides.
 
-    An account's own current name counts as taken, as in the reference (contract 2).
+    An account's own current login, spelt the same, counts as taken, as in the reference (contract 2).
     """
     if login is EMAIL:
-        return {login.field: [TAKEN_EMAIL]} if await addresses.is_taken(db, text) else {}
+        is_own = await db.row("addresses/is_own", user_id, text) is not None
+        is_taken_email = is_own or await addresses.is_taken(db, text, except_user_id=user_id)
+        return {login.field: [TAKEN_EMAIL]} if is_taken_email else {}
     return {login.field: [TAKEN_USERNAME]} if await is_taken(db, text, user_id) else {}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from server.accounts import passwords, usernames
+from server.accounts import addresses, passwords, usernames
 from server.accounts.links import check_link, request_link, use_link
 from server.accounts.usernames import EMAIL, USERNAME, Login
 from server.errors import FieldErrors, FieldFaults, TooManyRequests
@@ -162,9 +162,10 @@ async def _set(request: web.Request, login: Login) -> None:
         faults.add(await usernames.taken(app[DB], login, user_id, text))
     faults.check()
     only_same_twice(given, login.field, USERNAME_MISMATCH)
-    if login is EMAIL and app[SETTINGS].send_activation_email:
+    is_respelt = login is EMAIL and await addresses.is_same(app[DB], me(request).email, text)
+    if login is EMAIL and not is_respelt and app[SETTINGS].send_activation_email:
         await app[LIMITS].take_letter(app[DB], text, source)
-    if me(request).email:  # it is told
+    if me(request).email and not is_respelt:  # it is told
         await app[LIMITS].take_letter(app[DB], me(request).email, source)
     async with app[DB].transaction() as transaction:
         await passwords.lock(transaction, user_id, checked_hash=checked_hash)

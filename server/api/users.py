@@ -73,7 +73,12 @@ async def read_me(request: web.Request) -> Any:
     return _mine(request)
 
 
-@endpoints.put("/auth/users/me/", body=by_settings.user_edit, response=by_settings.user, errors=(TooManyRequests,))
+@endpoints.put(
+    "/auth/users/me/",
+    body=by_settings.user_edit_whole_by_staff,
+    response=by_settings.user,
+    errors=(TooManyRequests,),
+)
 @endpoints.patch(
     "/auth/users/me/", body=by_settings.user_edit_by_staff, response=by_settings.user, errors=(TooManyRequests,)
 )
@@ -96,7 +101,7 @@ async def read_user(request: web.Request) -> Any:
 
 @endpoints.put(
     "/auth/users/{id}/",
-    body=by_settings.user_edit,
+    body=by_settings.user_edit_whole_by_staff,
     response=by_settings.user,
     errors=(Forbidden, NotFound, TooManyRequests),
 )
@@ -193,19 +198,21 @@ async def _read_edit(request: web.Request, user: Mapping[str, Any]) -> dict[str,
         faults.add({"username": [TAKEN_USERNAME]})
     faults.check()
     source = source_of(request)
-    if email and email != user["email"] and app[SETTINGS].send_activation_email:
+    is_moved = "email" in given and not await addresses.is_same(app[DB], user["email"], given["email"])
+    if email and is_moved and app[SETTINGS].send_activation_email:
         await app[LIMITS].take_letter(app[DB], email, source)
     # The present address is told: an account that changes its name or address again and again must not flood it.
-    if user["email"] and any(name in given and given[name] != user.get(name) for name in ("username", "email")):
+    if user["email"] and (is_moved or ("username" in given and username != user.get("username"))):
         await app[LIMITS].take_letter(app[DB], user["email"], source)
     return given
 
 
 def _edit_schema(request: web.Request) -> Callable[[Settings], type[Schema]]:
     """The schema of an edit. From a caller who is not staff, what staff may change is ignored like an unknown field."""
+    is_staff = me(request).is_staff
     if request.method == hdrs.METH_PUT:
-        return by_settings.user_edit
-    return by_settings.user_edit_by_staff if me(request).is_staff else by_settings.user_edit_partly
+        return by_settings.user_edit_whole_by_staff if is_staff else by_settings.user_edit
+    return by_settings.user_edit_by_staff if is_staff else by_settings.user_edit_partly
 
 
 def _changed(request: web.Request, user: Any, row: Any) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class LetterWriter:
                 "id": account["id"],
                 "username": _line(account["username"] or ""),
                 "email": _line(account["email"]),
-                "name": _line(self._settings.account.name_of(account)),
+                "shown_name": _line(self._settings.account.name_of(account)),
             },
         }
 

@@ -35,6 +35,7 @@ RESERVED_NAMES = frozenset(
         *("is_active", "is_staff", "is_superuser", "is_creator", "date_joined", "last_login", "updated_on"),
         *("description", "location", "access", "refresh", "auth_token"),
         *("detail", "code", "messages", "non_field_errors"),
+        *("shown_name",),  # a variable of letters
     }
 )
 # Keywords of [account.fields] itself. Each field is independent: no rules between fields, no references.
@@ -62,6 +63,11 @@ class AccountField:
         return self.schema.get("type") == "string" and not constraints and not self.schema.get("minLength")
 
     @property
+    def is_free_text(self) -> bool:
+        """Whether people type its value: a text that is not one of given ones."""
+        return self.schema.get("type") == "string" and not {"enum", "const"} & self.schema.keys()
+
+    @property
     def is_structure(self) -> bool:
         """Whether a form, and the command line, give its value as JSON text."""
         return self.schema.get("type") in ("array", "object")
@@ -86,11 +92,11 @@ class AccountModel:
         return self.username != "none"
 
     def texts(self, values: Mapping[str, Any]) -> dict[str, str]:
-        """The plain texts among `values` by what a person calls them: a password must not be like one of them."""
+        """The typed texts among `values` by what a person calls them: a password must not be like one of them."""
         return {
             each.name.replace("_", " "): values[each.name]
             for each in self.fields
-            if each.is_plain_text and isinstance(values.get(each.name), str)
+            if each.is_free_text and isinstance(values.get(each.name), str)
         }
 
     def name_of(self, row: Mapping[str, Any]) -> str:
@@ -127,6 +133,9 @@ def read(table: Any, faults: SettingFaults) -> AccountModel:
     fields = _fields(table, faults)
     shown_as = table.get("shown_as", "username")
     _check_shown_as(shown_as, username, fields, faults)
+    read_by = table.get("read_by")
+    if isinstance(read_by, dict) and str(shown_as) in fields and read_by.get(str(shown_as)) == "owner":
+        faults.add(f".read_by.{shown_as}: is owner, but shown_as shows the field to every signed-in caller")
     return AccountModel(username=username, shown_as=str(shown_as), fields=tuple(fields.values()))
 
 

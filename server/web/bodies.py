@@ -178,7 +178,7 @@ def _from_form(schema: Schema, given: Mapping[str, Any], *, whole: bool) -> dict
             parts = {key.removeprefix(f"{name}."): value for key, value in given.items() if key.startswith(f"{name}.")}
             if parts:
                 data[name] = _from_form(field.schema, parts, whole=whole)
-        elif isinstance(field, AccountValue) and field.is_flag and whole:
+        elif isinstance(field, AccountValue) and field.is_box and whole:
             data.setdefault(name, "false")
         elif isinstance(given.get(name), str) and (
             isinstance(field, RoleFields) or (isinstance(field, AccountValue) and field.declared.is_structure)

@@ -27,8 +27,12 @@ properties.news = { type = "boolean" }
 properties.tags = { type = "array", maxItems = 2, items = { type = "string" } }
 properties.plan = { type = "string", enum = ["free", "paid"], default = "free" }
 properties.invited_by = { type = "string", format = "email" }
+properties.nickname = { type = "string", minLength = 3 }
+properties.code_name = { type = "string", pattern = "^[a-z-]*$" }
+properties.is_tested = { type = "boolean" }
 [account.written_by]
 plan = "staff"
+is_tested = "staff"
 invited_by = "registration"
 [account.read_by]
 name = "everyone"
@@ -37,6 +41,7 @@ USERS = "/auth/users/"
 ME = "/auth/users/me/"
 REQUIRED = ["This field is required."]
 EMPTY = {"phone": "", "bio": "", "age": None, "news": None, "tags": None, "plan": "free", "invited_by": None}
+EMPTY |= {"nickname": None, "code_name": None, "is_tested": None}
 
 
 def site_of(text: str, folder: Path) -> site.Site:
@@ -48,7 +53,7 @@ def site_of(text: str, folder: Path) -> site.Site:
 def settings(settings: Any, tmp_path: Path) -> Any:
     letter = tmp_path / "en" / "letters" / "password_changed.txt"
     letter.parent.mkdir(parents=True)
-    letter.write_text("Subject: Hello\n\n{{ user.name }}, {{ user.age }}")
+    letter.write_text("Subject: Hello\n\n{{ user.shown_name }}, {{ user.age }}")
     return dataclasses.replace(settings, site_file=site_of(SITE, tmp_path), templates_dir=tmp_path)
 
 
@@ -130,9 +135,11 @@ async def test_an_optional_field_may_be_null_or_blank(client: Client) -> None:
     assert {name: user[name] for name in EMPTY} == EMPTY
 
 
-async def test_a_password_like_a_name_is_refused(client: Client) -> None:
-    faults = {"password": ["The password is too similar to the name."]}
-    assert await post(client, USERS, **account(name="Wolfgang Amadeus", password="w0lfgang-amadeus")) == (400, faults)
+@pytest.mark.parametrize("field", ["name", "nickname", "code_name"])
+async def test_a_password_like_a_name_is_refused(client: Client, field: str) -> None:
+    faults = {"password": [f"The password is too similar to the {field.replace('_', ' ')}."]}
+    given = account(**{field: "wolfgang-amadeus"}, password="w0lfgang-amadeus")
+    assert await post(client, USERS, **given) == (400, faults)
 
 
 async def test_a_new_password_like_a_name_is_refused(anna: Person) -> None:
@@ -174,6 +181,19 @@ async def test_a_field_is_written_by_those_the_site_names(anna: Person, make_per
     assert (status, user["plan"], user["invited_by"]) == (200, "paid", None)
     status, faults = await staff.patch(f"/auth/users/{clara.id}/", {"plan": "gold"})
     assert (status, faults) == (400, {"plan": ["Not a valid choice."]})
+
+
+async def test_staff_write_with_put_what_only_staff_writes_and_what_they_leave_out_stays(
+    anna: Person, make_person: Any
+) -> None:
+    staff, path = await make_person("sofia", staff=True, name="Sofia"), f"/auth/users/{anna.id}/"
+    given = {"name": "Anna", "plan": "paid", "invited_by": "boris@example.com", "is_tested": True}
+    status, user = await staff.put(path, given)
+    assert (status, {name: user[name] for name in given}) == (200, given)
+    status, user = await staff.ask("PUT", path, data={"name": "Anna"})  # a form: an absent flag of the owner is false
+    assert (status, {name: user[name] for name in given}, user["news"]) == (200, given, False)
+    status, user = await anna.put(ME, {"name": "Anna", "plan": "free", "is_tested": False})
+    assert (status, {name: user[name] for name in given}) == (200, given)
 
 
 async def test_others_see_only_what_everyone_may_read(anna: Person) -> None:
@@ -235,6 +255,27 @@ async def test_simultaneous_edits_of_different_fields_lose_nothing(anna: Person)
 async def test_defaults_are_stored_at_registration(anna: Person, database: Connection) -> None:
     row = database.execute("select account_fields from users").fetchone()
     assert row == {"account_fields": {"name": "Anna K.", "plan": "free"}}
+
+
+class TestTwoNames:
+    """shown_as is one field, and another is called `name`"""
+
+    @pytest.fixture
+    def settings(self, settings: Any, tmp_path: Path) -> Any:
+        two = 'shown_as = "alias"\n[account.fields]\ntype = "object"\n' + "".join(
+            f'properties.{name} = {{ type = "string" }}\n' for name in ("alias", "name")
+        )
+        letter = tmp_path / "en" / "letters" / "password_changed.txt"
+        letter.write_text("Subject: Hello\n\n{{ user.shown_name }}, {{ user.name }}")
+        return dataclasses.replace(settings, site_file=site_of(f"[account]\n{two}", tmp_path))
+
+    async def test_a_letter_has_both(self, client: Client, letters: Letters) -> None:
+        user = await registered(client, email="anna@example.com", alias="Wolf", name="Anna K.")
+        person = await Person(client, "anna", user["id"]).sign_in()
+        given = {"current_password": PASSWORD, "new_password": "staple gun theory"}
+        assert (await person.post("/auth/users/set_password/", given))[0] == 204
+        (letter,) = await letters()
+        assert letter.text.strip() == "Wolf, Anna K."
 
 
 class TestOptionalUsername:

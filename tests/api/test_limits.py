@@ -234,6 +234,32 @@ async def test_an_account_that_changes_its_address_again_and_again_does_not_floo
     assert (await anna.patch("/auth/users/me/", {"email": "victim@example.com"}, headers=headers))[0] == 429
 
 
+@pytest.mark.parametrize("settings", [LOW | {"send_activation_email": True}, LOW], indirect=True)
+async def test_another_spelling_of_an_address_writes_no_letter_and_counts_as_none(
+    client: Client, database: Connection
+) -> None:
+    account = {"username": "anna", "email": "anna@example.com", "password": PASSWORD}
+    assert await send(client, "/auth/users/", by=HOME, **account) == 201
+    database.execute("update users set is_active = true, awaits_activation = false")
+    database.execute("delete from limits")
+    _, tokens = await post(client, "/auth/jwt/create/", username="anna", password=PASSWORD)
+    anna = Person(client, "anna", 0, tokens)
+    for address in ("Anna@example.com", "ANNA@example.com", "anna@Example.com", "anna@example.com"):
+        assert (await anna.patch("/auth/users/me/", {"email": address}))[0] == 200
+
+
+@pytest.mark.parametrize("settings", [LOW | {"limit_letters_network": None, "login_field": "email"}], indirect=True)
+async def test_another_spelling_of_a_login_address_counts_as_no_letter(client: Client, database: Connection) -> None:
+    account = {"username": "anna", "email": "anna@example.com", "password": PASSWORD}
+    assert await send(client, "/auth/users/", by=HOME, **account) == 201
+    database.execute("delete from limits")
+    _, tokens = await post(client, "/auth/jwt/create/", email="anna@example.com", password=PASSWORD)
+    anna = Person(client, "anna", 0, tokens)
+    for address in ("Anna@example.com", "ANNA@example.com", "anna@example.com"):
+        given = {"new_email": address, "current_password": PASSWORD}
+        assert (await anna.post("/auth/users/set_email/", given))[0] == 204
+
+
 @pytest.mark.parametrize("settings", [LOW | {"limit_letters_network": None, "login_field": "email"}], indirect=True)
 async def test_an_account_that_changes_its_name_again_and_again_does_not_flood_its_address(
     client: Client, database: Connection

@@ -93,6 +93,10 @@ def test_a_field_has_no_name_of_the_contract(read: Reads, name: str) -> None:
         (ONE + "[account.written_by]\nnam = 'owner'\n", "account.written_by.nam: is not a field of the account"),
         (ONE + "[account.written_by]\nname = 'me'\n", "account.written_by.name: is one of owner, registration, staff"),
         (ONE + "[account.read_by]\nname = 'all'\n", "account.read_by.name: is one of owner, everyone"),
+        (
+            f"[account]\nshown_as = 'name'\n{ONE}[account.read_by]\nname = 'owner'\n",
+            "account.read_by.name: is owner, but shown_as shows the field to every signed-in caller",
+        ),
         (ONE + "required = ['x']\n", "account.fields.required: x is not among the properties"),
         (
             FIELDS + "required = ['plan']\nproperties.plan = {}\n[account.written_by]\nplan = 'staff'\n",

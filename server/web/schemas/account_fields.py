@@ -23,18 +23,22 @@ MUST_BE_ACCEPTED = "This field must be accepted."
 
 
 class AccountValue(fields.Field[Any]):
-    """The value of one declared field. Without a value (null, or "" where that is no value) it is None."""
+    """The value of one declared field. Without a value (null, or "" where that is no value) it is None.
+
+    `keeps_absent`: an absent field stays as it is, also where a form does not send a flag.
+    """
 
     default_error_messages = {"required": REQUIRED, "null": NULL}
 
-    def __init__(self, declared: AccountField, **options: Any) -> None:
+    def __init__(self, declared: AccountField, *, keeps_absent: bool = False, **options: Any) -> None:
         super().__init__(allow_none=not declared.is_required, **options)
         self.declared = declared
+        self.keeps_absent = keeps_absent
 
     @property
-    def is_flag(self) -> bool:
-        """Whether a form shows it as a box: an unticked box is not sent."""
-        return self.declared.schema.get("type") == "boolean"
+    def is_box(self) -> bool:
+        """Whether a form shows it as a box: an unticked box is not sent, and is false."""
+        return self.declared.schema.get("type") == "boolean" and not self.keeps_absent
 
     def document(self) -> dict[str, Any]:
         """The JSON Schema of the member. Optional members may be null: that is how a value is removed."""
@@ -77,15 +81,19 @@ class AccountValue(fields.Field[Any]):
         return value
 
 
-def at_registration(account: AccountModel, schema: type[Schema]) -> type[Schema]:
-    """`schema` with the fields that people write when they register."""
-    return _with(schema, account, tuple(each for each in account.fields if each.written_by != "staff"), partial=False)
+def at_registration(account: AccountModel, schema: type[Schema], *, by_staff: bool = False) -> type[Schema]:
+    """`schema` with the fields that people, or staff, write when they make an account."""
+    written = tuple(each for each in account.fields if by_staff or each.written_by != "staff")
+    return _with(schema, account, written, written)
 
 
 def in_edit(account: AccountModel, schema: type[Schema], *, by_staff: bool, partial: bool) -> type[Schema]:
-    """`schema` with the fields that an edit may change. `partial`: none of them is required, as in PATCH."""
-    writable = tuple(each for each in account.fields if by_staff or each.written_by == "owner")
-    return _with(schema, account, writable, partial=partial)
+    """`schema` with the fields that an edit may change. `partial`: an absent field stays as it is, as in PATCH.
+
+    Otherwise, as in PUT, the owner's fields are replaced; what the owner does not write stays when it is absent.
+    """
+    owned = tuple(each for each in account.fields if each.written_by == "owner")
+    return _with(schema, account, account.fields if by_staff else owned, () if partial else owned)
 
 
 def in_response(schema: type[Schema], declared: Iterable[AccountField]) -> type[Schema]:
@@ -112,11 +120,17 @@ def first_values(account: AccountModel, given: Mapping[str, Any]) -> dict[str, A
 
 @functools.cache
 def _with(
-    schema: type[Schema], account: AccountModel, declared: tuple[AccountField, ...], *, partial: bool
+    schema: type[Schema],
+    account: AccountModel,
+    declared: tuple[AccountField, ...],
+    replaced: tuple[AccountField, ...],
 ) -> type[Schema]:
     if not account.fields:
         return schema
-    members = {each.name: AccountValue(each, required=each.is_required and not partial) for each in declared}
+    members = {
+        each.name: AccountValue(each, required=each.is_required and each in replaced, keeps_absent=each not in replaced)
+        for each in declared
+    }
     return type(schema.__name__, (schema,), {"__doc__": schema.__doc__, "account": account, **members})
 
 

@@ -92,8 +92,7 @@ def registration(settings: Settings) -> type[Schema]:
 
 def admin(settings: Settings) -> type[Schema]:
     """The account that `create-admin` makes: a registration with the fields that only staff writes, and no retyping."""
-    schema = _registration(settings)
-    return account_fields.in_edit(settings.account, schema, by_staff=True, partial=False)
+    return account_fields.at_registration(settings.account, _registration(settings), by_staff=True)
 
 
 def _registration(settings: Settings) -> type[Body]:
@@ -141,6 +140,11 @@ def token_login(settings: Settings) -> type[Schema]:
 def user_edit(settings: Settings) -> type[Schema]:
     """LOGIN_FIELD=email makes the address read-only here (contract 7.1). Required account fields must be there."""
     return account_fields.in_edit(settings.account, _edit(settings, by_staff=False), by_staff=False, partial=False)
+
+
+def user_edit_whole_by_staff(settings: Settings) -> type[Schema]:
+    """The fields of `user_edit`, and the account fields that only staff may change; those may be absent."""
+    return account_fields.in_edit(settings.account, _edit(settings, by_staff=False), by_staff=True, partial=False)
 
 
 def user_edit_partly(settings: Settings) -> type[Schema]:
