@@ -47,7 +47,7 @@ def test_readme_maps_the_layers_from_the_highest_down_and_then_the_other_folders
     section = (ROOT / "README.md").read_text().partition("\n## Map\n")[2].partition("\n## ")[0]
     shown = re.findall(r"^\| `(\S+?)`", section, re.MULTILINE)
     names = [name.removeprefix("server/").removesuffix(".py").removesuffix("/") for name in shown]
-    assert names == [*layers(), "sql", "migrations", "tests", "docs"]
+    assert names == [*layers(), "sql", "migrations", "tests", "deploy", "docs"]
 
 
 def test_the_packages_of_setup_cfg_are_the_folders_that_hold_modules() -> None:

@@ -5,7 +5,6 @@ Needs root. It has a network of its own once it is booted; before, `prepare` use
 
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 import time
@@ -14,7 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-PACKAGES = {"systemd-nspawn": "systemd-container", "curl": "curl"}
 PASSED = re.compile("pip_|https?_proxy|no_proxy|ssl_cert", re.IGNORECASE)  # what pip needs to reach its index
 BOOT_SECONDS = 90
 COMMAND_SECONDS = 300
@@ -23,16 +21,6 @@ STOP_SECONDS = 30
 
 class CannotBoot(Exception):
     """There is no machine. The text says why."""
-
-
-def missing() -> list[str]:
-    """The Debian packages that are missing; root gets them installed first."""
-    absent = [package for program, package in PACKAGES.items() if shutil.which(program) is None]
-    if absent and os.geteuid() == 0 and shutil.which("apt-get"):
-        quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(["apt-get", "update", "-qq"], stdout=subprocess.DEVNULL, env=quiet)
-        subprocess.run(["apt-get", "install", "-y", "-qq", *absent], stdout=subprocess.DEVNULL, env=quiet)
-    return [package for program, package in PACKAGES.items() if shutil.which(program) is None]
 
 
 class Machine:
