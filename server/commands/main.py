@@ -7,6 +7,7 @@ settings (each fault is named) and for a wrong command line.
 import argparse
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Unavailable as failure:
         print(f"The database cannot be reached: {failure.__cause__ or failure}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        return _end_without_reader()
     return 0
 
 
@@ -75,6 +78,12 @@ def _parser() -> argparse.ArgumentParser:
         if hasattr(command, "add_arguments"):
             command.add_arguments(each)
     return parser
+
+
+def _end_without_reader() -> int:
+    """The status of a program whose reader has ended, as in `openapi | head`: that of SIGPIPE, and no message."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter writes what is left at its end
+    return 128 + signal.SIGPIPE
 
 
 def _program() -> str:

@@ -2,6 +2,9 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from server import __version__
 from server.commands import main as commands
 from tests.commands.conftest import Run
 from tests.conftest import KEY
-from tests.processes import ROOT
+from tests.processes import ROOT, surroundings
 from tests.rows import Connection
 
 pytestmark = pytest.mark.slow
@@ -51,6 +54,18 @@ def test_the_file_of_a_secret_is_printed_and_not_what_is_in_it(run: Run, tmp_pat
 def test_the_document_is_printed_without_a_database(run: Run) -> None:
     status, said, _ = run("openapi", DATABASE_URL="", SIGNING_KEY="")
     assert (status, json.loads(said)["info"]["version"]) == (0, __version__)
+
+
+def test_a_command_whose_reader_ends_early_ends_without_a_message() -> None:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-m", "server", "openapi"], cwd=ROOT, env=surroundings(), stdout=pipe, stderr=pipe, text=True
+    ) as command:
+        assert command.stdout is not None
+        assert command.stderr is not None
+        command.stdout.close()
+        assert command.stderr.read() == ""
+        assert command.wait() == 128 + signal.SIGPIPE
 
 
 def test_migrate_brings_the_schema_up_to_date(run: Run) -> None:
