@@ -26,8 +26,8 @@ class BatchConnections:
 
     def __init__(self, connect: "Callable[[], Awaitable[Connection]]", most: int) -> None:
         self._connect = connect
-        self._most = most
-        self._in_use = 0
+        self.most = most
+        self.in_use = 0
         self._opened_at: dict[Connection, float] = {}  # every open connection, and the loop's time when it was opened
         self._free: list[Connection] = []
         self._closed = False
@@ -35,18 +35,23 @@ class BatchConnections:
     @property
     def are_all_in_use(self) -> bool:
         """Whether `rows` would have no connection."""
-        return self._in_use >= self._most
+        return self.in_use >= self.most
+
+    @property
+    def opened(self) -> int:
+        """How many connections are open."""
+        return len(self._opened_at)
 
     async def rows(self, sql: str, columns: Sequence[Any]) -> list[asyncpg.Record]:
         """Every row of a statement. Not to be called while `are_all_in_use`. Raises what asyncpg raises."""
         if self._closed:
             raise asyncpg.InterfaceError("the batch connections are closed")
         assert not self.are_all_in_use
-        self._in_use += 1
+        self.in_use += 1
         try:
             return await self._fetch(await self._acquire(), sql, columns)
         finally:
-            self._in_use -= 1
+            self.in_use -= 1
 
     async def close(self) -> None:
         """Close every connection. `rows` then raises InterfaceError."""

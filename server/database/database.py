@@ -19,12 +19,14 @@ import orjson
 from server.database.batch_connections import BATCH_SESSION_SETTINGS, BatchConnections
 from server.database.batching import Batcher, ReadBatcher, WriteBatcher
 from server.database.connecting import connector
-from server.database.failures import is_timeout, is_unavailable, reason_of
+from server.database.failures import is_disk_full, is_timeout, is_unavailable, reason_of
 from server.database.transaction import Transaction
 from server.database.version import check_version
 from server.errors import StartError, Unavailable
 from server.resources import statements
 from server.settings.database_url import DatabaseUrl
+from server.telemetry import metrics
+from server.telemetry.instruments import Stopwatch
 
 if TYPE_CHECKING:
     from server.database.transaction import Connection
@@ -38,6 +40,7 @@ BATCH_CONNECTIONS = 4  # of a process, for batches: one for each statement that 
 ACQUIRE_SECONDS = 5.0  # longest wait for a free connection
 COMMAND_SECONDS = 15.0  # longest wait for a result
 CLOSE_SECONDS = 1.0
+OUTAGE_SECONDS = 30.0  # without a statement that succeeds: longer than a restart or a failover takes
 LOG_PAUSE_SECONDS = 1.0  # between log lines: one failure can affect thousands of requests
 MAX_SHARED_IN_FLIGHT = 4  # of `share`, for each statement: they must not use up the pool
 DEADLOCK_TRIES = 5
@@ -80,6 +83,7 @@ class Database:
         self._batch_connections = batch_connections
         self._sql = statements()
         self._last_logged = -math.inf
+        self._unavailable_since = math.inf
         self.lost = asyncio.Event()  # set whenever the database was unavailable; the reader clears it
         self._reads: dict[str, ReadBatcher] = {}
         self._shared: dict[str, ReadBatcher] = {}
@@ -111,6 +115,21 @@ class Database:
                 raise
         return cls(pool, BatchConnections(connect(SESSION_SETTINGS | BATCH_SESSION_SETTINGS), for_batches))
 
+    def connection_counts(self) -> dict[tuple[str, str], int]:
+        """How many connections are open, by their use and by whether they are in use now."""
+        idle = self._pool.get_idle_size()
+        batch_idle = self._batch_connections.opened - self._batch_connections.in_use
+        return {
+            ("statements", "in_use"): self._pool.get_size() - idle,
+            ("statements", "idle"): idle,
+            ("batches", "in_use"): self._batch_connections.in_use,
+            ("batches", "idle"): max(0, batch_idle),  # one that is being opened is in use before it is open
+        }
+
+    def connection_limits(self) -> dict[str, int]:
+        """The most connections that may be open, by their use."""
+        return {"statements": self._pool.get_max_size(), "batches": self._batch_connections.most}
+
     async def close(self) -> None:
         """Wait for the batches in flight, then close every connection; after CLOSE_SECONDS without waiting."""
         batchers: list[Batcher] = [*self._reads.values(), *self._shared.values(), *self._changes.values()]
@@ -126,7 +145,7 @@ class Database:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """One transaction: committed when the block ends, rolled back when it raises. Raises Unavailable."""
         try:
-            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection, connection.transaction():
+            async with self._acquire() as connection, connection.transaction():
                 transaction = Transaction(connection, self._sql)
                 yield transaction
         except Exception as failure:
@@ -147,7 +166,7 @@ class Database:
         """The row of `key`, or None; in one batch with all calls of the statement now. Raises Unavailable, Busy."""
         reads = self._reads.get(name)
         if reads is None:
-            reads = self._reads[name] = ReadBatcher(functools.partial(self._run_batch, name))
+            reads = self._reads[name] = ReadBatcher(functools.partial(self._run_batch, name), name=name)
         return reads.ask(key, *more)
 
     async def share(self, name: str, make: Callable[..., Made], *arguments: Any) -> Made:
@@ -162,7 +181,8 @@ class Database:
             # A batch of one: a page of 1,000 rows must not delay a page of 10. One batcher for all functions of a
             # statement, so that MAX_SHARED_IN_FLIGHT holds for the statement.
             run = functools.partial(self._make_shared, name)
-            shared = self._shared[name] = ReadBatcher(run, max_batch_rows=1, max_in_flight=MAX_SHARED_IN_FLIGHT)
+            limits = {"max_batch_rows": 1, "max_in_flight": MAX_SHARED_IN_FLIGHT}
+            shared = self._shared[name] = ReadBatcher(run, name=name, **limits)
         made: Made = (await shared.ask((make, arguments)))[1]  # type: ignore[index]
         return made
 
@@ -180,7 +200,7 @@ class Database:
         changes = self._changes.get((name, lock))
         if changes is None:
             changes = self._changes[name, lock] = WriteBatcher(
-                functools.partial(self._run_batch, name), functools.partial(self._change_locked, name, lock)
+                functools.partial(self._run_batch, name), functools.partial(self._change_locked, name, lock), name=name
             )
         return changes.ask(key, orjson.dumps(given).decode())
 
@@ -200,9 +220,17 @@ class Database:
         return await (self._run_on_pool if all_in_use else self._batch_connections.rows)(sql, columns)
 
     async def _run_on_pool(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
-        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+        async with self._acquire() as connection:
             rows: list[asyncpg.Record] = await connection.fetch(sql, *arguments)
             return rows
+
+    @asynccontextmanager
+    async def _acquire(self) -> "AsyncIterator[Connection]":
+        """A connection of the pool for the block; waits ACQUIRE_SECONDS for one."""
+        began = time.perf_counter()
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+            metrics.CONNECTION_WAIT_SECONDS.observe(time.perf_counter() - began)
+            yield connection
 
     async def _run(
         self, run: Callable[[str, Sequence[Any]], Awaitable[list[asyncpg.Record]]], name: str, arguments: Sequence[Any]
@@ -210,7 +238,10 @@ class Database:
         """Run the statement `name`; again when PostgreSQL ended it to break a deadlock. Raises Unavailable."""
         for attempt in range(DEADLOCK_TRIES):
             try:
-                return await run(self._sql[name], arguments)
+                with Stopwatch(metrics.STATEMENT_SECONDS, name):
+                    rows = await run(self._sql[name], arguments)
+                self._unavailable_since = math.inf
+                return rows
             except asyncpg.DeadlockDetectedError as failure:
                 if attempt == DEADLOCK_TRIES - 1:
                     await self._raise_if_unavailable(failure)
@@ -223,16 +254,25 @@ class Database:
 
     async def _raise_if_unavailable(self, failure: Exception) -> None:
         if is_timeout(failure):
-            self._log("did not finish a statement in time", failure)
+            metrics.DATABASE_FAILURES.add("timeout")
+            self._log(logging.WARNING, "did not finish a statement in time", failure)
             raise Unavailable from failure
         if is_unavailable(failure):
             self.lost.set()
-            self._log("is unavailable", failure)
+            self._log_unavailable(failure)
             # Other connections may be affected too: after a failover none of them may go on with a read-only server.
             await self._pool.expire_connections()
             raise Unavailable from failure
 
-    def _log(self, what: str, failure: Exception) -> None:
+    def _log_unavailable(self, failure: Exception) -> None:
+        """A warning, since most failures end by themselves; an error when this one does not, or has not for long."""
+        self._unavailable_since = min(self._unavailable_since, time.monotonic())
+        is_full = is_disk_full(failure)
+        metrics.DATABASE_FAILURES.add("disk_full" if is_full else "unavailable")
+        is_long = time.monotonic() - self._unavailable_since >= OUTAGE_SECONDS
+        self._log(logging.ERROR if is_full or is_long else logging.WARNING, "is unavailable", failure)
+
+    def _log(self, level: int, what: str, failure: Exception) -> None:
         if time.monotonic() - self._last_logged >= LOG_PAUSE_SECONDS:
             self._last_logged = time.monotonic()
-            log.warning("the database %s: %s: %s", what, type(failure).__name__, reason_of(failure))
+            log.log(level, "the database %s: %s: %s", what, type(failure).__name__, reason_of(failure))

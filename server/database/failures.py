@@ -42,6 +42,11 @@ def is_timeout(failure: BaseException) -> bool:
     return isinstance(failure, asyncpg.PostgresError) and failure.sqlstate in _TIMED_OUT
 
 
+def is_disk_full(failure: BaseException) -> bool:
+    """Whether PostgreSQL has no room to write: it will not recover by itself."""
+    return isinstance(failure, asyncpg.DiskFullError)
+
+
 def reason_of(failure: Exception) -> str:
     """The text of `failure` for a log line."""
     if isinstance(failure, asyncpg.InternalClientError):

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 
+from server.telemetry.instruments import Stopwatch
+from server.telemetry.metrics import STATEMENT_SECONDS
+
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 
@@ -28,9 +31,11 @@ class Transaction:
 
     async def rows(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
         """Every row of the statement `name`."""
-        rows: list[asyncpg.Record] = await self.connection.fetch(self._sql[name], *arguments)
-        return rows
+        with Stopwatch(STATEMENT_SECONDS, name):
+            rows: list[asyncpg.Record] = await self.connection.fetch(self._sql[name], *arguments)
+            return rows
 
     async def row(self, name: str, *arguments: Any) -> asyncpg.Record | None:
         """The first row of the statement `name`, or None."""
-        return await self.connection.fetchrow(self._sql[name], *arguments)
+        with Stopwatch(STATEMENT_SECONDS, name):
+            return await self.connection.fetchrow(self._sql[name], *arguments)

@@ -10,6 +10,7 @@ from aiohttp.http_exceptions import BadHttpMethod
 from aiohttp.web_protocol import RequestHandler
 
 from server.errors import BadRequest, ExpectationFailed, MethodNotAllowed, NotFound, Problem
+from server.telemetry import metrics
 from server.telemetry.logs import new_id, request_id
 from server.web.responses import error_response
 
@@ -92,6 +93,7 @@ def _give_id() -> None:
 
 
 def _error_response(problem: Problem) -> web.Response:
+    metrics.HTTP_REQUESTS.add(metrics.OTHER_METHOD, metrics.MALFORMED_ROUTE, problem.status)
     response = error_response(problem)
     response.headers["X-Request-ID"] = request_id.get()
     return response
