@@ -15,7 +15,7 @@ from server.api import (
     roles,
     service,
     sessions,
-    signin,
+    sign_in,
     site,
     tokens,
     usernames,
@@ -59,7 +59,7 @@ from server.web.html_pages import asking, pages
 from server.web.html_pages.unknown_paths import unknown_paths
 from server.web.middleware import errors
 
-NOUNS = (users, activation, passwords, usernames, signin, sessions, tokens, profiles, roles, site, events, service)
+NOUNS = (users, activation, passwords, usernames, sign_in, sessions, tokens, profiles, roles, site, events, service)
 TABLES = (*(noun.endpoints for noun in NOUNS), documentation.endpoints, pages.endpoints, asking.endpoints)
 
 MAX_CONNECTIONS = 80  # to the database, of all workers together: PostgreSQL's default limit is 100
