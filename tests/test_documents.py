@@ -87,7 +87,9 @@ def test_every_form_of_a_citation_is_found(tmp_path: Path) -> None:
 def test_every_citation_of_the_contract_exists() -> None:
     cited = citations("contract", SECTIONS)
     rows = [(name, f"11.{number}") for name, number in citations("(?!)", rf"\brows? ({NUMBERS}) of section 11\b")]
-    within = [("docs/contract.md", number) for number in re.findall(r"\b11\.[0-9]+|(?<=\()[0-9]\.[0-9](?=\))", CONTRACT)]
+    within = [
+        ("docs/contract.md", number) for number in re.findall(r"\b11\.[0-9]+|(?<=\()[0-9]\.[0-9](?=\))", CONTRACT)
+    ]
     assert len(cited) > 50
     assert len(within) > 20
     assert rows

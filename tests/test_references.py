@@ -84,7 +84,9 @@ def comments(file: Path) -> str:
     text = file.read_text()
     if file.suffix != ".py":
         return prose_lines(file) if file.suffix == ".md" else text
-    said = [each.string for each in tokenize.generate_tokens(io.StringIO(text).readline) if each.type == tokenize.COMMENT]
+    said = [
+        each.string for each in tokenize.generate_tokens(io.StringIO(text).readline) if each.type == tokenize.COMMENT
+    ]
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     said += [ast.get_docstring(node) or "" for node in ast.walk(ast.parse(text)) if isinstance(node, documented)]
     return "\n".join(said)
