@@ -69,6 +69,15 @@ class Path:
         head = ["HEAD"] if "GET" in self.endpoints else []
         return ", ".join([*methods, *head, "OPTIONS"])
 
+    def add(self, endpoint: Endpoint) -> None:
+        """Add one more method. Raises ValueError when the path has it already: one of the two would never run."""
+        first = self.endpoints.setdefault(endpoint.method, endpoint)
+        if first is not endpoint:
+            names = " and ".join(
+                f"{each.__module__}.{each.__qualname__}" for each in (first.function, endpoint.function)
+            )
+            raise ValueError(f"{endpoint.method} {endpoint.path} is declared twice: by {names}.")
+
 
 def _always(settings: Settings) -> bool:
     return True
@@ -149,19 +158,22 @@ def placed(path: str, settings: Settings) -> str:
 
 
 def install(app: web.Application, tables: Iterable[Endpoints]) -> list[Endpoint]:
-    """Add every endpoint to the router, each path with and without its last slash (contract 11.1): the endpoints."""
+    """Add every endpoint to the router, each path with and without its last slash (contract 11.1): the endpoints.
+
+    Raises ValueError when two endpoints have the same method and path.
+    """
     paths: dict[str, Path] = {}
     for table in tables:
         for endpoint in table.for_settings(app[SETTINGS]):
-            pattern = _with_digits(endpoint.path)
+            pattern = _with_digits(endpoint.path).rstrip("/")
             path = paths.setdefault(pattern, Path(endpoint.other_methods or table.other_methods))
-            path.endpoints[endpoint.method] = endpoint
+            path.add(endpoint)
     for pattern, path in paths.items():
         handlers = {method: _handler(endpoint, path) for method, endpoint in path.endpoints.items()}
         if "GET" in handlers:
             handlers["HEAD"] = handlers["GET"]
         handlers[hdrs.METH_ANY] = _other_methods(path)
-        for spelling in {pattern, pattern.rstrip("/") or "/", pattern.rstrip("/") + "/"}:
+        for spelling in {pattern or "/", f"{pattern}/"}:
             resource = app.router.add_resource(spelling)
             for method, handler in handlers.items():
                 resource.add_route(method, handler)

@@ -53,6 +53,20 @@ def test_a_misspelt_keyword_is_a_type_error_when_the_endpoint_is_declared() -> N
             declare("/x", acess=Access.PUBLIC)  # type: ignore[call-arg]
 
 
+@pytest.mark.parametrize("second", ["/reports/", "/reports"])
+def test_two_endpoints_of_one_method_and_path_are_an_error_that_names_both(settings: Settings, second: str) -> None:
+    other = Endpoints("other")
+
+    @other.post(second)
+    async def report(request: web.Request) -> Any:
+        """Report."""
+
+    app = web.Application()
+    app[SETTINGS] = settings
+    with pytest.raises(ValueError, match=r"POST /reports/? is declared twice: by .*\.make_report and .*\.report\."):
+        install(app, [table, other])
+
+
 async def test_an_endpoint_for_staff_answers_staff_alone(small: Client, anna: Person, staff: Person) -> None:
     given = {"email": "a@b.co"}
     for headers, status in (({}, 401), (anna.header, 403), (staff.header, 200)):
