@@ -8,8 +8,8 @@ and commit the file that it writes: `released/X.Y.Z.json`, with the text, the pa
 statement. The version is `server.__version__`. The file of a version never changes: the command refuses to write other
 content, which means that the version was not raised.
 
-`released/migrations.txt` has the name and the SHA-256 of each released migration, without its comments and white space: it
-was applied to databases of operators, so its statements never change.
+`released/migrations.txt` has the name and the SHA-256 of each released migration, without its comments and white space.
+Its statements never change, because it was applied to databases of operators.
 """
 
 import asyncio
