@@ -75,7 +75,8 @@ def test_every_kind_with_a_link_has_a_setting_of_its_own_for_it(kind: str) -> No
 def test_the_link_of_every_kind_leads_to_a_page_and_an_endpoint(settings: Settings, kind: str) -> None:
     every: dict[str, Any] = MODES["activation"] | {"login_field": "email"}
     found = {(each.method, each.path) for each in endpoints_of(create_app(dataclasses.replace(settings, **every)))}
-    page = "/" + getattr(Settings(), setting_of(kind), "")
+    assert setting_of(kind) in LINK_SETTINGS, f"add the setting {setting_of(kind).upper()}"
+    page = "/" + getattr(Settings(), setting_of(kind))
     missing = sorted({("GET", page), ("POST", page)} - found)
     assert missing == [], f"declare a link_page for {kind} (web/html_pages/pages.py) where its setting leads"
     # EMAIL_RESET_CONFIRM_URL, and the endpoint reset_email_confirm: the names of the reference.
