@@ -72,7 +72,8 @@ def test_every_statement_that_a_module_names_has_a_file() -> None:
         for file in PYTHON
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CALLS
-        if node.args and isinstance(node.args[0], ast.Constant) and "/" in str(node.args[0].value)
+        if node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str)
+        if "/" in node.args[0].value
     }
     assert len(in_calls) > 50
     wrong = {f"{file}: {name}" for file, name in in_calls if name not in SQL}

@@ -2,9 +2,7 @@
 
 import ast
 import functools
-import io
 import re
-import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +15,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 OF_PAGES = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 BY_LINK = r"(?<!!)\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)"
 
+SAID = re.compile(r'"""((?:.|\n)*?)"""|(?:^|\s)#(.*)', re.MULTILINE)
 # A page of names as they were.
 HISTORY = ROOT / "docs" / "decisions" / "layout.md"
 # Files that a page tells its reader to make.
@@ -79,17 +78,13 @@ def names_of_tests(name: str) -> set[str]:
     return found
 
 
+@functools.cache
 def comments(file: Path) -> str:
     """What a file says beside its code: comments and docstrings of Python, all of other files but code in pages."""
     text = file.read_text()
-    if file.suffix != ".py":
-        return prose_lines(file) if file.suffix == ".md" else text
-    said = [
-        each.string for each in tokenize.generate_tokens(io.StringIO(text).readline) if each.type == tokenize.COMMENT
-    ]
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    said += [ast.get_docstring(node) or "" for node in ast.walk(ast.parse(text)) if isinstance(node, documented)]
-    return "\n".join(said)
+    if file.suffix == ".py":
+        return "\n".join(text or comment for text, comment in SAID.findall(text))
+    return prose_lines(file) if file.suffix == ".md" else text
 
 
 @OF_PAGES
