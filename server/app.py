@@ -52,7 +52,7 @@ from server.web.app_keys import (
 )
 from server.web.authentication import access
 from server.web.cors import cors, preflight
-from server.web.devices import Devices
+from server.web.devices import load_devices
 from server.web.documentation import endpoints as documentation
 from server.web.endpoints import install
 from server.web.html_pages import asking, pages
@@ -78,7 +78,7 @@ def create_app(
     app = web.Application(middlewares=middlewares, client_max_size=bodies.BODY_MAX_BYTES)
     _provide(app, settings, metrics or Metrics.alone())
     sweeping = run_while_serving(sweep(settings.events_lifetime))
-    app.cleanup_ctx.extend([_database, _hashing, sweeping, note_session_uses, send_letters])
+    app.cleanup_ctx.extend([_devices, _database, _hashing, sweeping, note_session_uses, send_letters])
     if restart_database is not None:
         app.cleanup_ctx.append(run_while_serving(revive(restart_database)))
     install(app, TABLES)
@@ -98,12 +98,16 @@ def _provide(app: web.Application, settings: Settings, metrics: Metrics) -> None
         refresh_lifetime=settings.refresh_lifetime,
     )
     app[SESSION_USES] = SessionUses(settings)
-    app[DEVICES] = Devices()
     app[API_TOKENS] = ApiTokens(settings.signing_key)
     app[ONE_TIME_TOKENS] = OneTimeTokens(settings.signing_key, lifetime=settings.password_reset_timeout)
     app[LETTERS] = Letters(app[ONE_TIME_TOKENS])
     app[TEMPLATES] = Templates(settings.templates_dir)
     app[LETTER_SENDER] = LetterSender.of(settings, app[TEMPLATES], app[ONE_TIME_TOKENS])
+
+
+async def _devices(app: web.Application) -> AsyncIterator[None]:
+    app[DEVICES] = load_devices()  # now, because it blocks: the service does not listen yet
+    yield
 
 
 async def _database(app: web.Application) -> AsyncIterator[None]:

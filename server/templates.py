@@ -5,10 +5,12 @@ language does not have is rendered in English.
 """
 
 import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from jinja2 import meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 DEFAULT_LANGUAGE = "en"
@@ -26,6 +28,13 @@ LANGUAGE_RANGE = re.compile(
 def _is_language(folder: Path) -> bool:
     is_tag = LANGUAGE_TAG.fullmatch(folder.name) is not None
     return is_tag and any((folder / each).is_dir() for each in TEMPLATE_FOLDERS)
+
+
+def _dotted(node: nodes.Node) -> str:
+    """`variable` or `variable.member` for such a node; an empty text for others."""
+    if isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name):
+        return f"{node.node.name}.{node.attr}"
+    return node.name if isinstance(node, nodes.Name) else ""
 
 
 class Templates:
@@ -53,6 +62,30 @@ class Templates:
         files = [file for pattern in patterns for file in self._folder.glob(pattern)]
         names = sorted(file.relative_to(self._folder).as_posix() for file in files)
         return [fault for name in names if (fault := self._fault(name))]
+
+    def unknown_names(self, folder: str, known: Collection[str], members: Mapping[str, Collection[str]]) -> list[str]:
+        """A sentence for each name that a template of the site's folder uses and that does not exist.
+
+        `folder` is one of TEMPLATE_FOLDERS, `known` the variables of its templates, and `members` those of a variable.
+        A name that the template itself asks for (`is defined`) may be unknown.
+        """
+        files = self._folder.glob(f"*/{folder}/*.*") if self._folder else ()
+        names = sorted(file.relative_to(self._folder).as_posix() for file in files if self._folder)
+        return [f"{name}: there is no {unknown}" for name in names for unknown in self._unknown(name, known, members)]
+
+    def _unknown(self, name: str, known: Collection[str], members: Mapping[str, Collection[str]]) -> list[str]:
+        assert self._environment.loader
+        tree = self._environment.parse(self._environment.loader.get_source(self._environment, name)[0])
+        asked = {_dotted(each.node) for each in tree.find_all(nodes.Test) if each.name == "defined"}
+        used = {_dotted(each) for each in tree.find_all((nodes.Name, nodes.Getattr))} - asked
+        free = meta.find_undeclared_variables(tree) - {*known, "language"}
+        unknown = {
+            each
+            for each in used
+            for variable, _, member in [each.partition(".")]
+            if variable in free or (member and variable in members and member not in members[variable])
+        }
+        return sorted(unknown - {""})
 
     def _fault(self, name: str) -> str:
         try:

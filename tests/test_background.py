@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import psycopg
 import pytest
 
 from server import background
@@ -98,6 +100,27 @@ async def test_one_sweep_deletes_more_rows_than_one_statement_does(
         await until_empty(database, "sessions")
         await until_empty(database, "one_time_tokens")
     assert len(sleeps.recorded) == 1
+
+
+async def test_a_sweep_deletes_so_many_sessions_the_oldest_first_and_waits_for_no_lock(
+    database: Connection, database_url: str
+) -> None:
+    insert_expired(database, sessions=0)
+    for minutes in (1, 4, 3, 2):
+        database.execute(
+            "insert into sessions (id, user_id, expires_at) select lpad(%(age)s::text, 32, '0')::uuid, id,"
+            " now() - make_interval(mins => %(age)s) from users",
+            {"age": minutes},
+        )
+    db = await Database.connect(database_url)
+    with psycopg.connect(database_url) as other:
+        other.execute("select from sessions where id = %s for update", [uuid.UUID("0" * 31 + "4")])
+        try:
+            async with asyncio.timeout(4):  # lock_timeout is 5 s
+                swept = [[row["id"].int for row in await db.rows("sessions/sweep", 2)] for _ in range(3)]
+        finally:
+            await db.close()
+    assert [sorted(ids) for ids in swept] == [[2, 3], [1], []]
 
 
 async def test_processes_that_start_together_do_not_sweep_together(

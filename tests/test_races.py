@@ -50,6 +50,22 @@ async def test_ending_all_sessions_locks_them_in_the_order_of_their_ids(
     assert database.execute("select * from sessions").fetchall() == []
 
 
+async def test_ending_all_other_sessions_locks_them_in_the_order_of_their_ids(
+    anna: Person, database: Connection, database_url: str
+) -> None:
+    first, last = "00000000-0000-0000-0000-000000000001", "ffffffff-ffff-ffff-ffff-ffffffffffff"
+    for session in (last, first):  # inserted in reverse: a scan of the table would lock the last id first
+        database.execute("insert into sessions select %s, id, now() + interval '1 day' from users", [session])
+    with psycopg.connect(database_url) as other:
+        other.execute("select from sessions where id = %s for update", [first])
+        ending = asyncio.ensure_future(anna.delete("/auth/sessions/"))
+        await until_blocked(ending, database)
+        other.execute("select from sessions where id = %s for update nowait", [last])
+        other.rollback()
+        assert await ending == (204, None)
+    assert len(database.execute("select from sessions").fetchall()) == 1
+
+
 async def test_a_profile_is_deleted_only_for_the_owner_named_in_the_statement(
     db: Database, database: Connection
 ) -> None:

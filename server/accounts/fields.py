@@ -11,9 +11,9 @@ from server.accounts import events
 from server.accounts.events import Source
 from server.database.transaction import Transaction
 from server.errors import FieldErrors
+from server.settings.account_model import ACCOUNT_FIELDS_MAX_BYTES
 
 LENGTH_CONSTRAINT = "users_account_fields_length"
-ACCOUNT_FIELDS_MAX_BYTES = 16 * 1024  # of all fields together as PostgreSQL writes them; the constraint decides
 TOO_LONG = f"Ensure the fields of an account have no more than {ACCOUNT_FIELDS_MAX_BYTES} bytes together."
 
 

@@ -35,4 +35,4 @@ async def list_events(request: web.Request) -> Any:
         asked["limit"] + 1,
     )
     objects = [event_object(row, reader_id=caller.id, is_staff=caller.is_staff) for row in rows]
-    return rows_response(request, objects, limit=asked["limit"], place="before")
+    return rows_response(request, objects, limit=asked["limit"], place=lambda last: {"before": last["id"]})

@@ -21,16 +21,16 @@ endpoints = Endpoints("sessions")
 
 @endpoints.get("/auth/sessions/", query=SessionQuery, response=Session, many=True, errors=(NotFound,))
 async def list_sessions(request: web.Request) -> Any:
-    """List where you are signed in; staff list the sessions of any account."""
+    """List where you are signed in, the session used last first; staff list the sessions of any account."""
     asked, caller = read_query(request), me(request)
     user_id = _account(request, asked)
-    rows = await request.app[DB].rows("sessions/list", user_id, asked["after"], asked["limit"] + 1)
+    rows = await request.app[DB].rows("sessions/list", user_id, asked["before"], asked["before_id"], asked["limit"] + 1)
     devices = await request.app[DEVICES].in_words([row["device"] for row in rows])
     objects = [
         session_object(row, device, is_current=row["id"] == caller.session_id)
         for row, device in zip(rows, devices, strict=True)
     ]
-    return rows_response(request, objects, limit=asked["limit"], place="after")
+    return rows_response(request, objects, limit=asked["limit"], place=_place)
 
 
 @endpoints.delete("/auth/sessions/", query=SessionsOfQuery, status=204, errors=(NotFound,))
@@ -49,6 +49,12 @@ async def end_session(request: web.Request) -> None:
         raise NotFound
     user_id = None if me(request).is_staff else me(request).id
     await sessions.end(request.app[DB], session_id, user_id=user_id, source=source_of(request))
+
+
+def _place(session: dict[str, Any]) -> dict[str, str]:
+    """The query of the page that begins after a session object."""
+    # Sessions that one statement noted have the same time: their ids tell them apart.
+    return {"before": f"{session['last_used_on']:%Y-%m-%dT%H:%M:%S.%fZ}", "before_id": session["id"]}
 
 
 def _account(request: web.Request, asked: dict[str, Any]) -> int:

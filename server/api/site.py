@@ -32,7 +32,7 @@ def _description(settings: Settings) -> dict[str, Any]:
                 "required": [each.name for each in account.fields if each.is_required],
             },
             "written_by": {each.name: each.written_by for each in account.fields},
-            "read_by": {each.name: each.read_by for each in account.fields},
+            "read_by": {each.name: account.readers_of(each) for each in account.fields},
         },
         "activation_by_letter": settings.send_activation_email,
         "password_retyped_at_registration": settings.user_create_password_retype,

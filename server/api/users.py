@@ -63,7 +63,8 @@ async def list_users(request: web.Request) -> Any:
     page = read_page(request)
     if me(request).is_staff or not request.app[SETTINGS].hide_users:
         rows = await request.app[DB].rows("users/list", page.after, page.limit + 1, me(request).is_staff)
-        return page_response(request, page, write_page(rows, [_shown(request, row) for row in rows], page.limit))
+        shown = [_seen(request, row) for row in rows]
+        return page_response(request, page, write_page(rows, shown, page.limit))
     return [_mine(request)] if me(request).id > page.after else []
 
 
@@ -125,6 +126,12 @@ async def delete_user(request: web.Request) -> None:
 
 def _shown(request: web.Request, user: Mapping[str, Any]) -> dict[str, Any]:
     return user_object(request.app[SETTINGS], user)
+
+
+def _seen(request: web.Request, user: Mapping[str, Any]) -> dict[str, Any]:
+    """The user object of a list, with what the caller may see of it."""
+    caller = me(request)
+    return user_object(request.app[SETTINGS], user, is_stranger=not caller.is_staff and caller.id != user["id"])
 
 
 def _mine(request: web.Request) -> dict[str, Any]:

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 WRITE_SECONDS = 60.0  # between two writes of one process
 FRESH_SECONDS = 30.0  # a row that a process noted so recently is not written again
-WRITE_ROWS = 1000  # of one statement: about 10 ms
+WRITE_ROWS = 1000  # of one statement: some 20 ms
 MAX_WAITING = 100_000  # sessions that wait for the next write, some 17 MB; then it comes at once
 LAST_WRITE_SECONDS = 2.0  # the longest that a stop waits for the last write
 

@@ -7,7 +7,6 @@ Tokens are read under the rules of RFC 8725: one algorithm, one key, and no head
 import base64
 import contextlib
 import hmac
-import math
 import os
 import time
 import uuid
@@ -31,7 +30,9 @@ JWT_MAX_LENGTH = 4096  # characters; tokens of the service have about 300
 VERIFIED_CACHE_TOKENS = 16_384  # about 600 bytes each; a signature is checked once, the expiry at every use
 
 # `exp` is checked in `read`, at each use of a cached token. Audience, issuer and subject are ignored (contract 4.1).
-_OPTIONS: Any = {f"verify_{claim}": False for claim in ("exp", "aud", "iss", "sub", "jti")}
+# A future `iat` is accepted: another clock than this one may have set it, that of the database or of another machine.
+# PyJWT would refuse it; RFC 7519 §4.1.6 asks for no check, and nothing here is decided by the age of a token.
+_OPTIONS: Any = {f"verify_{claim}": False for claim in ("exp", "iat", "aud", "iss", "sub", "jti")}
 
 
 def _base64url(data: bytes) -> bytes:
@@ -138,13 +139,10 @@ class Tokens:
 
 def _claims(claims: dict[str, Any]) -> Claims:
     """The claims in their types. Raises TokenNotValid, with simplejwt's texts in simplejwt's order."""
-    expires = claims.get("exp")
-    if expires is None:
+    if claims.get("exp") is None:
         raise TokenNotValid("Token has no 'exp' claim")
-    if isinstance(expires, bool) or not isinstance(expires, int | float) or not -1e15 < expires < 1e15:
-        raise TokenNotValid
-    if math.isnan(expires):
-        raise TokenNotValid
+    expires = _numeric_date(claims["exp"])
+    _numeric_date(claims.get("iat", 0))
     if "jti" not in claims:
         raise TokenNotValid("Token has no id")
     if "token_type" not in claims:
@@ -152,7 +150,15 @@ def _claims(claims: dict[str, Any]) -> Claims:
     if "user_id" not in claims:
         raise TokenNotValid("Token contained no recognizable user identification")
     user_id, session_id = _user_id(claims["user_id"]), _session_id(claims.get("sid"))
-    return Claims(str(claims["token_type"]), user_id, session_id, float(expires), _rotation(claims.get("rotation", 0)))
+    return Claims(str(claims["token_type"]), user_id, session_id, expires, _rotation(claims.get("rotation", 0)))
+
+
+def _numeric_date(claim: Any) -> float:
+    """Epoch seconds (RFC 7519 §2)."""
+    # The comparison is false for NaN.
+    if isinstance(claim, bool) or not isinstance(claim, int | float) or not -1e15 < claim < 1e15:
+        raise TokenNotValid
+    return float(claim)
 
 
 def _user_id(claim: Any) -> int:

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 
 from server.commands.database import bring_up_to_date, opened
+from server.mail.writer import VARIABLES, user_variables
 from server.process import serving, supervisor
 from server.settings.faults import SettingsError
 from server.settings.settings import Settings
@@ -38,7 +39,10 @@ def run_service(settings: Settings, run: Run) -> None:
 
 
 def check_templates(settings: Settings) -> None:
-    """Report a template that cannot be read at the start, not when a request needs it. Raises SettingsError."""
-    faults = Templates(settings.templates_dir).faults()
+    """Report a template that cannot be used at the start, not when a request needs it. Raises SettingsError."""
+    templates = Templates(settings.templates_dir)
+    faults = templates.faults()
+    if not faults:
+        faults = templates.unknown_names("letters", VARIABLES, {"user": user_variables(settings.account)})
     if faults:
         raise SettingsError([f"TEMPLATES_DIR {settings.templates_dir}: {fault}" for fault in faults])

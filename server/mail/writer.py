@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from server.auth.one_time_tokens import write_uid
 from server.mail.letters import ACTIVATION, EMAIL_CHANGE, EMAIL_RESET, PASSWORD_RESET, USERNAME_RESET
 from server.mailbox import Mailbox, NoMailbox, mailbox, read
-from server.settings.account_model import load_account_fields
+from server.settings.account_model import AccountModel, load_account_fields
 from server.settings.settings import Settings
 from server.templates import Templates
 
@@ -35,6 +35,14 @@ class Letter:
     message: EmailMessage
     sender: Mailbox
     recipient: Mailbox
+
+
+VARIABLES = ("protocol", "domain", "site_name", "user", "uid", "token", "url", "subject")  # `subject` in HTML alone
+
+
+def user_variables(account: AccountModel) -> set[str]:
+    """The members of the variable `user` of a template."""
+    return {"id", "username", "email", "shown_name", *(each.name for each in account.fields)}
 
 
 class LetterWriter:

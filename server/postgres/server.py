@@ -147,6 +147,10 @@ class PostgresServer:
     def _start(self, record: Record) -> None:
         user = self._user()
         binaries = find_binaries(int((self.folder / "PG_VERSION").read_text()) if self._exists else None)
+        if binaries.instead_of:
+            self.say(
+                f"The programs of PostgreSQL {binaries.version} in {binaries.folder} are used: {binaries.instead_of}."
+            )
         runtime, binaries = make_runtime(record.runtime, user, binaries, record.write)
         if not self._exists:
             data_folder.create(self.folder, user, binaries, durable=self.durable, say=self.say)

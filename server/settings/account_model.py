@@ -25,6 +25,8 @@ READERS = ("owner", "everyone")
 
 FIELD_NAME = r"[a-z][a-z0-9_]{0,62}"
 MAX_FIELDS = 100
+ACCOUNT_FIELDS_MAX_BYTES = 16 * 1024  # of all fields together as PostgreSQL writes them; the constraint decides
+DEFAULTS_MAX_BYTES = ACCOUNT_FIELDS_MAX_BYTES // 2  # of all defaults together: the rest is for what people write
 
 # Members that the contract itself has in a body or a response: a declared field may not have such a name.
 RESERVED_NAMES = frozenset(
@@ -108,6 +110,10 @@ class AccountModel:
             return row[self.shown_as] or ""
         return load_account_fields(row["account_fields"]).get(self.shown_as) or row["username"] or ""
 
+    def readers_of(self, field: AccountField) -> Reader:
+        """Who sees a field somewhere: what names a person is seen by everyone."""
+        return "everyone" if field.name == self.shown_as else field.read_by
+
     @property
     def public_fields(self) -> tuple[AccountField, ...]:
         """The fields that every signed-in caller sees in a profile."""
@@ -132,18 +138,21 @@ def read(table: Any, faults: SettingFaults) -> AccountModel:
         username = "required"
     fields = _fields(table, faults)
     shown_as = table.get("shown_as", "username")
-    _check_shown_as(shown_as, username, fields, faults)
+    _check_shown_as(shown_as, username, fields, faults, is_there="shown_as" in table)
     read_by = table.get("read_by")
     if isinstance(read_by, dict) and str(shown_as) in fields and read_by.get(str(shown_as)) == "owner":
         faults.add(f".read_by.{shown_as}: is owner, but shown_as shows the field to every signed-in caller")
     return AccountModel(username=username, shown_as=str(shown_as), fields=tuple(fields.values()))
 
 
-def _check_shown_as(shown_as: Any, username: str, fields: Mapping[str, AccountField], faults: SettingFaults) -> None:
+def _check_shown_as(
+    shown_as: Any, username: str, fields: Mapping[str, AccountField], faults: SettingFaults, *, is_there: bool
+) -> None:
     names = [*(["username"] if username != "none" else []), "email"]
     names += [name for name, field in fields.items() if field.schema.get("type") == "string"]
     if shown_as not in names:
-        faults.add(f".shown_as: is one of {', '.join(names)}")
+        verb = "is" if is_there else "is required without usernames:"
+        faults.add(f".shown_as: {verb} one of {', '.join(names)}")
 
 
 def _fields(table: dict[str, Any], faults: SettingFaults) -> dict[str, AccountField]:
@@ -171,8 +180,13 @@ def _fields(table: dict[str, Any], faults: SettingFaults) -> dict[str, AccountFi
             written_by=written_by.get(name, "owner"),
             read_by=read_by.get(name, "owner"),
         )
+        if isinstance(each, bool):  # a schema for JSON Schema, and no input for a form
+            place.add(f".properties.{name}: is not a table")
         _check_field(field, place.within(f".properties.{name}"))
         fields[name] = field
+    defaults = {name: each.schema["default"] for name, each in fields.items() if "default" in each.schema}
+    if len(orjson.dumps(defaults, default=str)) > DEFAULTS_MAX_BYTES:
+        place.add(f".properties: defaults have more than {DEFAULTS_MAX_BYTES} bytes together")
     return fields
 
 
@@ -183,10 +197,19 @@ def _check_field(field: AccountField, faults: SettingFaults) -> None:
         faults.add(": is not a name: small letters, digits and _, 63 at most, a letter first")
     if field_schemas.has_reference(field.schema):
         faults.add(": contains a $ref, which is not supported here")
+    elif "default" in field.schema and _has_unstorable(field.schema["default"]):
+        faults.add(".default: contains a character that PostgreSQL does not store")
     elif "default" in field.schema and not _fits(field.schema["default"], field.schema):
         faults.add(".default: does not fit the schema")
     if field.written_by == "staff" and field.is_required and "default" not in field.schema:
         faults.add(": is required at registration, but only staff writes it: it needs a default")
+
+
+def _has_unstorable(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    members = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(_has_unstorable(each) for each in members)
 
 
 def _fits(value: Any, schema: dict[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from server.settings.faults import SettingFaults
 PREFIX = "FRONTDESK_"
 FILE_SUFFIX = "_FILE"
 FILE_MAX_BYTES = 64 * 1024
-SIMILAR = 0.87  # of 1: LOG_FROMAT and LOG_FORMAT are 0.9
+SIMILAR = 0.85  # of 1: LOG_FROMAT and LOG_FORMAT are 0.9, TRUSTED_PROXY and TRUSTED_PROXIES 0.86
 COMPARED_MIN_LENGTH = 8  # shorter names, such as PORT and PORTS, are alike by chance
 
 
@@ -56,6 +56,12 @@ def files(environment: Mapping[str, str], secrets: Collection[str]) -> dict[str,
     return {name: path for name, path in paths.items() if path}
 
 
+def blank(environment: Mapping[str, str], name: str) -> list[str]:
+    """The variables of a secret setting that have nothing but white space, with the prefix first."""
+    variables = [prefix + name + suffix for prefix in (PREFIX, "") for suffix in ("", FILE_SUFFIX)]
+    return [each for each in variables if environment.get(each) and not environment[each].strip()]
+
+
 def misspelt(environment: Mapping[str, str], names: Iterable[str]) -> Iterator[str]:
     """A sentence for each variable whose name is nearly that of a setting.
 
@@ -63,6 +69,9 @@ def misspelt(environment: Mapping[str, str], names: Iterable[str]) -> Iterator[s
     """
     known = list(names)
     for variable in sorted(environment):
+        if variable.upper() != variable and variable.upper() in known:
+            yield f"{variable} is set and is no setting: {variable.upper()} is one"
+            continue
         if variable in known or variable.startswith(PREFIX) or len(variable) < COMPARED_MIN_LENGTH:
             continue
         if (meant := _most_similar(variable, known)) and len(meant) >= COMPARED_MIN_LENGTH:

@@ -19,6 +19,7 @@ from jsonschema import Draft202012Validator
 from server.settings.faults import SettingFaults
 
 Schema: TypeAlias = dict[str, Any]
+MAX_DEPTH = 40  # of tables and lists in a schema; no form shows as many
 
 # Keywords by what their value is: one schema, a list of schemas, schemas by name, or no schema.
 _ONE_SCHEMA = {
@@ -37,6 +38,11 @@ _NO_SCHEMA = {
 _KEYWORDS = _ONE_SCHEMA | _SCHEMA_LISTS | _SCHEMA_TABLES | _NO_SCHEMA
 _UNSUPPORTED = {"$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$vocabulary", "patternProperties"}
 
+_BOUNDS = (
+    *(("minLength", "maxLength"), ("minimum", "maximum"), ("minItems", "maxItems")),
+    *(("minProperties", "maxProperties"), ("minContains", "maxContains")),
+)
+
 _RE2_OPTIONS = re2.Options()
 _RE2_OPTIONS.log_errors = False
 
@@ -53,14 +59,21 @@ def compiled(pattern: str) -> Any:
 
 def check(schema: Schema, faults: SettingFaults) -> None:
     """Add every reason why `schema` cannot describe the fields of a role or an account."""
+    if _is_deep(schema):
+        faults.add(f": is nested more than {MAX_DEPTH} deep")
+        return
     try:
         json.dumps(schema, allow_nan=False)
         orjson.dumps(schema, option=orjson.OPT_PASSTHROUGH_DATETIME)  # refuses numbers of more than 64 bits
     except (TypeError, ValueError, RecursionError):
         faults.add(": contains a value that JSON does not have, such as a date, or a number out of range")
         return
-    for error in _META_VALIDATOR.iter_errors(schema):
-        faults.add(f"{''.join(f'.{step}' for step in error.absolute_path)}: {error.message}")
+    errors = _META_VALIDATOR.iter_errors(schema)
+    # The draft has some rules in several of its vocabularies: each text once.
+    for text in dict.fromkeys(
+        f"{''.join(f'.{step}' for step in each.absolute_path)}: {each.message}" for each in errors
+    ):
+        faults.add(text)
     places = dict(_places(schema))
     for pointer, place in places.items():
         _check_place(place, places, faults.within(pointer.replace("/", ".")))
@@ -71,6 +84,13 @@ def check(schema: Schema, faults: SettingFaults) -> None:
 def has_reference(schema: Schema) -> bool:
     """Whether a schema refers to another one."""
     return any("$ref" in place for _, place in _places(schema))
+
+
+def _is_deep(value: Any, depth: int = 0) -> bool:
+    if depth > MAX_DEPTH:
+        return True
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(_is_deep(each, depth + 1) for each in members)
 
 
 _META_VALIDATOR: Any = Draft202012Validator(Draft202012Validator.META_SCHEMA)
@@ -114,12 +134,21 @@ def _check_place(place: Schema, places: dict[str, Schema], faults: SettingFaults
         faults.add(".$ref: refers to something outside of these fields")
     elif isinstance(reference, str) and _target(reference) not in places:
         faults.add(f".$ref: there is no schema at {reference}")
+    for low, high in _BOUNDS:
+        if _is_number(place.get(low)) and _is_number(place.get(high)) and place[low] > place[high]:
+            faults.add(f".{low}: is more than {high}, so that no value fits")
+    if place.get("enum") == []:
+        faults.add(".enum: is empty, so that no value fits")
     pattern = place.get("pattern")
     try:
         if isinstance(pattern, str):
             compiled(pattern)
     except ValueError as failure:
         faults.add(f".pattern: cannot be matched in linear time: {failure}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _check_object(schema: Schema, faults: SettingFaults) -> None:

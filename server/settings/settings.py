@@ -204,11 +204,13 @@ class Settings:
             if name in texts:
                 with faults.within(f"{name} ").collect():
                     given[each.name] = each.metadata["parse"](texts[name])
-        if "SIGNING_KEY" not in texts and not settings_environment.names_file(environment, "SIGNING_KEY"):
-            if environment.get("SIGNING_KEY"):
-                faults.add("SIGNING_KEY is blank: tokens would be signed with another key than was meant")
-            elif "DATABASE_URL" in texts:
-                faults.add("SIGNING_KEY is required with DATABASE_URL: all processes must hold the same one")
+        has_key = "SIGNING_KEY" in texts or settings_environment.names_file(environment, "SIGNING_KEY")
+        blank = settings_environment.blank(environment, "SIGNING_KEY")
+        # A blank variable with the prefix would have won over the one without it.
+        if blank and (not has_key or blank[0].startswith(settings_environment.PREFIX)):
+            faults.add(f"{blank[0]} is blank: tokens would be signed with another key than was meant")
+        elif not has_key and "DATABASE_URL" in texts:
+            faults.add("SIGNING_KEY is required with DATABASE_URL: all processes must hold the same one")
         if given.get("login_field", "username") != "username" and not given.get("unique_email", True):
             faults.add("LOGIN_FIELD other than username needs UNIQUE_EMAIL=true: an address must be one account's")
         if "site_file" in given and "roles_file" in given:

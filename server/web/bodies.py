@@ -170,7 +170,7 @@ def _from_form(schema: Schema, given: Mapping[str, Any], *, whole: bool) -> dict
     """
     data = dict(given)
     for name, field in schema.fields.items():
-        if isinstance(field, Flag) and isinstance(given.get(name), str) and not given[name].strip():
+        if isinstance(field, Flag) and _is_blank(given.get(name)):
             del data[name]  # a blank flag leaves it as it is (contract 12)
         elif isinstance(field, Flag) and whole:
             data.setdefault(name, "false")
@@ -178,7 +178,9 @@ def _from_form(schema: Schema, given: Mapping[str, Any], *, whole: bool) -> dict
             parts = {key.removeprefix(f"{name}."): value for key, value in given.items() if key.startswith(f"{name}.")}
             if parts:
                 data[name] = _from_form(field.schema, parts, whole=whole)
-        elif isinstance(field, AccountValue) and field.is_box and whole:
+        elif isinstance(field, AccountValue) and field.is_flag and _is_blank(given.get(name)):
+            del data[name]
+        elif isinstance(field, AccountValue) and field.is_flag and whole and not field.keeps_absent:
             data.setdefault(name, "false")
         elif isinstance(given.get(name), str) and (
             isinstance(field, RoleFields) or (isinstance(field, AccountValue) and field.declared.is_structure)
@@ -186,6 +188,10 @@ def _from_form(schema: Schema, given: Mapping[str, Any], *, whole: bool) -> dict
             with contextlib.suppress(ParseError):  # the field itself refuses the text
                 data[name] = _json(given[name].encode(errors="surrogatepass"))
     return data
+
+
+def _is_blank(value: Any) -> bool:
+    return isinstance(value, str) and not value.strip()
 
 
 def _multipart(content_type: str, raw: bytes) -> dict[str, Any]:

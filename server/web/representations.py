@@ -10,8 +10,11 @@ from server.settings.roles import Roles
 from server.settings.settings import Settings
 
 
-def user_object(settings: Settings, row: Mapping[str, Any]) -> dict[str, Any]:
-    """The user object: members of the contract, the role on a site with roles, then the declared account fields."""
+def user_object(settings: Settings, row: Mapping[str, Any], *, is_stranger: bool = False) -> dict[str, Any]:
+    """The user object: members of the contract, the role on a site with roles, then the declared account fields.
+
+    A stranger, who is neither the owner nor staff, sees only the fields that everyone may read (contract 3.5).
+    """
     shown = dict(row)
     account_fields = shown.pop("account_fields")
     shown.pop("has_next", None)  # of a row of a list
@@ -22,7 +25,8 @@ def user_object(settings: Settings, row: Mapping[str, Any]) -> dict[str, Any]:
         del shown["username"]
     if account.fields:
         stored = load_account_fields(account_fields)
-        shown |= {each.name: stored.get(each.name, each.empty) for each in account.fields}
+        seen = account.public_fields if is_stranger else account.fields
+        shown |= {each.name: stored.get(each.name, each.empty) for each in seen}
     return shown
 
 
@@ -72,7 +76,7 @@ def profile_object(account: AccountModel, roles: Roles, row: Mapping[str, Any]) 
     }
     if roles:
         shown |= {"role": row["role"], "fields": orjson.loads(row["fields"] or "{}")}
-    if account.shown_as != "username" or account.public_fields:
+    if account.shown_as != "username" or account.username != "required" or account.public_fields:
         stored = load_account_fields(row["account_fields"])
         shown["user"] = account.name_of(row)
         shown |= {each.name: stored.get(each.name, each.empty) for each in account.public_fields}

@@ -4,12 +4,13 @@ import asyncio
 import dataclasses
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
-from server.accounts.fields import ACCOUNT_FIELDS_MAX_BYTES
 from server.settings import site
+from server.settings.account_model import ACCOUNT_FIELDS_MAX_BYTES
 from tests.conftest import PASSWORD, Client, Letters, Person, post
 from tests.rows import Connection
 
@@ -149,6 +150,15 @@ async def test_a_new_password_like_a_name_is_refused(anna: Person) -> None:
     assert await anna.post("/auth/users/set_password/", given) == (400, faults)
 
 
+async def test_a_page_in_german_says_that_a_password_is_like_a_field(anna: Person, letters: Letters) -> None:
+    await anna.patch(ME, {"nickname": "wolfgang-amadeus"})
+    await post(anna.client, "/auth/users/reset_password/", email="anna@example.com")
+    (letter,) = await letters()
+    typed = {"new_password": "w0lfgang-amadeus", "re_new_password": "w0lfgang-amadeus"}
+    async with anna.client.post(urlsplit(letter.link).path, data=typed, headers={"Accept-Language": "de"}) as response:
+        assert "Das Passwort ist einer Ihrer Angaben zu ähnlich." in await response.text()
+
+
 async def test_patch_changes_what_it_names_and_null_removes(anna: Person) -> None:
     assert (await anna.patch(ME, {"phone": "1", "age": 41}))[0] == 200
     status, user = await anna.patch(ME, {"age": None, "bio": "film"})
@@ -257,6 +267,51 @@ async def test_defaults_are_stored_at_registration(anna: Person, database: Conne
     assert row == {"account_fields": {"name": "Anna K.", "plan": "free"}}
 
 
+class TestHideUsersOff:
+    """HIDE_USERS=false"""
+
+    @pytest.fixture
+    def settings(self, settings: Any) -> Any:
+        return dataclasses.replace(settings, hide_users=False)
+
+    async def test_others_see_no_field_of_the_owner(self, anna: Person, make_person: Any) -> None:
+        await anna.patch(ME, {"phone": "1"})
+        await registered(anna.client, username="boris", name="Boris")
+        boris = await Person(anna.client, "boris", 0).sign_in()
+        _, (seen, own) = await boris.get(USERS)
+        assert seen == {"email": "anna@example.com", "username": "anna", "id": anna.id, "name": "Anna K."}
+        assert own == (await boris.get(ME))[1]
+        staff = await make_person("sofia", staff=True, name="Sofia")
+        assert (await staff.get(USERS))[1][0]["phone"] == "1"
+
+
+@pytest.mark.parametrize("typed", ["", " "])
+async def test_a_blank_flag_in_a_form_leaves_it_as_it_is(anna: Person, typed: str) -> None:
+    await anna.patch(ME, {"news": True})
+    status, user = await anna.ask("PUT", ME, data={"name": "Anna K.", "news": typed})
+    assert (status, user["news"]) == (200, True)
+
+
+class TestOddFields:
+    """A field of any type, and one with a name that the schema of a registration has for something else"""
+
+    @pytest.fixture
+    def settings(self, settings: Any, tmp_path: Path) -> Any:
+        odd = '[account.fields]\ntype = "object"\nproperties.any = {}\nproperties.account = { type = "string" }\n'
+        return dataclasses.replace(settings, site_file=site_of(odd, tmp_path))
+
+    async def test_a_file_is_no_value(self, client: Client) -> None:
+        form = aiohttp.FormData({"username": "anna", "password": PASSWORD})
+        form.add_field("any", b"x", filename="x.bin")
+        async with client.post(USERS, data=form) as response:
+            assert (response.status, await response.json()) == (400, {"any": ["Not a valid string."]})
+
+    async def test_a_password_is_compared_with_a_field_called_account(self, client: Client) -> None:
+        given = {"username": "anna", "password": "w0lfgang-amadeus", "account": "wolfgang-amadeus"}
+        faults = {"password": ["The password is too similar to the account."]}
+        assert await post(client, USERS, **given) == (400, faults)
+
+
 class TestTwoNames:
     """shown_as is one field, and another is called `name`"""
 
@@ -298,3 +353,4 @@ class TestOptionalUsername:
         person = Person(client, "", user["id"], tokens)
         assert await person.patch(ME, {"email": ""}) == (400, {"email": ["This field may not be blank."]})
         assert (await person.get(ME))[1] == {"email": "anna@example.com", "id": user["id"], "username": None}
+        assert (await person.profile())["user"] == ""

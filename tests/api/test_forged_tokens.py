@@ -46,7 +46,7 @@ def each(message: str, claim: str, *values: Any) -> list[tuple[str, dict[str, An
         (INVALID, {"drop": "sid"}),
         (INVALID, {"key": "another key of more than 32 bytes in length"}),
         *each(INVALID, "nbf", 4_000_000_000, "soon", [], None, 10**400),
-        *each(INVALID, "iat", 4_000_000_000, "soon", [], None, 10**400),
+        *each(INVALID, "iat", "soon", [], True, None, 10**400),
         *each("Token has wrong type", "token_type", None, ["access"], "Access", 1, ""),
         *each(INVALID, "exp", "soon", [], True, 10**400, "9" * 5000),
         *each(INVALID, "user_id", "x", "", None, 1.5, True, [], "-1", "٣", "9" * 5000, 2**63),

@@ -138,6 +138,15 @@ async def test_a_client_that_lost_its_response_gets_the_same_one_again(
 
 
 @ROTATION
+async def test_the_grace_begins_anew_with_each_rotation(anna: Person, refresh: Refresh, database: Connection) -> None:
+    _, second = await refresh(anna.tokens["refresh"])
+    pass_grace(database)
+    _, third = await refresh(second["refresh"])
+    status, again = await refresh(second["refresh"])
+    assert (status, again["refresh"]) == (200, third["refresh"])
+
+
+@ROTATION
 async def test_after_the_grace_the_old_token_is_a_replay(anna: Person, refresh: Refresh, database: Connection) -> None:
     await refresh(anna.tokens["refresh"])
     pass_grace(database)
@@ -225,6 +234,14 @@ async def test_a_thousand_refreshes_leave_one_row(anna: Person, refresh: Refresh
         _, body = await refresh(token)
         token = body["refresh"]
     assert [count(database, table) for table in tables] == before
+
+
+@ROTATION
+async def test_a_session_that_has_expired_is_not_refreshed(
+    anna: Person, refresh: Refresh, database: Connection
+) -> None:
+    database.execute("update sessions set expires_at = now()")
+    assert await refresh(anna.tokens["refresh"]) == not_valid(ENDED)
 
 
 @ROTATION

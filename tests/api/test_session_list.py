@@ -137,32 +137,75 @@ async def test_with_an_api_token_no_session_is_the_current_one(anna: Person, dat
     assert count(database, "sessions") == 0
 
 
-async def test_ended_and_expired_sessions_are_not_listed(anna: Person, database: Connection) -> None:
+async def test_ended_and_expired_sessions_are_not_listed(anna: Person, staff: Person, database: Connection) -> None:
     other = await anna.sign_in()
     database.execute("update sessions set expires_at = now() where id = %s", [session_of(other)])
     assert [each["id"] for each in (await anna.get("/auth/sessions/"))[1]] == [session_of(anna)]
     assert await anna.delete(f"/auth/sessions/{session_of(other)}/") == NOT_FOUND
+    assert await staff.delete(f"/auth/sessions/{session_of(other)}/") == NOT_FOUND
+
+
+async def test_the_session_that_was_used_last_is_the_first_of_the_list(anna: Person, database: Connection) -> None:
+    second, third = await anna.sign_in(), await anna.sign_in()
+    for person, seconds in ((second, 10), (anna, 20), (third, 30)):
+        used = "update sessions set last_used_at = now() - make_interval(secs => %s) where id = %s"
+        database.execute(used, [seconds, session_of(person)])
+    _, sessions = await anna.get("/auth/sessions/")
+    assert [each["id"] for each in sessions] == [session_of(person) for person in (second, anna, third)]
+    assert [each["is_current"] for each in sessions] == [False, True, False]
+
+
+async def read_page(person: Person, path: str) -> tuple[list[dict[str, Any]], str | None]:
+    """The sessions of a page, and the path of the next page."""
+    async with person.client.get(path, headers=person.header) as response:
+        assert response.status == 200
+        found = re.fullmatch(r'<(.+)>; rel="next"', response.headers.get("Link", ""))
+        return await response.json(), found[1] if found else None
+
+
+def insert_sessions(database: Connection, person: Person, number: int) -> None:
+    """Insert sessions of an account, all used at the same moment."""
+    database.execute(
+        "insert into sessions (user_id, expires_at) select %s, now() + interval '1 day' from generate_series(1, %s)",
+        [person.id, number],
+    )
 
 
 async def test_pages_hold_every_session_once(anna: Person, staff: Person, database: Connection) -> None:
-    database.execute(
-        "insert into sessions (user_id, expires_at) select %s, now() + interval '1 day' from generate_series(1, 24)",
-        [anna.id],
-    )
-    seen: list[str] = []
+    insert_sessions(database, anna, 12)
+    insert_sessions(database, anna, 12)
+    seen: list[tuple[str, str]] = []
     path: str | None = f"/auth/sessions/?limit=10&user={anna.id}"
     while path:
-        async with staff.client.get(path, headers=staff.header) as response:
-            assert response.status == 200
-            seen += [each["id"] for each in await response.json()]
-            link = response.headers.get("Link")
-        found = re.fullmatch(r'<(.+)>; rel="next"', link) if link else None
-        path = found[1] if found else None
+        page, path = await read_page(staff, path)
+        assert len(page) <= 10
+        seen += [(each["last_used_on"], each["id"]) for each in page]
     assert len(seen) == 25
-    assert seen == sorted(set(seen))
+    assert seen == sorted(set(seen), reverse=True)
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "after=1", "after=", "user=x", "user=0", "user="])
+async def test_a_session_that_ends_between_two_pages_hides_no_other(anna: Person, database: Connection) -> None:
+    insert_sessions(database, anna, 5)
+    first, path = await read_page(anna, "/auth/sessions/?limit=3")
+    assert path is not None
+    assert await anna.delete(f"/auth/sessions/{first[-1]['id']}/") == (204, None)
+    second, path = await read_page(anna, path)
+    assert (len({each["id"] for each in first + second}), path) == (6, None)
+
+
+async def test_a_page_begins_at_a_time(anna: Person, database: Connection) -> None:
+    database.execute("update sessions set last_used_at = '2026-11-23 15:00:00+00'")
+    for before, found in (("2026-11-23T15:00:00Z", 0), ("2026-11-23T17:00:00.000001%2B02:00", 1)):
+        assert len((await anna.get(f"/auth/sessions/?before={before}"))[1]) == found
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("limit=0", "limit=1001", "user=x", "user=0", "user="),
+        *("before=1", "before=", "before=2026-11-23T15:12:37", "before_id=1", "before_id="),
+    ],
+)
 async def test_a_wrong_query_names_its_parameter(anna: Person, query: str) -> None:
     status, body = await anna.get(f"/auth/sessions/?{query}")
     assert (status, list(body)) == (400, [query.partition("=")[0]])

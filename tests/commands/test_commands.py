@@ -33,6 +33,20 @@ def test_invalid_templates_stop_the_start(run: Run, tmp_path: Path, command: str
     ]
 
 
+def test_a_letter_that_uses_a_name_that_does_not_exist_stops_the_start(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "en" / "letters").mkdir(parents=True)
+    asked = "{% if user.phone is defined %}{{ user.phone }}{% endif %}"
+    used = f"{{{{ user.first_nam }}}} {{{{ site }}}} {asked} {{{{ user.shown_name }}}}"
+    (tmp_path / "en" / "letters" / "activation.txt").write_text(f"Subject: x\n\n{used} {{{{ url }}}}")
+    status, said, faults = run("serve", TEMPLATES_DIR=str(tmp_path))
+    assert (status, said) == (2, "")
+    named = [
+        f"TEMPLATES_DIR {tmp_path}: en/letters/activation.txt: there is no {name}"
+        for name in ("site", "user.first_nam")
+    ]
+    assert faults.splitlines() == named
+
+
 def test_settings_are_printed_without_secrets(run: Run) -> None:
     status, said, _ = run("settings", PORT="1234")
     assert status == 0

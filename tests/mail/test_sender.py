@@ -131,10 +131,9 @@ async def test_a_worker_that_is_killed_leaves_its_letters_to_another(
     while not clerk.tries:
         await asyncio.sleep(0.02)
     await asyncio.to_thread(killed.stop, signal.SIGKILL)
-    clerk.waits.set()
+    clerk.waits = None  # the letter that was under way stays where it is: the server may have got all of it or not
     (row,) = office.queued()
     assert (row["tries"], row["due_at"] > datetime.now(UTC)) == (1, True)
-    clerk.letters.clear()
     office.rows.execute("update letters set due_at = now()")  # as if the lease had ended
     other = await asyncio.to_thread(lambda: start(SMTP_URL=url))
     while office.queued():

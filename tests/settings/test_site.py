@@ -78,7 +78,7 @@ def test_a_field_has_no_name_of_the_contract(read: Reads, name: str) -> None:
         ("[account]\nusernam = 1\n", "account.usernam: is unknown"),
         ('[account]\nusername = "maybe"\n', "account.username: is one of required, optional, none"),
         ('[account]\nshown_as = "x"\n', "account.shown_as: is one of username, email"),
-        ('[account]\nusername = "none"\n', "account.shown_as: is one of email"),
+        ('[account]\nusername = "none"\n', "account.shown_as: is required without usernames: one of email"),
         ("[account]\nfields = 1\n", "account.fields: is not a table"),
         (ONE + 'if = { type = "object" }\n', "account.fields.if: is not supported here: each field is independent"),
         (
@@ -97,6 +97,27 @@ def test_a_field_has_no_name_of_the_contract(read: Reads, name: str) -> None:
             f"[account]\nshown_as = 'name'\n{ONE}[account.read_by]\nname = 'owner'\n",
             "account.read_by.name: is owner, but shown_as shows the field to every signed-in caller",
         ),
+        (FIELDS + "properties.a = false\n", "account.fields.properties.a: is not a table"),
+        (
+            FIELDS + 'properties.a = { type = "string", default = "a\\u0000" }\n',
+            "account.fields.properties.a.default: contains a character that PostgreSQL does not store",
+        ),
+        (
+            FIELDS + f'properties.a = {{ type = "string", default = "{"x" * 9000}" }}\n',
+            "account.fields.properties: defaults have more than 8192 bytes together",
+        ),
+        (
+            FIELDS + f"properties.a = {'{ items = ' * 60}{{}}{' }' * 60}\n",
+            "account.fields: is nested more than 40 deep",
+        ),
+        (
+            FIELDS + "properties.a = { minLength = 5, maxLength = 3 }\n",
+            "account.fields.properties.a.minLength: is more than maxLength, so that no value fits",
+        ),
+        (
+            FIELDS + "properties.a = { enum = [] }\n",
+            "account.fields.properties.a.enum: is empty, so that no value fits",
+        ),
         (ONE + "required = ['x']\n", "account.fields.required: x is not among the properties"),
         (
             FIELDS + "required = ['plan']\nproperties.plan = {}\n[account.written_by]\nplan = 'staff'\n",
@@ -107,6 +128,20 @@ def test_a_field_has_no_name_of_the_contract(read: Reads, name: str) -> None:
 )
 def test_each_fault_is_named(read: Reads, text: str, fault: str) -> None:
     assert any(each.startswith(fault) for each in faults_of(read, text))
+
+
+def test_a_fault_is_reported_once(read: Reads) -> None:
+    faults = faults_of(read, FIELDS + "properties.a = 1\n")
+    assert faults == ["account.fields.properties.a: 1 is not of type 'object', 'boolean'"]
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(read: Reads) -> None:
+    assert read("\ufeff" + ONE).account.fields
+
+
+def test_what_names_a_person_is_seen_by_everyone(read: Reads) -> None:
+    account = read(f"[account]\nshown_as = 'name'\n{ONE}").account
+    assert account.readers_of(account.fields[0]) == "everyone"
 
 
 def test_all_faults_are_reported_at_once(read: Reads) -> None:

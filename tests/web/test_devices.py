@@ -5,10 +5,13 @@ import subprocess
 import sys
 
 import pytest
-from ua_parser import loaders
-from ua_parser.core import Matchers
+from aiohttp.test_utils import TestClient
 
-from server.web.devices import Devices
+from server.app import create_app
+from server.settings.settings import Settings
+from server.web.app_keys import DEVICES
+from server.web.devices import load_devices
+from tests.conftest import FrontdeskServer
 
 SAFARI = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5"
@@ -34,29 +37,18 @@ FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Fi
     ],
 )
 async def test_a_header_is_shown_in_words(header: str, words: str) -> None:
-    assert await Devices().in_words([header]) == [words]
+    assert await load_devices().in_words([header]) == [words]
 
 
-async def test_the_patterns_are_loaded_once_for_callers_that_come_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded: list[None] = []
-    load = loaders.load_builtins
-
-    def counted() -> Matchers:
-        loaded.append(None)
-        return load()
-
-    monkeypatch.setattr(loaders, "load_builtins", counted)
-    shared = Devices()
-    first = asyncio.ensure_future(shared.in_words([FIREFOX]))
-    await asyncio.sleep(0)
-    first.cancel()  # a caller that goes away does not stop the others
-    assert await asyncio.gather(*(shared.in_words([FIREFOX]) for _ in range(5))) == [["Firefox on Windows"]] * 5
-    assert len(loaded) == 1
+async def test_the_patterns_are_loaded_before_the_service_listens_and_once_in_a_process(settings: Settings) -> None:
+    app = create_app(settings)
+    assert DEVICES not in app
+    async with TestClient(FrontdeskServer(app)):
+        assert app[DEVICES] is load_devices()
 
 
-async def test_a_long_list_lets_other_requests_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    shared, turns = Devices(), 0
-    await shared.in_words([""])
+async def test_a_long_list_lets_other_requests_have_their_turn() -> None:
+    turns = 0
 
     async def others() -> None:
         nonlocal turns
@@ -65,11 +57,11 @@ async def test_a_long_list_lets_other_requests_have_their_turn(monkeypatch: pyte
             await asyncio.sleep(0)
 
     running = asyncio.ensure_future(others())
-    await shared.in_words([FIREFOX] * 1000)
+    await load_devices().in_words([FIREFOX] * 1000)
     running.cancel()
-    assert turns >= 9
+    assert turns >= 300
 
 
-def test_the_service_starts_without_the_patterns() -> None:
+def test_a_command_that_does_not_serve_loads_no_patterns() -> None:
     code = "import sys, server.app; sys.exit(any(name.startswith('ua_parser') for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -130,7 +130,10 @@ async def test_faults_in_the_form_of_a_dead_link_say_that_the_link_does_not_work
     assert (status, title(text)) == (400, "This link does not work – Frontdesk")
 
 
-@pytest.mark.parametrize("glued", [".", ">", ")", ";", "%22", ",", "'", '"', "%3E", "%29.", "%E2%80%9D", "/", "./"])
+@pytest.mark.parametrize(
+    "glued",
+    [".", ">", ")", ";", "%22", ",", "'", '"', "%3E", "%29.", "%E2%80%9D", "/", "./", "*", "%20", "%0D%0A", "&gt;"],
+)
 async def test_a_link_opens_with_what_a_mail_program_took_for_its_end(client: Client, anna: Person, glued: str) -> None:
     path = await issue(client, anna, PASSWORD_RESET)
     async with client.get(URL(path + glued, encoded=True)) as page:

@@ -57,7 +57,7 @@ PAGE_HEADERS = {
     "Vary": "Accept-Language",
 }
 # What mail programs take for a part of a link: punctuation that follows it, or closes what is around it.
-GLUED_CHARACTERS = ".,;:!?'\">)]»”’"
+GLUED_CHARACTERS = ".,;:!?'\">)]»”’*&\r\n\t "
 _LINK_PART = re.compile(rf"[A-Za-z0-9_=-]{{1,{LINK_PART_MAX_LENGTH}}}")
 TYPED_MAX_LENGTH = 300  # of a value that the form shows again
 
@@ -177,7 +177,7 @@ def _link(request: web.Request) -> dict[str, str]:
     """The uid and token of the path. Raises NotFound for characters that no link has."""
     # Not checked by the pattern of the path: a link that was lengthened must match it, or its token would be logged.
     link = {name: request.match_info[name] for name in ("uid", "token")}
-    link["token"] = link["token"].rstrip(GLUED_CHARACTERS)
+    link["token"] = link["token"].removesuffix("&gt;").rstrip(GLUED_CHARACTERS)
     if not all(_LINK_PART.fullmatch(part) for part in link.values()):
         raise NotFound
     return link

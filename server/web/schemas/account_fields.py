@@ -11,7 +11,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields
 
 from server.settings.account_model import AccountField, AccountModel
-from server.web.schemas.fields import BLANK, NULL, REQUIRED, read_flag
+from server.web.schemas.fields import BLANK, NOT_TEXT, NULL, REQUIRED, read_flag
 from server.web.schemas.role_faults import value_faults
 from server.web.schemas.role_fields import clean
 
@@ -36,9 +36,9 @@ class AccountValue(fields.Field[Any]):
         self.keeps_absent = keeps_absent
 
     @property
-    def is_box(self) -> bool:
-        """Whether a form shows it as a box: an unticked box is not sent, and is false."""
-        return self.declared.schema.get("type") == "boolean" and not self.keeps_absent
+    def is_flag(self) -> bool:
+        """Whether a form shows it as a box: an unticked box is not sent."""
+        return self.declared.schema.get("type") == "boolean"
 
     def document(self) -> dict[str, Any]:
         """The JSON Schema of the member. Optional members may be null: that is how a value is removed."""
@@ -49,6 +49,8 @@ class AccountValue(fields.Field[Any]):
         return annotations | {"anyOf": [schema, {"type": "null"}]}
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        if isinstance(value, bytes):  # a file of a multipart body
+            raise ValidationError(NOT_TEXT)
         cleaned = clean(self._coerced(value))
         if cleaned == "" and not self._takes_blank:
             if self.declared.is_required:
@@ -131,7 +133,7 @@ def _with(
         each.name: AccountValue(each, required=each.is_required and each in replaced, keeps_absent=each not in replaced)
         for each in declared
     }
-    return type(schema.__name__, (schema,), {"__doc__": schema.__doc__, "account": account, **members})
+    return type(schema.__name__, (schema,), {"__doc__": schema.__doc__, "_account": account, **members})
 
 
 @functools.cache

@@ -118,7 +118,10 @@ def user(settings: Settings) -> type[Schema]:
 
 def profile(settings: Settings) -> type[Schema]:
     """The profile object, with the account fields that every signed-in caller may see."""
-    return account_fields.in_response(by_roles.profile(settings), settings.account.public_fields)
+    schema, account = by_roles.profile(settings), settings.account
+    if account.shown_as != "username" or account.username != "required":
+        schema = _with_owner(schema, account.shown_as)
+    return account_fields.in_response(schema, account.public_fields)
 
 
 def sign_in(settings: Settings) -> type[Schema]:
@@ -233,6 +236,13 @@ def _without(schema: type[Made], *names: str) -> type[Made]:
 def _with_username(schema: type[Made], kind: Callable[..., object], **options: Any) -> type[Made]:
     """`schema` with another kind of username, under the same name."""
     return _derived(schema, schema.__name__, {"username": kind(**options)}, schema.__doc__)
+
+
+@functools.cache
+def _with_owner(schema: type[Made], shown_as: str) -> type[Made]:
+    """The profile object whose `user` is what the site names; an empty text when the account has none."""
+    shown = fields.String(required=True, metadata={"description": f"The owner's name: `{shown_as}` of the account."})
+    return _derived(schema, schema.__name__, {"user": shown}, schema.__doc__)
 
 
 @functools.cache

@@ -1,36 +1,15 @@
 """The schemas of events: what a client asks for, and what is shown."""
 
-from datetime import datetime
-from typing import Any
-
 from marshmallow import Schema, fields, validate
 
 from server.accounts.events import EVENT_KINDS
 from server.database.ids import MAX_ID
-from server.web.schemas.fields import Query, WholeNumber
+from server.web.schemas.fields import Moment, Query, WholeNumber
 
 EVENTS_PAGE_ROWS = 100
 EVENTS_PAGE_MAX_ROWS = 1000
 
 _TIME_EXAMPLE = "2026-11-23T15:12:37.495408Z"
-
-
-class Moment(fields.AwareDateTime):
-    """A time with its offset (RFC 3339)."""
-
-    def __init__(self, **options: Any) -> None:
-        text = "Must be a time with its offset, such as 2026-11-23T15:12:37Z."
-        messages: dict[str, Any] = {"invalid": text, "invalid_awareness": text, "format": text}
-        super().__init__("iso", error_messages=messages, **options)
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
-        if len(value) > 40:
-            raise self.make_error("invalid")
-        # A "+" of an offset that is not escaped in a query string arrives as a space.
-        moment = super()._deserialize(value.replace(" ", "+"), attr, data, **kwargs)
-        if not 1970 <= moment.year <= 9998:  # further ones have no form in UTC
-            raise self.make_error("invalid")
-        return moment
 
 
 class EventQuery(Query):

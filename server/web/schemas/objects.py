@@ -48,7 +48,7 @@ class Registration(Body):
     email = Email(blank=True, lower_domain=True, metadata={"example": "anna@example.com"})
     profile = NestedObject(ProfileEdit, metadata={"description": "The first fields of the profile."})
 
-    account = AccountModel()
+    _account = AccountModel()  # the name of a declared field begins with a letter
 
     @validates_schema
     def _is_strong(self, data: dict[str, Any], **kwargs: Any) -> None:
@@ -57,7 +57,7 @@ class Registration(Body):
             data["password"],
             username=data.get("username"),
             email=data.get("email", ""),
-            texts=self.account.texts(data),
+            texts=self._account.texts(data),
         )
         if faults:
             raise ValidationError(faults, "password")

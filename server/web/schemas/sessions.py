@@ -6,7 +6,7 @@ from uuid import UUID
 from marshmallow import Schema, ValidationError, fields
 
 from server.database.ids import MAX_ID, read_uuid
-from server.web.schemas.fields import Query, WholeNumber
+from server.web.schemas.fields import Moment, Query, WholeNumber
 
 SESSIONS_PAGE_ROWS = 100
 SESSIONS_PAGE_MAX_ROWS = 1000
@@ -43,8 +43,10 @@ class SessionQuery(SessionsOfQuery):
     limit = WholeNumber(
         1, SESSIONS_PAGE_MAX_ROWS, load_default=SESSIONS_PAGE_ROWS, metadata={"description": "Rows at most."}
     )
-    after = SessionId(
-        load_default=FIRST, metadata={"description": "The id after which the page begins.", "format": "uuid"}
+    before = Moment(load_default=None, metadata={"description": "Those that were used last before this time."})
+    before_id = SessionId(
+        load_default=FIRST,
+        metadata={"description": "Also those of the time `before` whose ids are lower than this.", "format": "uuid"},
     )
 
 
