@@ -17,6 +17,8 @@ from server.process.serving import Revive, say
 from server.settings.database_url import DatabaseUrl
 from server.settings.settings import Settings
 
+COMMAND_CONNECTIONS = 2  # a command runs one statement after another
+
 
 @contextlib.contextmanager
 def opened(settings: Settings) -> Iterator[tuple[Settings, Revive | None]]:
@@ -66,8 +68,8 @@ def bring_up_to_date(settings: Settings) -> None:
 def run_on_database(settings: Settings, work: Callable[[Database], Awaitable[None]]) -> None:
     """Run `work` on the database, its schema up to date unless MIGRATE_ON_START=false."""
 
-    async def run(url: str) -> None:
-        db = await Database.connect(url)
+    async def run(ready: Settings) -> None:
+        db = await Database.connect(ready.database_url, connections=COMMAND_CONNECTIONS, pooler=ready.database_pooler)
         try:
             await work(db)
         finally:
@@ -76,4 +78,4 @@ def run_on_database(settings: Settings, work: Callable[[Database], Awaitable[Non
     with opened(settings) as (ready, _):
         if ready.migrate_on_start:
             bring_up_to_date(ready)
-        asyncio.run(run(ready.database_url))
+        asyncio.run(run(ready))

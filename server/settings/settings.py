@@ -51,6 +51,17 @@ class Settings:
         f"PostgreSQL {values.MIN_POSTGRES} or newer, `postgresql://…`; empty: the bundled one",
         secret=True,
     )
+    database_connections: int = _setting(
+        values.connections,
+        0,
+        f"connections to the database, of all workers together; 0: {values.WORKER_CONNECTIONS} for each worker, at"
+        f" most {values.MAX_CONNECTIONS}",
+    )
+    database_pooler: str = _setting(
+        values.choice("auto", "session", "transaction"),
+        "auto",
+        "what `pool_mode` a pooler in front of PostgreSQL has; `auto`: is there one?",
+    )
     data_dir: Path = _setting(Path, DATA_DIR, "folder of the bundled database and of the signing key made for it")
     signing_key: str = _setting(
         values.key,
@@ -213,11 +224,19 @@ class Settings:
             faults.add("LOGIN_FIELD other than username needs UNIQUE_EMAIL=true: an address must be one account's")
         if "site_file" in given and "roles_file" in given:
             faults.add("ROLES_FILE and SITE_FILE are both set: put the sections of ROLES_FILE into SITE_FILE")
+        _check_connections(given, faults)
         check_sessions(given, faults)
         _check_login(given, faults)
         _check_places(given, faults)
         faults.check()
         return cls(**given)
+
+    @property
+    def worker_connections(self) -> int:
+        """How many connections to the database each worker may have."""
+        if self.database_connections:
+            return self.database_connections // self.workers
+        return min(values.WORKER_CONNECTIONS, values.MAX_CONNECTIONS // self.workers)
 
     @functools.cached_property
     def unused_lifetime(self) -> int:
@@ -262,6 +281,13 @@ class Settings:
             value = getattr(self, each.name)
             table[each.name.upper()] = HIDDEN if each.metadata["secret"] and value else values.shown(value)
         return table
+
+
+def _check_connections(given: Mapping[str, Any], faults: SettingFaults) -> None:
+    """Each worker needs a connection for transactions and one for batches."""
+    least = 2 * given.get("workers", 1)
+    if 0 < given.get("database_connections", 0) < least:
+        faults.add(f"DATABASE_CONNECTIONS is {least} or more with this number of WORKERS: two for each")
 
 
 def _check_login(given: Mapping[str, Any], faults: SettingFaults) -> None:
