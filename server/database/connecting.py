@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 # not of the kind that is wanted. Not a wrong password: libpq stops there too.
 _NEXT_HOST = (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched)
 _UNSUPPORTED = "unsupported startup parameter"  # PgBouncer's refusal of a session setting; PostgreSQL's differs
+_KEPT_BY_POOLERS = ("timezone",)  # they set it whenever they give a server connection to the client
 
 _PROCESS = secrets.token_hex(8)
 _numbers = itertools.count(1)
@@ -117,9 +118,11 @@ class _Host:
                 return connection
             self._is_pooled = True
             log.info("a pooler is in front of PostgreSQL: statements are not prepared, and sessions keep no settings")
-        connection = await self._open({}, statement_cache_size=0)
+        kept = {name: settings[name] for name in _KEPT_BY_POOLERS if name in settings}
+        connection = await self._open(kept, statement_cache_size=0)
         connection.is_pooled = True
-        connection.begin = f"begin; {_assignments('set local', settings)}"
+        of_transaction = {name: value for name, value in settings.items() if name not in kept}
+        connection.begin = f"begin; {_assignments('set local', of_transaction)}"
         return connection
 
     async def _connect_directly(self, settings: Mapping[str, str]) -> Connection | None:

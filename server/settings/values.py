@@ -16,8 +16,6 @@ from server.settings.origins import canonical
 
 IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 MAX_WORKERS = 32  # more would leave each fewer than two connections to the database
-WORKER_CONNECTIONS = 14  # of a worker to the database, unless DATABASE_CONNECTIONS says otherwise
-MAX_CONNECTIONS = 80  # of all workers together, unless it does: PostgreSQL's default limit is 100
 MIN_POSTGRES = 17  # the first with the collation "pg_c_utf8", which is the same on every machine
 # Paths of the service itself, which no setting moves: the groups of the contract may not begin there.
 OWN_PATHS = (
@@ -73,13 +71,6 @@ def workers(value: str) -> int:
         return min(cores(), MAX_WORKERS) if value == "auto" else whole(1, MAX_WORKERS)(value)
     except ValueError as failure:
         raise ValueError(f"{failure}, or auto") from None
-
-
-def connections(value: str) -> int:
-    """A number of connections to the database; 0: as many as usual."""
-    if value == "1":
-        raise ValueError("is 0, or 2 or more: a worker needs two")
-    return whole(0, 10_000)(value)
 
 
 def host(value: str) -> str:
