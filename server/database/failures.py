@@ -30,9 +30,9 @@ _TIMED_OUT = ("55P03", "57014", "40P01")
 # A lost connection has no class of its own: asyncpg raises InterfaceError, as it does for mistakes of the caller.
 _CLOSED = re.compile("closed|closing|released back|cancelling")
 
-# PgBouncer says 08P01 for all of its refusals (client.c, objects.c). The second passes on what PostgreSQL told it.
+# PgBouncer has no SQLSTATE of its own for these: its limit of clients, or what PostgreSQL told it.
 _POOLER_REFUSED = re.compile("no more connections allowed|too many clients|too many connections|slots are reserved")
-_POOLER_TIMED_OUT = re.compile("query_wait_timeout")
+_POOLER_TIMED_OUT = "query_wait_timeout"  # it had no server connection for the statement in time
 
 
 class NoFreeConnection(Exception):
@@ -73,8 +73,8 @@ def is_refused(failure: BaseException) -> bool:
 
 def is_timeout(failure: BaseException) -> bool:
     """Whether a lock or a long statement is the cause, while the database itself is available."""
-    if isinstance(failure, asyncpg.ProtocolViolationError):
-        return _POOLER_TIMED_OUT.search(str(failure)) is not None
+    if isinstance(failure, asyncpg.ProtocolViolationError | asyncpg.ConnectionDoesNotExistError):
+        return _POOLER_TIMED_OUT in str(failure)
     return isinstance(failure, asyncpg.PostgresError) and failure.sqlstate in _TIMED_OUT
 
 
@@ -85,6 +85,8 @@ def leaves_usable(failure: BaseException, *, is_pooled: bool) -> bool:
     server connection for it.
     """
     if not isinstance(failure, asyncpg.PostgresError) or is_lost(failure):
+        return False
+    if isinstance(failure, asyncpg.PostgresConnectionError):
         return False
     return failure.severity_en == "ERROR" or (failure.severity_en is None and not is_pooled)
 
