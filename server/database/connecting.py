@@ -51,6 +51,16 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no ty
         statement = await self.prepare(statements()["schema/backend"], name="")  # not named: it leaves nothing behind
         return bool(await statement.fetchval() == self.get_server_pid())
 
+    async def learn_types(self) -> None:
+        """Look up the types that statements need, in a transaction that is rolled back.
+
+        asyncpg looks up a type when it meets it first, and sets `jit` for the session meanwhile. The next client of a
+        pooler would find that.
+        """
+        await self.execute(f"begin; {_assignments('set local', {'jit': 'off'})}")
+        await self.prepare(statements()["schema/array_types"], name="")
+        await self.execute("rollback;")
+
 
 class Connector:
     """Opens connections to the database at `url`. `command_timeout` is the longest wait for a result in seconds.
@@ -123,6 +133,11 @@ class _Host:
         connection.is_pooled = True
         of_transaction = {name: value for name, value in settings.items() if name not in kept}
         connection.begin = f"begin; {_assignments('set local', of_transaction)}"
+        try:
+            await connection.learn_types()
+        except BaseException:
+            connection.terminate()
+            raise
         return connection
 
     async def _connect_directly(self, settings: Mapping[str, str]) -> Connection | None:
@@ -145,7 +160,8 @@ class _Host:
     async def _connect_to_session_pooler(self, settings: Mapping[str, str]) -> Connection:
         connection = await self._open({})
         try:
-            await connection.execute(_assignments("set", settings))
+            if settings:
+                await connection.execute(_assignments("set", settings))
         except BaseException:
             connection.terminate()
             raise
