@@ -59,7 +59,7 @@ class Database:
         self._pool = pool
         self._for_batches = for_batches
         self._sql = statements()
-        self._logged: tuple[str, float] = ("", -math.inf)  # the last line, and when it was written
+        self._logged_at: dict[str, float] = {}  # each line of the log, and when it was written last
         self.lost = asyncio.Event()  # set whenever the database was unavailable; the reader clears it
         self._reads: dict[str, ReadBatcher] = {}
         self._shared: dict[str, ReadBatcher] = {}
@@ -224,9 +224,12 @@ class Database:
 
     def _log(self, what: str, failure: Exception) -> None:
         line = f"the database {what}: {type(failure).__name__}: {reason_of(failure)}"
-        last, at = self._logged
-        if time.monotonic() - at >= (REPEAT_PAUSE_SECONDS if line == last else LOG_PAUSE_SECONDS):
-            self._logged = line, time.monotonic()
+        now = time.monotonic()
+        if now - max(self._logged_at.values(), default=-math.inf) < LOG_PAUSE_SECONDS:
+            return
+        if now - self._logged_at.get(line, -math.inf) >= REPEAT_PAUSE_SECONDS:
+            self._logged_at = {each: at for each, at in self._logged_at.items() if now - at < REPEAT_PAUSE_SECONDS}
+            self._logged_at[line] = now
             log.warning("%s", line)
 
 

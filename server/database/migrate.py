@@ -60,6 +60,10 @@ class MayNotCreate(Exception):
     """The role that migrates may not create objects. The text is the statement that allows it."""
 
 
+class MayNotUse(Exception):
+    """The role that serves may not use the tables. The text is the statements that allow it."""
+
+
 def migrate(url: str, *, unique_email: bool = True, unique_logins: bool = False) -> list[str]:
     """Bring the schema of the database at `url` up to date. Returns the names of the migrations that were applied.
 
@@ -118,6 +122,21 @@ def _report_duplicates() -> Iterator[None]:
         yield
     except psycopg.errors.UniqueViolation as failure:
         raise DuplicateAddresses(failure.diag.message_detail) from failure
+
+
+def check(url: str) -> list[str]:
+    """The names of the migrations that the database at `url` lacks. Changes nothing.
+
+    Raises psycopg.Error when the database cannot be reached, MayNotUse when the role lacks a privilege.
+    """
+    with psycopg.connect(**DatabaseUrl.read(url).for_libpq(), prepare_threshold=None) as connection:
+        if row := connection.execute(statements()["schema/missing_rights"]).fetchone():
+            raise MayNotUse(row[0])
+        try:
+            (applied, _) = connection.execute(statements()["schema/state"]).fetchone() or ([], False)
+        except psycopg.errors.UndefinedTable:
+            applied = []
+        return [name for name in names() if name not in applied]
 
 
 def roll_back(url: str) -> None:

@@ -60,5 +60,6 @@ def _wait_for(port: int, running: "subprocess.Popen[bytes]", log: Path) -> None:
     while True:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
-        assert running.poll() is None and time.monotonic() < deadline, log.read_text()
+        assert running.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.01)

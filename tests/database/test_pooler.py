@@ -83,13 +83,15 @@ async def test_statements_of_several_processes_never_meet(
             match randomly.randrange(3):
                 case 0:
                     row = await process.find("profiles/find", key)
-                    assert row and (row["id"], row["username"]) == (key, names[key])
+                    assert row
+                    assert (row["id"], row["username"]) == (key, names[key])
                 case 1:
                     rows = await process.rows("users/list", 0, 3, True)
                     assert [each["username"] for each in rows] == ["p1", "p2", "p3"]
                 case 2:
                     changed = await process.change("profiles/edit", key, {"location": names[key]}, lock="profiles/lock")
-                    assert changed and (changed["id"], changed["location"]) == (key, names[key])
+                    assert changed
+                    assert (changed["id"], changed["location"]) == (key, names[key])
 
     await asyncio.gather(*(read(process) for process in processes for _ in range(3)))
 
