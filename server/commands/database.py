@@ -82,7 +82,7 @@ def check_schema(settings: Settings) -> None:
         return
     if pending:
         log.warning(
-            "the database lacks migrations, and MIGRATE_ON_START is false: requests get 503 until `migrate` has run: %s",
+            "the database lacks migrations, and MIGRATE_ON_START is false: 503 until `migrate` has run: %s",
             ", ".join(pending),
         )
 

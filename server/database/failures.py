@@ -74,7 +74,7 @@ def is_refused(failure: BaseException) -> bool:
 def is_timeout(failure: BaseException) -> bool:
     """Whether a lock or a long statement is the cause, while the database itself is available."""
     if isinstance(failure, asyncpg.ProtocolViolationError | asyncpg.ConnectionDoesNotExistError):
-        return _POOLER_TIMED_OUT in str(failure)
+        return any(_POOLER_TIMED_OUT in str(each) for each in failure.args)
     return isinstance(failure, asyncpg.PostgresError) and failure.sqlstate in _TIMED_OUT
 
 
