@@ -87,7 +87,7 @@ class Connections:
         try:
             rows: list[asyncpg.Record] = await connection.fetch(sql, *arguments)
         except BaseException as failure:
-            self.release(connection, is_usable=leaves_usable(failure, is_pooled=connection.is_pooled))
+            self.release(connection, is_usable=leaves_usable(failure))
             raise
         self.release(connection)
         return rows

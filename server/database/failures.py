@@ -78,17 +78,13 @@ def is_timeout(failure: BaseException) -> bool:
     return isinstance(failure, asyncpg.PostgresError) and failure.sqlstate in _TIMED_OUT
 
 
-def leaves_usable(failure: BaseException, *, is_pooled: bool) -> bool:
+def leaves_usable(failure: BaseException) -> bool:
     """Whether the connection can be used again after `failure` of a statement: PostgreSQL refused the statement.
 
-    When asyncpg itself refuses the arguments, the statement was announced but not finished: a pooler would keep a
-    server connection for it.
+    When asyncpg itself refuses the arguments, the statement was announced but not finished. PostgreSQL would keep its
+    locks until the next one, and a pooler its server connection.
     """
-    if not isinstance(failure, asyncpg.PostgresError) or is_lost(failure):
-        return False
-    if isinstance(failure, asyncpg.PostgresConnectionError):
-        return False
-    return failure.severity_en == "ERROR" or (failure.severity_en is None and not is_pooled)
+    return isinstance(failure, asyncpg.PostgresError) and failure.severity_en == "ERROR" and not is_lost(failure)
 
 
 def reason_of(failure: Exception) -> str:

@@ -180,9 +180,11 @@ async def test_a_pooled_connection_knows_the_types_of_every_statement(
         raise AssertionError("a type is not in sql/schema/array_types.sql")
 
     monkeypatch.setattr(asyncpg.Connection, "_introspect_types", look_up)
-    for text in statements().values():
-        await connection.prepare(text)
-    connection.terminate()
+    try:
+        for text in statements().values():
+            await connection.prepare(text)
+    finally:
+        connection.terminate()
 
 
 @pytest.mark.parametrize("pool_mode", ["transaction", "session"])
