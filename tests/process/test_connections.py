@@ -1,5 +1,7 @@
-"""Services in processes of their own: behind a pooler, with few connections, and with a database that does not respond."""
+"""Services in processes of their own: behind a pooler, with few connections, with a database that does not respond."""
 
+import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,12 +11,15 @@ import requests
 from tests.conftest import PASSWORD, StartService
 from tests.database.poolers import pgbouncer
 from tests.mail.reading import collect
-from tests.processes import eventually, header, register
+from tests.processes import Started, eventually, header, register
 from tests.rows import Connection
 
 pytestmark = pytest.mark.slow
 
-USED = "select count(*) as used from pg_stat_activity where datname = current_database() and application_name = 'frontdesk'"
+USED = (
+    "select count(*) as used from pg_stat_activity"
+    " where datname = current_database() and application_name = 'frontdesk'"
+)
 
 
 @pytest.mark.parametrize("pool_mode", ["transaction", "session"])
@@ -62,3 +67,21 @@ def test_all_workers_together_have_no_more_connections_than_the_setting(
             assert row is not None
             seen.append(row["used"])
     assert 2 < max(seen) <= 6
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_database_that_does_not_react_holds_up_no_stop(tmp_path: Path, workers: str) -> None:
+    own = {"DATABASE_URL": "", "SIGNING_KEY": "", "DATA_DIR": str(tmp_path), "WORKERS": workers}
+    service = Started(**own)
+    tokens = register(service.url, "frozen")
+    postmaster = int((tmp_path / "postgres" / "postmaster.pid").read_text().split()[0])
+    children = Path(f"/proc/{postmaster}/task/{postmaster}/children")
+    for process in (postmaster, *map(int, children.read_text().split() if children.exists() else [])):
+        os.kill(process, signal.SIGSTOP)
+    assert requests.get(f"{service.url}/auth/users/me/", headers=header(tokens), timeout=30).status_code == 503
+    assert service.stop() == 0  # in less than START_SECONDS
+    again = Started(**own)
+    try:
+        assert requests.get(f"{again.url}/auth/users/me/", headers=header(tokens), timeout=30).status_code == 200
+    finally:
+        again.stop()
