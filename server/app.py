@@ -27,7 +27,7 @@ from server.auth.passwords import Passwords
 from server.auth.session_uses import SessionUses
 from server.auth.tokens import Tokens
 from server.background import note_session_uses, revive, run_while_serving, send_letters, sweep
-from server.database.database import BATCH_CONNECTIONS, POOL_CONNECTIONS, Database
+from server.database.database import Database
 from server.mail.letters import Letters
 from server.mail.sender import LetterSender
 from server.settings.settings import Settings
@@ -61,8 +61,6 @@ from server.web.middleware import errors
 
 NOUNS = (users, activation, passwords, usernames, sign_in, sessions, tokens, profiles, roles, site, events, service)
 TABLES = (*(noun.endpoints for noun in NOUNS), documentation.endpoints, pages.endpoints, asking.endpoints)
-
-MAX_CONNECTIONS = 80  # to the database, of all workers together: PostgreSQL's default limit is 100
 
 
 def create_app(
@@ -114,7 +112,8 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
     app[DB] = await Database.connect(
         settings.database_url,
-        connections=min(POOL_CONNECTIONS + BATCH_CONNECTIONS, MAX_CONNECTIONS // settings.workers),
+        connections=settings.worker_connections,
+        pooler=settings.database_pooler,
         # One of several workers starts without the database and responds 503 until it is reachable.
         patient=settings.workers > 1,
     )

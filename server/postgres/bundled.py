@@ -130,7 +130,7 @@ class _Share:
         with self._turn, self._start_lock() as record:
             if self._left:
                 raise BundledPostgresError(f"The share of the database in {self._folder} was given back.")
-            started = self._server.bring_up(record)
+            started = self._server.bring_up(record, waits=False)
             self._lock_runtime(record)
             return started
 

@@ -50,6 +50,17 @@ def ask(socket_dir: Path, statement: str, limit: int = ASK_SECONDS) -> list[str]
         raise _failure(error) from error
 
 
+def reacts(socket_dir: Path, limit: int) -> bool:
+    """Whether the server says anything within `limit` seconds, if only that it refuses or is not there."""
+    try:
+        ask(socket_dir, "select 1", limit)
+    except TimeoutError:
+        return False
+    except (OSError, RefusedError):
+        pass
+    return True
+
+
 def peer(socket_dir: Path, port: int = PORT) -> int | None:
     """Return the pid of the process that listens on the socket, as the kernel reports it.
 

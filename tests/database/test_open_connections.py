@@ -1,17 +1,17 @@
-"""A batch connection is kept while it is usable, and never used again when it may not be."""
+"""A connection is kept while it is usable, never used again when it may not be, and waited for when it is in use."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import asyncpg
 import pytest
 
-from server.database import batch_connections as module
-from server.database.batch_connections import BATCH_SESSION_SETTINGS, BatchConnections
-
-if TYPE_CHECKING:
-    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
+from server.database import connections as module
+from server.database.connecting import Connection, Connector
+from server.database.connections import Connections
+from server.database.database import BATCH_SESSION_SETTINGS
+from server.settings.database_url import DatabaseUrl
 
 PROCESS = "select pg_backend_pid() as pid"
 
@@ -24,15 +24,15 @@ class Opener:
         self.opened: list[Connection] = []
         self.is_refused = False
 
-    async def connect(self) -> "Connection":
+    async def connect(self) -> Connection:
         if self.is_refused:
             raise ConnectionRefusedError
-        connection = await asyncpg.connect(self.url, server_settings=BATCH_SESSION_SETTINGS, command_timeout=10)
+        connection = await Connector(DatabaseUrl.read(self.url), command_timeout=10).opener(BATCH_SESSION_SETTINGS)()
         self.opened.append(connection)
         return connection
 
     @property
-    def still_open(self) -> "list[Connection]":
+    def still_open(self) -> list[Connection]:
         return [connection for connection in self.opened if not connection.is_closed()]
 
 
@@ -42,68 +42,74 @@ def opener(database_url: str, database: Any) -> Opener:
 
 
 @pytest.fixture
-async def connections(opener: Opener) -> AsyncIterator[BatchConnections]:
+async def connections(opener: Opener) -> AsyncIterator[Connections]:
     """At most two."""
-    made = BatchConnections(opener.connect, 2)
+    made = Connections(opener.connect, 2)
     yield made
     await made.close()
 
 
-async def process_of(connections: BatchConnections) -> int:
+async def process_of(connections: Connections) -> int:
     """The id of the server process that the next batch runs in."""
-    return int((await connections.rows(PROCESS, []))[0]["pid"])
+    return int((await connections.rows(PROCESS, [], 5))[0]["pid"])
 
 
-async def test_batches_that_follow_each_other_run_on_one_connection(connections: BatchConnections) -> None:
+async def test_batches_that_follow_each_other_run_on_one_connection(connections: Connections) -> None:
     assert len({await process_of(connections) for _ in range(5)}) == 1
 
 
-async def test_a_statement_has_one_plan_for_any_number_of_keys(connections: BatchConnections) -> None:
+async def test_a_statement_has_one_plan_for_any_number_of_keys(connections: Connections) -> None:
     for keys in ([1], [1, 2], list(range(100))):
-        await connections.rows("select id from users where id = any($1::bigint[])", [keys])
+        await connections.rows("select id from users where id = any($1::bigint[])", [keys], 5)
     (plans,) = await connections.rows(
         "select generic_plans, custom_plans from pg_prepared_statements where statement like 'select id from users%'",
         [],
+        5,
     )
     assert (plans["generic_plans"], plans["custom_plans"]) == (3, 0)
 
 
-async def test_after_a_refused_row_the_connection_is_used_again(connections: BatchConnections) -> None:
+async def test_after_a_refused_row_the_connection_is_used_again(connections: Connections) -> None:
     before = await process_of(connections)
     with pytest.raises(asyncpg.CheckViolationError):
-        await connections.rows("insert into users (username) values ($1)", [None])
+        await connections.rows("insert into users (username) values ($1)", [None], 5)
     with pytest.raises(asyncpg.DivisionByZeroError):
-        await connections.rows("select 1 / $1::int", [0])
+        await connections.rows("select 1 / $1::int", [0], 5)
     assert await process_of(connections) == before
 
 
-@pytest.mark.parametrize("statement", ["select nothing", "select pg_terminate_backend(pg_backend_pid())"])
-async def test_after_any_other_error_no_connection_is_used_again(
-    connections: BatchConnections, opener: Opener, statement: str
+async def test_a_statement_that_the_schema_does_not_know_costs_no_connection(
+    connections: Connections, opener: Opener
 ) -> None:
-    await asyncio.gather(process_of(connections), process_of(connections))
-    assert len(opener.opened) == 2
+    for _ in range(3):
+        with pytest.raises(asyncpg.UndefinedColumnError):
+            await connections.rows("select nothing", [], 5)
+    assert len(opener.opened) == len(opener.still_open) == 1
+
+
+async def test_a_connection_that_ends_during_a_statement_is_not_used_again(
+    connections: Connections, opener: Opener
+) -> None:
     with pytest.raises((asyncpg.PostgresError, asyncpg.ConnectionDoesNotExistError)):
-        await connections.rows(statement, [])
-    assert opener.still_open == []
+        await connections.rows("select pg_terminate_backend(pg_backend_pid())", [], 5)
     assert await process_of(connections)
-    assert len(opener.opened) == 3
+    assert len(opener.opened) == 2
 
 
-async def test_after_one_failed_change_no_other_is_sent_to_a_read_only_server(
-    connections: BatchConnections, opener: Opener
-) -> None:
-    await asyncio.gather(process_of(connections), process_of(connections))
-    for connection in opener.opened:
-        await connection.execute("set default_transaction_read_only = on")
-    change = "insert into users (username) values ($1) returning id"
-    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
-        await connections.rows(change, ["anna"])
-    assert await connections.rows(change, ["anna"])
+async def test_expired_connections_are_not_used_again(connections: Connections, opener: Opener) -> None:
+    used = await connections.acquire(5)
+    await process_of(connections)
+    connections.expire()
+    connections.release(used)
+    assert await process_of(connections)
+    async with asyncio.timeout(5):
+        while len(opener.still_open) > 1:
+            await asyncio.sleep(0)
+    assert opener.still_open == opener.opened[2:]
 
 
 async def test_an_old_connection_is_replaced(
-    connections: BatchConnections, opener: Opener, monkeypatch: pytest.MonkeyPatch
+    connections: Connections, opener: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = await process_of(connections)
     monkeypatch.setattr(module, "CONNECTION_MAX_AGE_SECONDS", 0.0)
@@ -112,16 +118,18 @@ async def test_an_old_connection_is_replaced(
     assert len(opener.opened) == 2
 
 
-async def test_the_connection_of_a_cancelled_batch_is_closed(connections: BatchConnections, opener: Opener) -> None:
+async def test_the_connection_of_a_cancelled_batch_is_closed(connections: Connections, opener: Opener) -> None:
     await process_of(connections)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await connections.rows("select pg_sleep(10)", [])
-    assert opener.still_open == []
+            await connections.rows("select pg_sleep(10)", [], 5)
+    async with asyncio.timeout(5):
+        while opener.still_open or connections.opened:
+            await asyncio.sleep(0)
 
 
 async def test_a_connection_that_the_server_closed_is_replaced(
-    connections: BatchConnections, opener: Opener, database: Any
+    connections: Connections, opener: Opener, database: Any
 ) -> None:
     before = await process_of(connections)
     database.execute("select pg_terminate_backend(%s, 5000)", [before])
@@ -132,7 +140,7 @@ async def test_a_connection_that_the_server_closed_is_replaced(
     assert len(opener.opened) == 2
 
 
-async def test_connections_are_bounded(connections: BatchConnections) -> None:
+async def test_connections_are_bounded(connections: Connections) -> None:
     asked = [asyncio.ensure_future(process_of(connections)) for _ in range(2)]
     assert not connections.are_all_in_use
     await asyncio.sleep(0)
@@ -141,7 +149,7 @@ async def test_connections_are_bounded(connections: BatchConnections) -> None:
     assert not connections.are_all_in_use
 
 
-async def test_a_failed_connect_does_not_count_as_a_connection(connections: BatchConnections, opener: Opener) -> None:
+async def test_a_failed_connect_does_not_count_as_a_connection(connections: Connections, opener: Opener) -> None:
     opener.is_refused = True
     for _ in range(3):
         with pytest.raises(ConnectionRefusedError):
@@ -151,7 +159,7 @@ async def test_a_failed_connect_does_not_count_as_a_connection(connections: Batc
 
 
 @pytest.mark.parametrize("end", ["close", "terminate"])
-async def test_after_close_no_connection_is_opened(connections: BatchConnections, opener: Opener, end: str) -> None:
+async def test_after_close_no_connection_is_opened(connections: Connections, opener: Opener, end: str) -> None:
     await process_of(connections)
     if end == "close":
         await connections.close()
@@ -164,12 +172,12 @@ async def test_after_close_no_connection_is_opened(connections: BatchConnections
 
 
 async def test_a_connection_that_opens_during_close_is_closed(opener: Opener) -> None:
-    async def connect() -> "Connection":
+    async def connect() -> Connection:
         connection = await opener.connect()
         opening.terminate()
         return connection
 
-    opening = BatchConnections(connect, 2)
+    opening = Connections(connect, 2)
     with pytest.raises(asyncpg.InterfaceError, match="closed"):
         await process_of(opening)
     assert len(opener.opened) == 1
