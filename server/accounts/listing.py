@@ -49,12 +49,12 @@ PROFILE_ORDERINGS = tuple(_PROFILES.pages)
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """Which rows a caller asks for. None leaves a filter out."""
+    """Which rows a caller asks for. None leaves a filter out, and so does an empty search."""
 
     limit: int  # rows at most
     after: int = 0  # the id after which the page begins; 0: at the beginning
     ordering: str = "id"  # one of ACCOUNT_ORDERINGS or PROFILE_ORDERINGS
-    search: str | None = None
+    search: str = ""
     role: str | None = None
 
 
@@ -70,13 +70,13 @@ async def accounts(
 
     The search looks at usernames, addresses and the texts of account fields. Raises FieldErrors on `after`.
     """
-    filters = (asked.search, is_active, is_staff, awaits_activation, asked.role)
+    filters = (asked.search or None, is_active, is_staff, awaits_activation, asked.role)
     return await _rows(db, _ACCOUNTS, asked, filters)
 
 
 async def profiles(db: Database, asked: Asked, *, of_deactivated: bool) -> list[asyncpg.Record]:
     """A page of profiles, as `accounts`. The search looks at usernames alone: every signed-in caller may ask."""
-    return await _rows(db, _PROFILES, asked, (asked.search, asked.role, of_deactivated))
+    return await _rows(db, _PROFILES, asked, (asked.search or None, asked.role, of_deactivated))
 
 
 async def _rows(db: Database, of: _List, asked: Asked, filters: Sequence[Any]) -> list[asyncpg.Record]:

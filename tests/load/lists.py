@@ -111,11 +111,10 @@ async def measure(url: str, *, explain: bool) -> None:
 
 def _explain(url: str) -> None:
     """Print the plans of pages that are found by an index of grams, and of one that a filter finds."""
-    nothing = [None] * 5
-    shown = {
-        "users/page, search karimel": ("users/page", [0, 101, "karimel", *nothing[:4]]),
-        "users/page, search person": ("users/page", [0, 101, "person", *nothing[:4]]),
-        "users/page_by_name, search karimel": ("users/page_by_name", [None, 101, "karimel", *nothing[:4]]),
+    shown: dict[str, tuple[str, list[Any]]] = {
+        "users/page, search karimel": ("users/page", [0, 101, "karimel", None, None, None, None]),
+        "users/page, search person": ("users/page", [0, 101, "person", None, None, None, None]),
+        "users/page_by_name, search karimel": ("users/page_by_name", [None, 101, "karimel", None, None, None, None]),
         "users/page, staff": ("users/page", [0, 101, None, None, True, None, None]),
     }
     with psycopg.connect(url, autocommit=True) as connection:

@@ -1,7 +1,7 @@
 """Query strings of lists: which page, and what finds, filters and orders its rows (contract 2.3, 11.16)."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from marshmallow import Schema, fields, validate
@@ -35,13 +35,10 @@ class Search(Text):
         description = f"Finds it in {where}, whatever its case; one or two characters find what begins with them."
         super().__init__(
             blank=True,
-            load_default=None,
+            load_default="",
             validate=[max_length(SEARCH_MAX_LENGTH)],
             metadata={"description": description, "maxLength": SEARCH_MAX_LENGTH, "example": "ann"},
         )
-
-    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
-        return super()._deserialize(value, attr, data, **kwargs) or None
 
 
 def _ordering(choices: Sequence[str]) -> fields.String:
