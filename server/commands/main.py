@@ -13,7 +13,26 @@ from pathlib import Path
 from types import ModuleType
 
 from server import __version__
-from server.commands import activate, create_admin, deactivate, letters, migrate, openapi, serve, settings, unlock, work
+from server.commands import (
+    activate,
+    create_admin,
+    deactivate,
+    delete,
+    export,
+    grant_staff,
+    letters,
+    migrate,
+    openapi,
+    revoke_staff,
+    serve,
+    set_password,
+    settings,
+    sign_out,
+    unlock,
+    user,
+    users,
+    work,
+)
 from server.commands.failures import CommandError
 from server.errors import StartError, Unavailable
 from server.postgres.bundled import BundledPostgresError
@@ -32,9 +51,17 @@ COMMANDS: dict[str, ModuleType] = {
     "work": work,
     "migrate": migrate,
     "create-admin": create_admin,
+    "users": users,
+    "user": user,
     "deactivate": deactivate,
     "activate": activate,
+    "set-password": set_password,
+    "grant-staff": grant_staff,
+    "revoke-staff": revoke_staff,
+    "sign-out": sign_out,
     "unlock": unlock,
+    "export": export,
+    "delete": delete,
     "letters": letters,
     "settings": settings,
     "openapi": openapi,
