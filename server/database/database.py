@@ -225,7 +225,8 @@ class Database:
         if is_timeout(failure):
             self._log("did not finish a statement in time", failure)
             raise Unavailable from failure
-        if is_unavailable(failure):
+        # No such database: a moment ago there was, so that another one is put in its place (the command restore).
+        if is_unavailable(failure) or isinstance(failure, asyncpg.InvalidCatalogNameError):
             self.lost.set()
             self._log("is unavailable", failure)
             # Other connections may be affected too: after a failover none of them may go on with a read-only server.
