@@ -67,9 +67,7 @@ def _interpreter() -> Iterator[Finding]:
     if is_optimised():
         yield fine("python", f"{version}, built with optimisation")
     else:
-        yield warning(
-            "python", f"{version} was built without optimisation", "one built with --enable-optimizations is faster"
-        )
+        yield warning("python", f"{version} was built without optimisation (--enable-optimizations), and is slower", "")
 
 
 def is_optimised() -> bool:

@@ -47,7 +47,7 @@ async def _server(db: Database) -> AsyncIterator[Finding]:
     if server["is_read_only"]:
         yield fault("database", "it only reads", "name the primary in DATABASE_URL; it may be a replica or a full disk")
     if not server["has_fsync"]:
-        yield fault("database", "fsync is off: a power cut destroys it", "set fsync=on")
+        yield warning("database", "fsync is off: a power cut may destroy it", "set fsync=on")
     if server["synchronous_commit"] == "off":
         yield warning("database", "synchronous_commit is off: a crash loses what was answered", "set it to on")
     yield _clock(server["seconds"] - (before + time.time()) / 2)
@@ -86,10 +86,8 @@ async def _rights(db: Database, settings: Settings) -> AsyncIterator[Finding]:
     user = DatabaseUrl.read(settings.database_url).user
     rows = await db.rows("check/missing_rights")
     for row in rows:
-        rights = ", ".join(row["missing"])
-        yield fault(
-            "rights", f"the role {user} lacks {rights} on {row['name']}", f"GRANT {rights} ON {row['name']} TO …"
-        )
+        rights, table = ", ".join(row["missing"]), row["name"]
+        yield fault("rights", f"the role {user} lacks {rights} on {table}", f"GRANT {rights} ON {table} TO {user}")
     grant = await db.row("schema/missing_grant")
     if grant is not None and settings.migrate_on_start:
         yield warning("rights", f"the role {user} may not migrate", f"another role migrates, or: {grant['statement']}")
