@@ -48,6 +48,12 @@ def _migration_lock(url: DatabaseUrl) -> "Iterator[psycopg.Connection[Any]]":
         yield connection
 
 
+def wait_for_migrations(url: str) -> None:
+    """Wait, for LOCK_SECONDS at most, until no process migrates the database. Raises psycopg.Error."""
+    with _migration_lock(DatabaseUrl.read(url)):
+        pass
+
+
 class DuplicateAddresses(Exception):
     """UNIQUE_EMAIL is on, but some accounts have the same address. The text has their ids: "3, 8; 12, 40"."""
 

@@ -15,7 +15,8 @@ from server.web.bodies import read_body
 from server.web.documentation.endpoints import describe, document
 from server.web.endpoints import Access, Endpoints, install
 from server.web.middleware import errors
-from server.web.paging import PageQuery, read_page
+from server.web.paging import read_page
+from server.web.schemas.lists import PageQuery
 from server.web.schemas.objects import Address
 from tests.conftest import Client, FrontdeskServer, Person
 
