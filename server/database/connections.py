@@ -56,7 +56,7 @@ class Connections:
         return len(self._opened_at)
 
     async def acquire(self, seconds: float) -> Connection:
-        """A connection for the caller alone, until `release`. Waits for it for at most `seconds`.
+        """A connection for the caller alone, until `release`. Waits for other callers for at most `seconds`.
 
         Raises NoFreeConnection, Busy, and what asyncpg raises when it connects.
         """
@@ -167,7 +167,7 @@ class Connections:
                 raise asyncpg.InterfaceError("the connections are closed")
             if self._may_open():
                 try:
-                    return await self._open(deadline)
+                    return await self._open()
                 except Exception as failure:
                     if not is_refused(failure):
                         raise
@@ -177,11 +177,11 @@ class Connections:
             elif connection := self._take_free() or await self._wait(deadline):
                 return connection
 
-    async def _open(self, deadline: float) -> Connection:
+    async def _open(self) -> Connection:
+        # With the time limits of DATABASE_URL, one for each host: the caller's would end before the second host.
         self._opening += 1
         try:
-            async with asyncio.timeout_at(deadline):
-                connection = await self._connect()
+            connection = await self._connect()
         except BaseException:
             self._opening -= 1
             self._wake()

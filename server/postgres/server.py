@@ -18,7 +18,7 @@ from server.postgres.errors import BundledPostgresError
 from server.postgres.file_locks import POLL_SECONDS, Record, open_own, take, take_within
 from server.postgres.runtime_folder import is_ours, make_runtime, remove_runtime
 from server.postgres.system_user import SystemUser, system_user_for
-from server.postgres.unix_socket import PORT, RefusedError, ask, peer, reacts
+from server.postgres.unix_socket import PING, PORT, RefusedError, ask, peer, reacts
 
 START_SECONDS = 60  # recovery included
 FAST_STOP_SECONDS = 20
@@ -113,7 +113,7 @@ class PostgresServer:
         deadline = time.monotonic() + START_SECONDS
         while not take(fd):
             try:
-                ask(socket_dir, "select 1")
+                ask(socket_dir, PING)
                 return True
             except OSError as error:
                 why, is_final = str(error), time.monotonic() > deadline

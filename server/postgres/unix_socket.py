@@ -12,6 +12,7 @@ from psycopg.pq import ExecStatus
 
 PORT = 5432  # not opened on the network: a part of the socket's name
 ASK_SECONDS = 5
+PING = "select 1"
 PEER_SECONDS = 2.0
 
 # SQLSTATEs of temporary errors: the server starts, stops or recovers (57P), all its connections are in use.
@@ -53,7 +54,7 @@ def ask(socket_dir: Path, statement: str, limit: int = ASK_SECONDS) -> list[str]
 def reacts(socket_dir: Path, limit: int) -> bool:
     """Whether the server says anything within `limit` seconds, if only that it refuses or is not there."""
     try:
-        ask(socket_dir, "select 1", limit)
+        ask(socket_dir, PING, limit)
     except TimeoutError:
         return False
     except (OSError, RefusedError):

@@ -11,6 +11,8 @@ from server.database import connections as module
 from server.database.connecting import Connection, Connector
 from server.database.connections import Connections
 from server.database.database import BATCH_SESSION_SETTINGS
+from server.database.failures import NoFreeConnection
+from server.errors import Busy
 from server.settings.database_url import DatabaseUrl
 
 PROCESS = "select pg_backend_pid() as pid"
@@ -181,4 +183,76 @@ async def test_a_connection_that_opens_during_close_is_closed(opener: Opener) ->
     with pytest.raises(asyncpg.InterfaceError, match="closed"):
         await process_of(opening)
     assert len(opener.opened) == 1
+    assert opener.still_open == []
+
+
+async def test_a_connection_that_opens_slowly_is_waited_for(opener: Opener) -> None:
+    is_open = asyncio.Event()
+
+    async def connect() -> Connection:
+        await is_open.wait()
+        return await opener.connect()
+
+    connections = Connections(connect, 1)
+    first, second = (asyncio.ensure_future(connections.acquire(0)) for _ in range(2))
+    with pytest.raises(NoFreeConnection):  # it waits for the first caller, not for PostgreSQL
+        await second
+    is_open.set()
+    connections.release(await first)
+    await connections.close()
+    assert opener.still_open == []
+
+
+async def test_callers_get_a_connection_in_the_order_in_which_they_came(opener: Opener) -> None:
+    connections = Connections(opener.connect, 1)
+    got: list[int] = []
+
+    async def use(number: int) -> None:
+        connection = await connections.acquire(5)
+        got.append(number)
+        connections.release(connection)
+
+    held = await connections.acquire(5)
+    callers = [asyncio.ensure_future(use(number)) for number in range(5)]
+    leaving = asyncio.ensure_future(connections.acquire(5))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    connections.release(held)
+    await asyncio.gather(*callers)
+    assert got == [0, 1, 2, 3, 4]
+    assert len(opener.opened) == 1
+    await connections.close()
+
+
+async def test_too_many_waiting_callers_are_refused_at_once(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING_CALLERS", 1)
+    connections = Connections(opener.connect, 1)
+    held = await connections.acquire(5)
+    waiting = asyncio.ensure_future(connections.acquire(5))
+    await asyncio.sleep(0)
+    with pytest.raises(Busy):
+        await connections.acquire(5)
+    connections.release(held)
+    connections.release(await waiting)
+    await connections.close()
+
+
+async def test_close_waits_for_a_connection_in_use(opener: Opener) -> None:
+    connections = Connections(opener.connect, 2)
+    held = await connections.acquire(5)
+    closing = asyncio.ensure_future(connections.close())
+    await asyncio.sleep(0)
+    assert await held.fetchval("select 1") == 1
+    connections.release(held)
+    await closing
+    assert opener.still_open == []
+
+
+async def test_free_connections_that_are_old_are_closed(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CONNECTION_MAX_AGE_SECONDS", 0.01)
+    connections = Connections(opener.connect, 2)
+    connections.release(await connections.acquire(5))
+    async with asyncio.timeout(5):
+        while connections.opened:
+            await asyncio.sleep(0)
     assert opener.still_open == []
