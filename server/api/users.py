@@ -14,7 +14,7 @@ from server.settings.settings import Settings
 from server.web.app_keys import DB, LETTERS, LIMITS, PASSWORDS, SETTINGS, TEMPLATES
 from server.web.bodies import read_body
 from server.web.clients import source_of
-from server.web.endpoints import Access, Endpoints
+from server.web.endpoints import LONG_BODY_MAX_BYTES, Access, Endpoints, with_account_fields
 from server.web.guards import (
     confirm_password,
     gone,
@@ -38,6 +38,7 @@ endpoints = Endpoints("users")
     "/auth/users/",
     access=Access.PUBLIC,
     body=by_settings.registration,
+    body_max_bytes=LONG_BODY_MAX_BYTES,
     response=by_settings.user,
     status=201,
     errors=(TooManyRequests,),
@@ -73,9 +74,19 @@ async def read_me(request: web.Request) -> Any:
     return _mine(request)
 
 
-@endpoints.put("/auth/users/me/", body=by_settings.user_edit, response=by_settings.user, errors=(TooManyRequests,))
+@endpoints.put(
+    "/auth/users/me/",
+    body=by_settings.user_edit,
+    body_max_bytes=with_account_fields,
+    response=by_settings.user,
+    errors=(TooManyRequests,),
+)
 @endpoints.patch(
-    "/auth/users/me/", body=by_settings.user_edit_by_staff, response=by_settings.user, errors=(TooManyRequests,)
+    "/auth/users/me/",
+    body=by_settings.user_edit_by_staff,
+    body_max_bytes=with_account_fields,
+    response=by_settings.user,
+    errors=(TooManyRequests,),
 )
 async def edit_me(request: web.Request) -> Any:
     """Edit your account."""
@@ -97,12 +108,14 @@ async def read_user(request: web.Request) -> Any:
 @endpoints.put(
     "/auth/users/{id}/",
     body=by_settings.user_edit,
+    body_max_bytes=with_account_fields,
     response=by_settings.user,
     errors=(Forbidden, NotFound, TooManyRequests),
 )
 @endpoints.patch(
     "/auth/users/{id}/",
     body=by_settings.user_edit_by_staff,
+    body_max_bytes=with_account_fields,
     response=by_settings.user,
     errors=(Forbidden, NotFound, TooManyRequests),
 )

@@ -24,6 +24,7 @@ USERNAME_MISMATCH = "The two username fields didn't match."
 USERNAME_MAX_LENGTH = 150
 EMAIL_MAX_LENGTH = 254
 LOCATION_MAX_LENGTH = 30
+CHECKED_MAX_LENGTH = 1000  # of a longer username or address the length alone is reported (security 39)
 DESCRIPTION_MAX_BYTES = 16 * 1024  # UTF-8 (security 36)
 
 _TRUE = {"t", "y", "yes", "true", "on", "1"}
@@ -64,9 +65,10 @@ def only_storable_characters(text: str) -> None:
     faults = []
     if "\0" in text:
         faults.append("Null characters are not allowed.")
-    surrogate = re.search("[\ud800-\udfff]", text)
-    if surrogate:
-        faults.append(f"Surrogate characters are not allowed: U+{ord(surrogate[0]):X}.")
+    try:
+        text.encode()  # five times as fast as a search
+    except UnicodeEncodeError as failure:
+        faults.append(f"Surrogate characters are not allowed: U+{ord(text[failure.start]):X}.")
     if faults:
         raise ValidationError(faults)
 
@@ -110,6 +112,8 @@ class Text(fields.String):
 
 
 def _is_username(name: str) -> None:
+    if len(name) > CHECKED_MAX_LENGTH:
+        return
     if not re.fullmatch(r"[\w.@+-]+", name):
         raise ValidationError(NOT_USERNAME)
 
@@ -174,7 +178,7 @@ def _is_email(address: str) -> None:
 
     Its length is checked separately.
     """
-    if not address:
+    if not address or len(address) > CHECKED_MAX_LENGTH:
         return
     local, at, domain = address.rpartition("@")
     if not at or not _LOCAL.fullmatch(local) or not (_DOMAIN.fullmatch(domain) or _is_literal(domain)):

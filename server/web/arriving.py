@@ -1,0 +1,165 @@
+"""What arrives on one connection: bounded before and after aiohttp's parser has read it (security 38, 40).
+
+aiohttp bounds one header and the number of headers, but not the head as a whole; and neither the number of chunks nor
+the length of their extensions.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from aiohttp import StreamReader
+from aiohttp.http_exceptions import HttpProcessingError
+
+from server.errors import BadRequest, Busy, Problem
+from server.web.bounds import Budget
+
+SLICE_BYTES = 16 * 1024  # the parser gets no more at once, so that bounds are checked in between
+HEAD_MAX_BYTES = 32 * 1024
+FRAMING_MAX_BYTES = 16 * 1024  # of a body: sizes of its chunks, their extensions, trailers; 2,700 chunks at least
+
+Message = tuple[Any, StreamReader]
+Fed = tuple[Sequence[Message], bool, bytes]
+"""What a parser returns: messages, whether the connection was upgraded, and the bytes after that."""
+
+_NOTHING: Fed = ((), False, b"")
+
+
+class Parser(Protocol):
+    """The part of aiohttp's parser that is used here."""
+
+    def feed_data(self, data: bytes) -> Fed:
+        """Read bytes. Raises HttpProcessingError."""
+
+
+class Refused(HttpProcessingError):
+    """The head of a request is refused; `problem` is the response."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(code=problem.status, message=problem.detail)
+        self.problem = problem
+
+
+class Arriving:
+    """Stands before the parser of a connection. It counts what is not handled yet, and stops reading what is too much.
+
+    `abort` closes the connection at once.
+    """
+
+    def __init__(self, parser: Parser, budget: Budget, abort: Callable[[], None]) -> None:
+        self._parser = parser
+        self._budget = budget
+        self._abort = abort
+        self.requests = 0  # whose response is not complete
+        self.is_broken = False  # nothing more is read from this connection
+        self._head_bytes = 0
+        self._body: StreamReader | None = None  # the one that is not complete
+        self._body_bytes = 0
+        self._framing_bytes = 0
+        self._is_discarded = False  # the response is complete, before the body
+        self._held = 0
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the parser's own."""
+        return getattr(self._parser, name)
+
+    @property
+    def has_open_body(self) -> bool:
+        """Whether a body is not complete."""
+        return self._body is not None
+
+    def feed_data(self, data: bytes) -> Fed:
+        """Read bytes as the parser does. Raises HttpProcessingError."""
+        if len(data) <= SLICE_BYTES:
+            return self._feed(data)
+        messages: list[Message] = []
+        for start in range(0, len(data), SLICE_BYTES):
+            found, is_upgraded, rest = self._feed(data[start : start + SLICE_BYTES])
+            messages += found
+            if is_upgraded:
+                return messages, True, rest + data[start + SLICE_BYTES :]
+        return messages, False, b""
+
+    def finish(self) -> None:
+        """A response is complete."""
+        self.requests = max(0, self.requests - 1)
+        if self._held:
+            # Which bytes belong to which of several requests is unknown: each has an equal share.
+            self._hold(self._held * self.requests // (self.requests + 1) if self.requests else self._head_bytes)
+        self._is_discarded = self._body is not None and not self.requests
+
+    def close(self) -> None:
+        """The connection is closed."""
+        self._hold(0)
+
+    def give_way(self) -> bool:
+        """Stop an unfinished request: 503 if its head is complete. False if there is none."""
+        if self._body is not None:
+            self._break(Busy())
+        elif not self.requests:
+            self.is_broken = True
+            self._abort()
+        return self.is_broken
+
+    def _feed(self, data: bytes) -> Fed:
+        if self.is_broken:
+            return _NOTHING
+        body, size = self._body, len(data)
+        try:
+            fed = self._parser.feed_data(data)
+        except HttpProcessingError as failure:
+            if body is None or body.is_eof():
+                raise
+            # aiohttp would let the handler wait for the rest of the body.
+            self._break(failure)
+            return _NOTHING
+        messages = fed[0]
+        if body is not None:
+            self._count_body(body, size)
+        elif not messages:
+            self._count_head(size)
+        if messages:
+            self._begin(messages)
+        is_waiting = self._body is not None or not messages or self.requests > 1
+        if size and (is_waiting or self._held) and not self._is_discarded:
+            self._hold(self._held + size)
+        return fed
+
+    def _begin(self, messages: Sequence[Message]) -> None:
+        self.requests += len(messages)
+        self._head_bytes = 0
+        self._is_discarded = False
+        body = messages[-1][1]
+        if not body.is_eof():
+            self._body, self._body_bytes, self._framing_bytes = body, body.total_bytes, 0
+
+    def _count_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > HEAD_MAX_BYTES:
+            self.is_broken = True
+            raise Refused(BadRequest("The head of the request is too large."))
+
+    def _count_body(self, body: StreamReader, size: int) -> None:
+        """What is not content is framing."""
+        self._framing_bytes += size - (body.total_bytes - self._body_bytes)
+        self._body_bytes = body.total_bytes
+        if body.is_eof():
+            self._body = None
+        elif self._framing_bytes > FRAMING_MAX_BYTES:
+            self._break(BadRequest("The request body has too many chunks, or extensions that are too long."))
+
+    def _break(self, failure: Exception) -> None:
+        """End the unfinished body with `failure`, which its reader gets, and read nothing more."""
+        assert self._body is not None
+        body, self._body = self._body, None
+        self.is_broken = True
+        if self._is_discarded:
+            self._abort()
+        else:
+            body.set_exception(failure)
+        body.feed_eof()
+        self._hold(0)
+
+    def _hold(self, size: int) -> None:
+        if size != self._held:
+            self._held = size
+            self._budget.hold(self, size)
