@@ -30,6 +30,9 @@ class Parser(Protocol):
     def feed_data(self, data: bytes) -> Fed:
         """Read bytes. Raises HttpProcessingError."""
 
+    def pause_reading(self) -> None:
+        """Stop within the bytes that are being read."""
+
 
 class Refused(HttpProcessingError):
     """The head of a request is refused; `problem` is the response."""
@@ -56,7 +59,10 @@ class Arriving:
         self._body_bytes = 0
         self._framing_bytes = 0
         self._is_discarded = False  # the response is complete, before the body
-        self._held = 0
+        self._is_paused = False
+        self._rest = b""  # that the parser has not got yet
+        self._held = 0  # bytes of what the parser has got
+        self._in_budget = 0
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is the parser's own."""
@@ -69,26 +75,39 @@ class Arriving:
 
     def feed_data(self, data: bytes) -> Fed:
         """Read bytes as the parser does. Raises HttpProcessingError."""
+        if self._rest:
+            data, self._rest = self._rest + data, b""
+            self._hold(self._held)
         if len(data) <= SLICE_BYTES:
             return self._feed(data)
         messages: list[Message] = []
-        for start in range(0, len(data), SLICE_BYTES):
-            found, is_upgraded, rest = self._feed(data[start : start + SLICE_BYTES])
+        for end in range(SLICE_BYTES, len(data) + SLICE_BYTES, SLICE_BYTES):
+            found, is_upgraded, rest = self._feed(data[end - SLICE_BYTES : end])
             messages += found
             if is_upgraded:
-                return messages, True, rest + data[start + SLICE_BYTES :]
+                return messages, True, rest + data[end:]
+            if self._is_paused and self._body is not None:
+                self._rest = data[end:]
+                self._hold(self._held)
+                break
         return messages, False, b""
+
+    def pause_reading(self) -> None:
+        """The reader of a body has enough for now: feed_data is called again, with no bytes, when it wants more."""
+        self._is_paused = True
+        self._parser.pause_reading()
 
     def finish(self) -> None:
         """A response is complete."""
         self.requests = max(0, self.requests - 1)
-        if self._held:
+        if self._in_budget:
             # Which bytes belong to which of several requests is unknown: each has an equal share.
             self._hold(self._held * self.requests // (self.requests + 1) if self.requests else self._head_bytes)
         self._is_discarded = self._body is not None and not self.requests
 
     def close(self) -> None:
         """The connection is closed."""
+        self._rest = b""
         self._hold(0)
 
     def give_way(self) -> bool:
@@ -103,7 +122,7 @@ class Arriving:
     def _feed(self, data: bytes) -> Fed:
         if self.is_broken:
             return _NOTHING
-        body, size = self._body, len(data)
+        body, size, self._is_paused = self._body, len(data), False
         try:
             fed = self._parser.feed_data(data)
         except HttpProcessingError as failure:
@@ -144,7 +163,8 @@ class Arriving:
         self._body_bytes = body.total_bytes
         if body.is_eof():
             self._body = None
-        elif self._framing_bytes > FRAMING_MAX_BYTES:
+        elif self._framing_bytes > FRAMING_MAX_BYTES + (SLICE_BYTES if self._is_paused else 0):
+            # A parser that is paused may have content that it has not delivered.
             self._break(BadRequest("The request body has too many chunks, or extensions that are too long."))
 
     def _break(self, failure: Exception) -> None:
@@ -157,9 +177,11 @@ class Arriving:
         else:
             body.set_exception(failure)
         body.feed_eof()
+        self._rest = b""
         self._hold(0)
 
     def _hold(self, size: int) -> None:
-        if size != self._held:
-            self._held = size
-            self._budget.hold(self, size)
+        self._held = size
+        if size + len(self._rest) != self._in_budget:
+            self._in_budget = size + len(self._rest)
+            self._budget.hold(self, self._in_budget)

@@ -66,15 +66,14 @@ def instance(schema: type[Schema]) -> Schema:
 async def _read(request: web.Request, limit: int) -> bytes:
     if _RAW in request:
         return request[_RAW]
-    declared = request.content_length
-    if declared is not None and declared > limit:
-        raise TooLarge
+    if (request.content_length or 0) > limit:
+        raise _too_large(request)
     if request.content.is_eof():  # short bodies arrive together with the head
         raw = request.content.read_nowait()
     else:
         raw = await _wait_for_body(request, limit)
     if len(raw) > limit:
-        raise TooLarge
+        raise _too_large(request)
     if len(raw) <= BODY_MAX_BYTES:  # a page reads its body again to show the form again
         request[_RAW] = raw
     return raw
@@ -88,12 +87,18 @@ async def _wait_for_body(request: web.Request, limit: int) -> bytes:
             while piece := await request.content.readany():
                 raw += piece
                 if len(raw) > limit:
-                    raise TooLarge
+                    raise _too_large(request)
     except TimeoutError:
         raise RequestTimeout from None
     if time.monotonic() - began >= STALE_IDENTITY_SECONDS:
         await identify_again(request)
     return bytes(raw)
+
+
+def _too_large(request: web.Request) -> TooLarge:
+    """TooLarge, unless the media type or the encoding is the first fault (contract 1.1)."""
+    _media_type(request)
+    return TooLarge()
 
 
 def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:

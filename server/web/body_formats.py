@@ -17,6 +17,7 @@ JSON_SHORT_BYTES = 4096  # a shorter body cannot have too much of anything
 NUMBER_MAX_DIGITS = 64  # of a number in JSON: no field needs more
 PART_MAX_HEADERS = 4  # of a field in a multipart body
 PART_HEADER_MAX_BYTES = 512  # a line
+MULTIPART_HEADERS_MAX_BYTES = 64 * 1024  # of all fields
 
 
 def parse_json(raw: bytes) -> Any:
@@ -115,11 +116,15 @@ def parse_multipart(content_type: str, raw: bytes) -> dict[str, Any]:
     if not 1 <= len(boundary) <= 70:  # RFC 2046 §5.1.1
         raise ParseError("Multipart form parse error - Invalid boundary")
     fields: dict[str, Any] = {}
+    header_bytes = 0
     try:
         with _parser(boundary) as parser:
             for event in parser.parse(raw):
                 if isinstance(event, MultipartSegment):
                     segment, chunks = event, bytearray()
+                    header_bytes += sum(len(name) + len(value) for name, value in segment.headerlist)
+                    if header_bytes > MULTIPART_HEADERS_MAX_BYTES:
+                        raise MultipartError("The headers of all fields are too long")
                 elif event is None:
                     fields[segment.name] = _value(segment, bytes(chunks))
                 else:

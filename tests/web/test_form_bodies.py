@@ -37,7 +37,7 @@ def part(name: str, value: bytes, more: str = "") -> bytes:
     ],
 )
 async def test_a_broken_multipart_is_a_parse_error(client: Client, data: bytes, kind: str) -> None:
-    status, fault = await send(client, data, {"Content-Type": kind})
+    status, fault = await send(client, data, {"Content-Type": kind}, "/auth/users/")
     assert (status, fault.get("detail", "")[:29]) == (400, "Multipart form parse error - "), fault
 
 

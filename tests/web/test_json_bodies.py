@@ -16,8 +16,8 @@ from tests.web.sending import JSON, send
         (b'{"a": 1e400}', "JSON parse error - Number out of range"),
         (b'{"a": 1' + b"0" * 5000 + b"}", "JSON parse error - Numbers have at most 64 digits"),
         (b'{"a": 0.' + b"1" * 5000 + b"}", "JSON parse error - Numbers have at most 64 digits"),
-        (b"[" * 100_000, "JSON parse error - Too deeply nested"),
-        (b'{"a":' * 100_000, "JSON parse error - Too deeply nested"),
+        (b"[" * 3000, "JSON parse error - Too deeply nested"),
+        (b'{"a":' * 3000, "JSON parse error - Too deeply nested"),
         (b'{"username": "a", "username": "b"}', "JSON parse error - Duplicate keys in an object"),
         (b'{"x": {"a": 1, "a": 2}}', "JSON parse error - Duplicate keys in an object"),
         (
@@ -71,7 +71,7 @@ async def test_an_escaped_pair_of_surrogates_is_an_ordinary_character(anna: Pers
 
 
 async def test_an_escape_at_any_depth_is_no_server_error(client: Client) -> None:
-    for depth in [*range(940, 1000), 100_000]:  # reading and writing fail at slightly different depths
+    for depth in [*range(940, 1000), 3000]:  # reading and writing fail at slightly different depths
         body = b'{"username": "anna", "password": "x", "other": ' + b"[" * depth + b'"\\u0061"' + b"]" * depth + b"}"
         status, sent = await send(client, body, JSON)
         assert status == 401 or sent == {"detail": "JSON parse error - Too deeply nested"}, (depth, sent)
