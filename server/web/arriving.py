@@ -4,6 +4,7 @@ aiohttp bounds one header and the number of headers, but not the head as a whole
 the length of their extensions.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -59,6 +60,7 @@ class Arriving:
         self._body_bytes = 0
         self._framing_bytes = 0
         self._is_discarded = False  # the response is complete, before the body
+        self._failure: HttpProcessingError | None = None
         self._is_paused = False
         self._rest = b""  # that the parser has not got yet
         self._held = 0  # bytes of what the parser has got
@@ -97,6 +99,11 @@ class Arriving:
         self._is_paused = True
         self._parser.pause_reading()
 
+    def forget_bytes(self) -> None:
+        """Let the bytes of a refused head go: the traceback of its failure holds them until the response is written."""
+        if self._failure is not None:
+            self._failure = self._failure.with_traceback(None)
+
     def finish(self) -> None:
         """A response is complete."""
         self.requests = max(0, self.requests - 1)
@@ -111,10 +118,13 @@ class Arriving:
         self._hold(0)
 
     def give_way(self) -> bool:
-        """Stop an unfinished request: 503 if its head is complete. False if there is none."""
+        """Stop an unfinished body, whose request gets 503, or drop a client with an unfinished head or many requests.
+
+        False for one request that is complete: it is being handled, and that has bounds of its own.
+        """
         if self._body is not None:
             self._break(Busy())
-        elif not self.requests:
+        elif self.requests != 1:
             self.is_broken = True
             self._abort()
         return self.is_broken
@@ -127,6 +137,7 @@ class Arriving:
             fed = self._parser.feed_data(data)
         except HttpProcessingError as failure:
             if body is None or body.is_eof():
+                self.is_broken, self._failure = True, failure
                 raise
             # aiohttp would let the handler wait for the rest of the body.
             self._break(failure)
@@ -154,8 +165,8 @@ class Arriving:
     def _count_head(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > HEAD_MAX_BYTES:
-            self.is_broken = True
-            raise Refused(BadRequest("The head of the request is too large."))
+            self.is_broken, self._failure = True, Refused(BadRequest("The head of the request is too large."))
+            raise self._failure
 
     def _count_body(self, body: StreamReader, size: int) -> None:
         """What is not content is framing."""
@@ -172,6 +183,8 @@ class Arriving:
         assert self._body is not None
         body, self._body = self._body, None
         self.is_broken = True
+        with contextlib.suppress(RuntimeError):  # a reader waits, so nothing is in memory
+            body.read_nowait()
         if self._is_discarded:
             self._abort()
         else:

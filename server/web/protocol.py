@@ -6,6 +6,7 @@ This is the one module that uses private names of aiohttp; `tests/web/test_aioht
 import asyncio
 import logging
 import re
+import socket
 from typing import Any, cast
 
 from aiohttp import hdrs, web
@@ -29,6 +30,7 @@ from server.web.responses import error_response
 
 log = logging.getLogger(__name__)
 
+SOCKET_BUFFER_BYTES = 64 * 1024  # the kernel would keep up to 4 MB for a client that does not read
 READER_STALL_SECONDS = 30.0  # a client that takes nothing for so long is dropped
 
 # What the parser says about a version that HTTP does not have, and about a coding that is not `chunked`.
@@ -71,6 +73,10 @@ class Protocol(RequestHandler):
         """Have `pause_writing` called as soon as the client does not take everything."""
         self._socket = cast("asyncio.Transport", transport)
         self._socket.set_write_buffer_limits(high=0)
+        kernel_socket = transport.get_extra_info("socket")
+        if kernel_socket is not None:
+            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                kernel_socket.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_BYTES)
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -82,6 +88,12 @@ class Protocol(RequestHandler):
         super().connection_lost(exc)
         if self.waiting is not None:
             self.waiting.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """Read bytes, and keep none that are refused."""
+        super().data_received(data)
+        if self._arriving is not None and self._arriving.is_broken:
+            self._arriving.forget_bytes()
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # asyncio's own type
         """Keep a connection open whose client sends no more but has requests in progress: it gets its responses.
