@@ -34,6 +34,9 @@ class Parser(Protocol):
     def pause_reading(self) -> None:
         """Stop within the bytes that are being read."""
 
+    def set_upgraded(self, val: bool) -> None:
+        """Say whether what follows is another protocol."""
+
 
 class Refused(HttpProcessingError):
     """The head of a request is refused; `problem` is the response."""
@@ -84,10 +87,7 @@ class Arriving:
             return self._feed(data)
         messages: list[Message] = []
         for end in range(SLICE_BYTES, len(data) + SLICE_BYTES, SLICE_BYTES):
-            found, is_upgraded, rest = self._feed(data[end - SLICE_BYTES : end])
-            messages += found
-            if is_upgraded:
-                return messages, True, rest + data[end:]
+            messages += self._feed(data[end - SLICE_BYTES : end])[0]
             if self._is_paused and self._body is not None:
                 self._rest = data[end:]
                 self._hold(self._held)
@@ -134,15 +134,14 @@ class Arriving:
             return _NOTHING
         body, size, self._is_paused = self._body, len(data), False
         try:
-            fed = self._parser.feed_data(data)
+            messages = self._read(data)
         except HttpProcessingError as failure:
             if body is None or body.is_eof():
                 self.is_broken, self._failure = True, failure
                 raise
             # aiohttp would let the handler wait for the rest of the body.
-            self._break(failure)
+            self._break(failure.with_traceback(None))  # which holds the bytes
             return _NOTHING
-        messages = fed[0]
         if body is not None:
             self._count_body(body, size)
         elif not messages:
@@ -152,7 +151,16 @@ class Arriving:
         is_waiting = self._body is not None or not messages or self.requests > 1
         if size and (is_waiting or self._held) and not self._is_discarded:
             self._hold(self._held + size)
-        return fed
+        return messages, False, b""
+
+    def _read(self, data: bytes) -> Sequence[Message]:
+        """The messages in `data`. The service upgrades to no other protocol, so HTTP goes on (RFC 9110 §7.8)."""
+        messages, is_upgraded, data = self._parser.feed_data(data)
+        while is_upgraded:
+            self._parser.set_upgraded(False)
+            more, is_upgraded, data = self._parser.feed_data(data)
+            messages = [*messages, *more]
+        return messages
 
     def _begin(self, messages: Sequence[Message]) -> None:
         self.requests += len(messages)

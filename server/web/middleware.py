@@ -37,10 +37,10 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         _check_http(request)
         response = await handler(request)
     except Exception as failure:
-        problem = _problem(request, failure)
-        response = _render(request, problem)
-        if isinstance(problem, VersionNotSupported | TransferEncodingNotSupported):
+        response = _render(request, _problem(request, failure))
+        if isinstance(failure, VersionNotSupported | TransferEncodingNotSupported):
             response.force_close()
+        failure.__traceback__ = None  # it holds the body, in a cycle if the request knows the failure
         allow = getattr(request.match_info.handler, "allow", None)
         if allow:
             response.headers[hdrs.ALLOW] = allow
