@@ -172,7 +172,7 @@ class Arriving:
 
     def _count_head(self, size: int) -> None:
         self._head_bytes += size
-        if self._head_bytes > HEAD_MAX_BYTES:
+        if self._head_bytes >= HEAD_MAX_BYTES:
             self.is_broken, self._failure = True, Refused(BadRequest("The head of the request is too large."))
             raise self._failure
 

@@ -4,6 +4,7 @@ This is the one module that uses private names of aiohttp; `tests/web/test_aioht
 """
 
 import asyncio
+import contextlib
 import logging
 import re
 import socket
@@ -31,6 +32,8 @@ from server.web.responses import error_response
 log = logging.getLogger(__name__)
 
 SOCKET_BUFFER_BYTES = 64 * 1024  # the kernel would keep up to 4 MB for a client that does not read
+LINGER_SECONDS = 2.0  # after the response to a request that was refused while it arrived
+LINGER_MAX_BYTES = 1024 * 1024
 READER_STALL_SECONDS = 30.0  # a client that takes nothing for so long is dropped
 
 # What the parser says about a version that HTTP does not have, and about a coding that is not `chunked`.
@@ -65,6 +68,8 @@ class Protocol(RequestHandler):
         self._is_half_closed = False
         self._response_bytes = 0  # that the response in progress holds for this client alone
         self._reader_check: asyncio.TimerHandle | None = None
+        self._lingering: asyncio.Future[None] | None = None
+        self._dropped_bytes = 0
         # Without its parser aiohttp still works, with the bounds that it has itself.
         if hasattr(getattr(self, "_parser", None), "feed_data"):
             self._arriving = self._parser = Arriving(self._parser, bounds.arriving, self._abort)  # type: ignore[arg-type, assignment]
@@ -82,6 +87,7 @@ class Protocol(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Cancel what still waits for this client, and give back its part of the bounds."""
         self._watch_reader(None)
+        self._end_lingering()
         self._socket = None
         if self._arriving is not None:
             self._arriving.close()
@@ -94,14 +100,24 @@ class Protocol(RequestHandler):
         super().data_received(data)
         if self._arriving is not None and self._arriving.is_broken:
             self._arriving.forget_bytes()
+            self._dropped_bytes += len(data)
+            if self._dropped_bytes > LINGER_MAX_BYTES:
+                self._end_lingering()
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # asyncio's own type
         """Keep a connection open whose client sends no more but has requests in progress: it gets its responses.
 
         A client that closes while its task waits in a queue has left: one that only stops sending cannot be told apart.
         """
+        self._end_lingering()
         arriving = self._arriving
-        if arriving is None or not arriving.requests or arriving.has_open_body or self.waiting is not None:
+        if (
+            arriving is None
+            or arriving.is_broken
+            or not arriving.requests
+            or arriving.has_open_body
+            or self.waiting is not None
+        ):
             return None
         self._is_half_closed = True
         return True
@@ -205,9 +221,26 @@ class Protocol(RequestHandler):
         body = getattr(resp, "body", None)
         self._response_bytes = body.own_bytes if isinstance(body, Pieces) else 0
         try:
-            return await super().finish_response(request, resp, start_time)
+            done = await super().finish_response(request, resp, start_time)
+            if arriving.is_broken:
+                await self._linger()
+            return done
         finally:
             arriving.finish()
+
+    async def _linger(self) -> None:
+        """Read on for a while, and drop what comes: closing at once would reset the response (RFC 9112 §9.6)."""
+        if self._socket is None or self._socket.is_closing() or not self._socket.can_write_eof():
+            return
+        self._socket.write_eof()
+        self._lingering = asyncio.get_running_loop().create_future()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                await self._lingering
+
+    def _end_lingering(self) -> None:
+        if self._lingering is not None and not self._lingering.done():
+            self._lingering.set_result(None)
 
 
 def _malformed(failure: BaseException | None) -> Problem:
