@@ -65,6 +65,7 @@ class Arriving:
         self._is_discarded = False  # the response is complete, before the body
         self._failure: HttpProcessingError | None = None
         self._is_paused = False
+        self._is_reading = False
         self._rest = b""  # that the parser has not got yet
         self._held = 0  # bytes of what the parser has got
         self._in_budget = 0
@@ -74,17 +75,22 @@ class Arriving:
         return getattr(self._parser, name)
 
     @property
-    def has_open_body(self) -> bool:
-        """Whether a body is not complete."""
-        return self._body is not None
+    def is_handling(self) -> bool:
+        """Whether requests are complete, and their responses are not."""
+        return self.requests > 0 and self._body is None and not self.is_broken
 
     def feed_data(self, data: bytes) -> Fed:
         """Read bytes as the parser does. Raises HttpProcessingError."""
+        self._is_reading = True
+        try:
+            return self._feed_in_slices(data) if self._rest or len(data) > SLICE_BYTES else self._feed(data)
+        finally:
+            self._is_reading = False
+
+    def _feed_in_slices(self, data: bytes) -> Fed:
         if self._rest:
             data, self._rest = self._rest + data, b""
             self._hold(self._held)
-        if len(data) <= SLICE_BYTES:
-            return self._feed(data)
         messages: list[Message] = []
         for end in range(SLICE_BYTES, len(data) + SLICE_BYTES, SLICE_BYTES):
             messages += self._feed(data[end - SLICE_BYTES : end])[0]
@@ -123,7 +129,7 @@ class Arriving:
         False for one request that is complete: it is being handled, and that has bounds of its own.
         """
         if self._body is not None:
-            self._break(Busy())
+            self._break(Busy(), empties=not self._is_reading)
         elif self.requests != 1:
             self.is_broken = True
             self._abort()
@@ -186,13 +192,14 @@ class Arriving:
             # A parser that is paused may have content that it has not delivered.
             self._break(BadRequest("The request body has too many chunks, or extensions that are too long."))
 
-    def _break(self, failure: Exception) -> None:
+    def _break(self, failure: Exception, *, empties: bool = False) -> None:
         """End the unfinished body with `failure`, which its reader gets, and read nothing more."""
         assert self._body is not None
         body, self._body = self._body, None
         self.is_broken = True
-        with contextlib.suppress(RuntimeError):  # a reader waits, so nothing is in memory
-            body.read_nowait()
+        if empties:  # not while its reader may be taking bytes: that is what lets the parser go on
+            with contextlib.suppress(RuntimeError):  # a reader waits, so that it is empty
+                body.read_nowait()
         if self._is_discarded:
             self._abort()
         else:

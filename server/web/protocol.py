@@ -40,6 +40,7 @@ READER_STALL_SECONDS = 30.0  # a client that takes nothing for so long is droppe
 _PARSER_TEXTS: dict[str, type[Problem]] = {
     "Invalid HTTP version": VersionNotSupported,
     "Request has invalid `Transfer-Encoding`": TransferEncodingNotSupported,
+    "Invalid `Transfer-Encoding` header value": TransferEncodingNotSupported,
 }
 # The parser stops at a method that it does not know; its failure quotes the request line.
 _REQUEST_LINE = re.compile(r"b'([A-Za-z-]{1,32}) (/[^\s?#'\\]*)\S* HTTP/1\.[01]'")
@@ -111,13 +112,7 @@ class Protocol(RequestHandler):
         """
         self._end_lingering()
         arriving = self._arriving
-        if (
-            arriving is None
-            or arriving.is_broken
-            or not arriving.requests
-            or arriving.has_open_body
-            or self.waiting is not None
-        ):
+        if arriving is None or not arriving.is_handling or self.waiting is not None:
             return None
         self._is_half_closed = True
         return True

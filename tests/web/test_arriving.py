@@ -22,11 +22,11 @@ def budget(client: Client) -> Any:
 
 
 def declared(client: Client) -> dict[tuple[str, str], int]:
-    """The limit of each endpoint that reads a body and needs no token."""
+    """The limit of each endpoint that reads a body and has no id in its path."""
     return {
         (endpoint.method, endpoint.path): endpoint.body_max_bytes
         for route in client.app.router.routes()
-        if (endpoint := getattr(route.handler, "endpoint", None)) and endpoint.body and "{" not in endpoint.path
+        if (endpoint := getattr(route.handler, "endpoint", None)) and endpoint.body and endpoint.in_document and "{" not in endpoint.path
     }
 
 
@@ -51,10 +51,7 @@ async def test_the_document_says_the_limit_of_each_endpoint(anna: Person) -> Non
             assert said == f"The body is larger than {limit} bytes."
 
 
-@pytest.mark.parametrize(("size", "status"), [(b"2500", 413), (b"FFFFFFFFFF", 413)])
-async def test_a_body_of_unknown_length_is_413_as_soon_as_it_is_too_long(
-    client: Client, size: bytes, status: int
-) -> None:
+async def test_a_body_of_unknown_length_is_413_as_soon_as_it_is_too_long(client: Client) -> None:
     sent = CHUNKED.replace(b"/auth/users/", b"/auth/jwt/create/") + b"5000\r\n" + b"x" * 0x5000
     async with asyncio.timeout(5), opened(client, sent) as (reader, _):
         assert (await reader.readline()).split()[1] == b"413"
@@ -131,7 +128,7 @@ async def test_chunks_are_bounded_in_number_and_extensions_in_length(
 ) -> None:
     status, text = await response_to(client, CHUNKED + rest)
     assert status == 400, text
-    assert text.count(b"HTTP/1.1 ") == 1
+    assert text.count(b"HTTP/1.") == 1
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
@@ -175,16 +172,18 @@ async def test_the_case_of_chunked_does_not_matter(client: Client) -> None:
 
 @pytest.mark.parametrize("version", [b"0.9", b"1.2", b"2.0", b"3.0", b"9.9"])
 async def test_another_version_of_http_is_505_and_the_connection_closed(client: Client, version: bytes) -> None:
-    status, text = await response_to(client, b"GET /healthz HTTP/" + version + b"\r\nHost: x\r\n\r\n" * 2)
+    status, text = await response_to(client, b"GET /healthz HTTP/" + version + b"\r\nHost: x\r\n\r\n")
     assert status == 505, text
     assert text.endswith(b'{"detail":"The HTTP version of the request is not supported."}')
     assert text.count(b"X-Request-ID: ") == 1
 
 
-@pytest.mark.parametrize(
-    "sent", [b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 3]
-)
-async def test_a_client_that_stops_sending_gets_its_responses(client: Client, sent: bytes) -> None:
+@pytest.mark.parametrize("count", [1, 3])
+async def test_a_client_that_stops_sending_gets_its_responses(client: Client, count: int) -> None:
+    sent = b"GET /healthz HTTP/1.1
+Host: x
+
+" * count
     status, text = await response_to(client, sent, half_close=True)
     assert (status, text.count(b'{"status":"ok"}')) == (200, sent.count(b"GET"))
 
@@ -193,9 +192,11 @@ async def test_a_client_that_stops_sending_gets_a_response_that_needs_the_databa
     sent = head("/auth/jwt/create/", len(SIGN_IN)) + SIGN_IN
     status, text = await response_to(anna.client, sent, half_close=True)
     assert (status, b'"access":' in text) == (200, True)
-    status, text = await response_to(
-        anna.client, b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n", half_close=True
-    )
+    sent = b"GET /docs/swagger-ui-bundle.js HTTP/1.1
+Host: x
+
+"
+    status, text = await response_to(anna.client, sent, half_close=True)
     assert (status, len(text) > 1_700_000) == (200, True)
 
 
@@ -211,8 +212,7 @@ async def test_an_upgrade_is_not_taken(client: Client) -> None:
     upgrade = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
     status, text = await response_to(client, upgrade * 2 + b"GET /healthz HTTP/1.0\r\n\r\n")
     assert (status, text.count(b'{"status":"ok"}')) == (200, 3)
-    status, text = await response_to(client, upgrade + b"\0" * 500_000)
-    assert (status, text.count(b"HTTP/1.1 400 ") + text.count(b"HTTP/1.0 400 ")) == (200, 1)
+    assert (await response_to(client, upgrade + b"\0" * 500_000))[0] == 400
 
 
 HOSTILE = [

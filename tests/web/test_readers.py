@@ -6,12 +6,11 @@ import logging
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from server.web import protocol
 from server.web.bounds import Budget
 from server.web.pieces import PIECE_BYTES
-from server.web.protocol import Bounds, Protocol, Runner
+from server.web.protocol import Bounds, Protocol
 from tests.conftest import Client, Person
 from tests.web.connections import opened, server_side, until
 
@@ -56,11 +55,10 @@ class Stuck(asyncio.Transport):
         self.is_aborted = True
 
 
-async def connected(app: web.Application, transport: Stuck) -> Protocol:
-    """A connection of `app` with this transport."""
-    runner = Runner(app)
-    await runner.setup()
-    made: Any = runner.server()  # type: ignore[misc]
+async def connected(client: Client, transport: Stuck) -> Protocol:
+    """A connection of the service with this transport."""
+    assert client.server.runner is not None
+    made: Any = client.server.runner.server()  # type: ignore[misc]
     made.connection_made(transport)
     transport.protocol = made
     return made  # type: ignore[no-any-return]
@@ -79,30 +77,32 @@ async def test_a_client_that_reads_nothing_is_dropped_and_its_response_freed(
 
 
 async def test_a_client_that_takes_a_little_each_time_is_not_dropped_until_it_stops(
-    monkeypatch: pytest.MonkeyPatch,
+    client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(protocol, "READER_STALL_SECONDS", 0.001)
     transport = Stuck([1, 1, 1])
-    made = await connected(web.Application(), transport)
+    made = await connected(client, transport)
     transport.unsent = 100
     made.pause_writing()
     await until(lambda: transport.is_aborted)
     assert (transport.looks, transport.unsent) == (5, 97)  # one at the start, three with progress, one without
 
 
-async def test_a_connection_that_closes_with_unsent_bytes_is_watched_too(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_connection_that_closes_with_unsent_bytes_is_watched_too(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(protocol, "READER_STALL_SECONDS", 0.001)
     transport = Stuck([])
-    made = await connected(web.Application(), transport)
+    made = await connected(client, transport)
     assert transport.high == 0  # any unsent byte is watched, not only 64 KiB of them
     transport.write(b"x")
     made.force_close()
     await until(lambda: transport.is_aborted)
 
 
-async def test_a_client_that_reads_again_is_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_reads_again_is_not_watched(client: Client) -> None:
     transport = Stuck([])
-    made = await connected(web.Application(), transport)
+    made = await connected(client, transport)
     transport.write(b"x")
     assert made._bounds.unsent.total == 1
     made.resume_writing()
@@ -112,7 +112,7 @@ async def test_a_client_that_reads_again_is_not_watched(monkeypatch: pytest.Monk
 
 async def test_a_long_response_waits_after_each_piece(client: Client) -> None:
     transport = Stuck([])
-    made = await connected(client.app, transport)
+    made = await connected(client, transport)
     made.data_received(BUNDLE)
     await until(lambda: transport.unsent)
     await asyncio.sleep(0)
@@ -125,11 +125,9 @@ async def test_a_long_response_waits_after_each_piece(client: Client) -> None:
 async def test_a_response_of_its_own_counts_whole(anna: Person, database: Any) -> None:
     database.execute("update profiles set description = %s", ["x" * 500_000])
     transport = Stuck([])
-    made = await connected(anna.client.app, transport)
-    request = (
-        f"GET /api/accounts/all-profiles HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {anna.tokens['access']}\r\n\r\n"
-    )
-    made.data_received(request.encode())
+    made = await connected(anna.client, transport)
+    head = f"GET /api/accounts/all-profiles HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {anna.tokens['access']}"
+    made.data_received(f"{head}\r\n\r\n".encode())
     await until(lambda: transport.unsent)
     assert made._bounds.unsent.total > 500_000
     made.connection_lost(None)
@@ -151,7 +149,7 @@ async def test_the_reader_that_waits_longest_gives_way_when_all_together_hold_to
     dropped: list[int] = []
     for number in range(5):
         transport = Stuck([])
-        made = await connected(client.app, transport)
+        made = await connected(client, transport)
         made._bounds = bounds
         monkeypatch.setattr(transport, "abort", functools.partial(dropped.append, number))
         made.data_received(BUNDLE)
