@@ -81,6 +81,24 @@ class Arriving:
 
     def feed_data(self, data: bytes) -> Fed:
         """Read bytes as the parser does. Raises HttpProcessingError."""
+        if self.requests or self._body is not None or self._in_budget or self.is_broken or len(data) > SLICE_BYTES:
+            return self._feed_bounded(data)
+        # The usual case, written out: one whole request, and nothing before it.
+        try:
+            fed = self._parser.feed_data(data)
+        except HttpProcessingError as failure:
+            self.is_broken, self._failure = True, failure
+            raise
+        messages = fed[0]
+        if len(messages) == 1 and not fed[1] and messages[0][1].is_eof():
+            self.requests = 1
+            return fed
+        if fed[1]:
+            messages = [*messages, *self._read_on(fed[2])]
+        self._count(None, messages, len(data))
+        return messages, False, b""
+
+    def _feed_bounded(self, data: bytes) -> Fed:
         self._is_reading = True
         try:
             return self._feed_in_slices(data) if self._rest or len(data) > SLICE_BYTES else self._feed(data)
@@ -112,6 +130,9 @@ class Arriving:
 
     def finish(self) -> None:
         """A response is complete."""
+        if self.requests == 1 and not self._in_budget and self._body is None:
+            self.requests = 0
+            return
         self.requests = max(0, self.requests - 1)
         if self._in_budget:
             # Which bytes belong to which of several requests is unknown: each has an equal share.
@@ -148,6 +169,11 @@ class Arriving:
             # aiohttp would let the handler wait for the rest of the body.
             self._break(failure.with_traceback(None))  # which holds the bytes
             return _NOTHING
+        self._count(body, messages, size)
+        return messages, False, b""
+
+    def _count(self, body: StreamReader | None, messages: Sequence[Message], size: int) -> None:
+        """Count `size` bytes that were read: `messages` began with them, `body` was not complete before."""
         if body is not None:
             self._count_body(body, size)
         elif not messages:
@@ -157,15 +183,19 @@ class Arriving:
         is_waiting = self._body is not None or not messages or self.requests > 1
         if size and (is_waiting or self._held) and not self._is_discarded:
             self._hold(self._held + size)
-        return messages, False, b""
 
     def _read(self, data: bytes) -> Sequence[Message]:
-        """The messages in `data`. The service upgrades to no other protocol, so HTTP goes on (RFC 9110 §7.8)."""
-        messages, is_upgraded, data = self._parser.feed_data(data)
+        messages, is_upgraded, rest = self._parser.feed_data(data)
+        return [*messages, *self._read_on(rest)] if is_upgraded else messages
+
+    def _read_on(self, data: bytes) -> Sequence[Message]:
+        """The messages after an upgrade, which the service never does: HTTP goes on (RFC 9110 §7.8)."""
+        messages: list[Message] = []
+        is_upgraded = True
         while is_upgraded:
             self._parser.set_upgraded(False)
             more, is_upgraded, data = self._parser.feed_data(data)
-            messages = [*messages, *more]
+            messages += more
         return messages
 
     def _begin(self, messages: Sequence[Message]) -> None:

@@ -62,8 +62,7 @@ def _check_http(request: web.Request) -> None:
     """
     if request.version not in _VERSIONS:
         raise VersionNotSupported
-    coding = request.headers.get(hdrs.TRANSFER_ENCODING)
-    if coding is not None and coding.lower() != "chunked":
+    if request.body_exists and request.headers.get(hdrs.TRANSFER_ENCODING, "chunked").lower() != "chunked":
         raise TransferEncodingNotSupported
     host = request.headers.get(hdrs.HOST)
     if host is not None and not is_host(host):

@@ -67,7 +67,7 @@ class Protocol(RequestHandler):
         self._socket: asyncio.Transport | None = None  # until it is closed; aiohttp's `transport` is None earlier
         self._arriving: Arriving | None = None
         self._is_half_closed = False
-        self._response_bytes = 0  # that the response in progress holds for this client alone
+        self._response: web.StreamResponse | None = None  # the one that is being sent
         self._reader_check: asyncio.TimerHandle | None = None
         self._lingering: asyncio.Future[None] | None = None
         self._dropped_bytes = 0
@@ -143,7 +143,8 @@ class Protocol(RequestHandler):
             self._bounds.unsent.hold(self, 0)
             return
         self._reader_check = self._loop.call_later(READER_STALL_SECONDS, self._check_reader, unsent)
-        self._bounds.unsent.hold(self, unsent + self._response_bytes)
+        body = getattr(self._response, "body", None)
+        self._bounds.unsent.hold(self, unsent + (body.own_bytes if isinstance(body, Pieces) else 0))
 
     def _check_reader(self, unsent: int) -> None:
         assert self._socket is not None
@@ -213,14 +214,14 @@ class Protocol(RequestHandler):
             return await super().finish_response(request, resp, start_time)
         if arriving.is_broken or (self._is_half_closed and arriving.requests <= 1):
             resp.force_close()
-        body = getattr(resp, "body", None)
-        self._response_bytes = body.own_bytes if isinstance(body, Pieces) else 0
+        self._response = resp
         try:
             done = await super().finish_response(request, resp, start_time)
             if arriving.is_broken:
                 await self._linger()
             return done
         finally:
+            self._response = None
             arriving.finish()
 
     async def _linger(self) -> None:
