@@ -275,20 +275,6 @@ class ExpectationFailed(Problem):
     text = "Expectation Failed."
 
 
-class TransferEncodingNotSupported(Problem):
-    """The body has another coding than `chunked` (RFC 9112 §6.1)."""
-
-    status = 501
-    text = "The transfer encoding of the request is not supported."
-
-
-class VersionNotSupported(Problem):
-    """The request is not HTTP/1.0 or HTTP/1.1 (RFC 9110 §15.6.6)."""
-
-    status = 505
-    text = "The HTTP version of the request is not supported."
-
-
 class Unavailable(Problem):
     """The database is unavailable. The outcome of a change that was in flight is unknown."""
 

@@ -11,9 +11,10 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from server.auth.passwords import client_connection
-from server.errors import BadRequest, ParseError, Problem, TransferEncodingNotSupported, VersionNotSupported
+from server.errors import BadRequest, ParseError, Problem
 from server.telemetry.logs import new_id, request_id
 from server.web.app_keys import SETTINGS, STOPPING
+from server.web.refusals import TransferEncodingNotSupported, VersionNotSupported
 from server.web.responses import error_response
 
 log = logging.getLogger(__name__)

@@ -14,19 +14,12 @@ from aiohttp import hdrs, web
 from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
-from server.errors import (
-    BadRequest,
-    ExpectationFailed,
-    MethodNotAllowed,
-    NotFound,
-    Problem,
-    TransferEncodingNotSupported,
-    VersionNotSupported,
-)
+from server.errors import BadRequest, ExpectationFailed, MethodNotAllowed, NotFound, Problem
 from server.telemetry.logs import new_id, request_id
 from server.web.arriving import Arriving, Refused
 from server.web.bounds import ARRIVING_MAX_BYTES, UNSENT_MAX_BYTES, Budget
 from server.web.pieces import Pieces
+from server.web.refusals import TransferEncodingNotSupported, VersionNotSupported
 from server.web.responses import error_response
 
 log = logging.getLogger(__name__)
