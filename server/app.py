@@ -34,7 +34,6 @@ from server.settings.settings import Settings
 from server.settings.values import cores
 from server.telemetry.metrics import Metrics
 from server.templates import Templates
-from server.web import bodies
 from server.web.app_keys import (
     API_TOKENS,
     DB,
@@ -54,7 +53,7 @@ from server.web.authentication import access
 from server.web.cors import cors, preflight
 from server.web.devices import load_devices
 from server.web.documentation import endpoints as documentation
-from server.web.endpoints import install
+from server.web.endpoints import LONG_BODY_MAX_BYTES, install
 from server.web.html_pages import asking, pages
 from server.web.html_pages.unknown_paths import unknown_paths
 from server.web.middleware import errors
@@ -73,7 +72,7 @@ def create_app(
     middlewares: list[Middleware] = [errors, unknown_paths, access]
     if settings.cors_origins:
         middlewares = [cors(settings.cors_origins), errors, preflight, unknown_paths, access]
-    app = web.Application(middlewares=middlewares, client_max_size=bodies.BODY_MAX_BYTES)
+    app = web.Application(middlewares=middlewares, client_max_size=LONG_BODY_MAX_BYTES)
     _provide(app, settings, metrics or Metrics.alone())
     sweeping = run_while_serving(sweep(settings.events_lifetime))
     app.cleanup_ctx.extend([_devices, _database, _hashing, sweeping, note_session_uses, send_letters])

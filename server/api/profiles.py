@@ -16,7 +16,7 @@ from server.settings.account_model import AccountModel
 from server.settings.roles import Roles
 from server.web.app_keys import DB, SETTINGS
 from server.web.bodies import read_body
-from server.web.endpoints import Endpoints
+from server.web.endpoints import LONG_BODY_MAX_BYTES, Endpoints
 from server.web.guards import me, only_owner, path_id
 from server.web.paging import Page, Written, page_response, write_page
 from server.web.queries import read_query
@@ -50,6 +50,7 @@ async def list_profiles(request: web.Request) -> Any:
 @endpoints.post(
     "/api/accounts/all-profiles",
     body=by_roles.profile_edit,
+    body_max_bytes=LONG_BODY_MAX_BYTES,
     response=by_settings.profile,
     status=201,
     errors=(Conflict,),
@@ -79,12 +80,14 @@ async def read_profile(request: web.Request) -> Any:
 @endpoints.put(
     "/api/accounts/profile/{id}",
     body=by_roles.profile_edit,
+    body_max_bytes=LONG_BODY_MAX_BYTES,
     response=by_settings.profile,
     errors=(Forbidden, NotFound),
 )
 @endpoints.patch(
     "/api/accounts/profile/{id}",
     body=by_roles.profile_edit_partly,
+    body_max_bytes=LONG_BODY_MAX_BYTES,
     response=by_settings.profile,
     errors=(Forbidden, NotFound),
 )

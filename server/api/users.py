@@ -15,7 +15,7 @@ from server.settings.settings import Settings
 from server.web.app_keys import DB, LETTERS, LIMITS, PASSWORDS, SETTINGS, TEMPLATES
 from server.web.bodies import read_body
 from server.web.clients import source_of
-from server.web.endpoints import Access, Endpoints
+from server.web.endpoints import LONG_BODY_MAX_BYTES, Access, Endpoints, with_account_fields
 from server.web.guards import (
     confirm_password,
     gone,
@@ -40,6 +40,7 @@ endpoints = Endpoints("users")
     "/auth/users/",
     access=Access.PUBLIC,
     body=by_settings.registration,
+    body_max_bytes=LONG_BODY_MAX_BYTES,
     response=by_settings.user,
     status=201,
     errors=(TooManyRequests,),
@@ -88,12 +89,14 @@ async def read_me(request: web.Request) -> Any:
 @endpoints.put(
     "/auth/users/me/",
     body=by_settings.user_edit_whole_by_staff,
+    body_max_bytes=with_account_fields,
     response=by_settings.user,
     errors=(TooManyRequests,),
 )
 @endpoints.patch(
     "/auth/users/me/",
     body=by_settings.user_edit_by_staff,
+    body_max_bytes=with_account_fields,
     response=by_settings.user_seen_by_staff,
     errors=(TooManyRequests,),
 )
@@ -117,12 +120,14 @@ async def read_user(request: web.Request) -> Any:
 @endpoints.put(
     "/auth/users/{id}/",
     body=by_settings.user_edit_whole_by_staff,
+    body_max_bytes=with_account_fields,
     response=by_settings.user_seen_by_staff,
     errors=(Forbidden, NotFound, TooManyRequests),
 )
 @endpoints.patch(
     "/auth/users/{id}/",
     body=by_settings.user_edit_by_staff,
+    body_max_bytes=with_account_fields,
     response=by_settings.user_seen_by_staff,
     errors=(Forbidden, NotFound, TooManyRequests),
 )
@@ -150,14 +155,7 @@ def _seen(request: web.Request, user: Mapping[str, Any]) -> dict[str, Any]:
 
 def _mine(request: web.Request) -> dict[str, Any]:
     identity = me(request)
-    mine = {
-        "email": identity.email,
-        "id": identity.id,
-        "username": identity.username,
-        "role": identity.role,
-        "account_fields": identity.account_fields,
-    }
-    return _shown(request, mine)
+    return _shown(request, {name: getattr(identity, name) for name in USER_COLUMNS})
 
 
 async def _find(request: web.Request, user_id: int) -> dict[str, Any]:

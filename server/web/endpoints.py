@@ -22,6 +22,8 @@ SchemaChoice = type[Schema] | Callable[[Settings], type[Schema]] | None
 """A schema, or a function that chooses one by the settings."""
 ErrorRenderer = Callable[[web.Request, Problem], web.Response]
 HTTP_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+BODY_MAX_BYTES = 16 * 1024  # of an endpoint that states nothing else (security 38)
+LONG_BODY_MAX_BYTES = 1024 * 1024  # where profiles, fields of roles or declared account fields may come
 MEDIA_TYPES = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
 
 
@@ -44,6 +46,7 @@ class Endpoint:
     access: Access
     tag: str
     body: type[Schema] | None = None
+    body_max_bytes: int = BODY_MAX_BYTES
     query: type[Schema] | None = None
     response: type[Schema] | None = None
     many: bool = False  # the response is an array of `response`
@@ -108,6 +111,7 @@ class Endpoints:
         when: Callable[[Settings], bool] = _always,
         access: Access = Access.SIGNED_IN,
         body: SchemaChoice = None,
+        body_max_bytes: int | Callable[[Settings], int] = BODY_MAX_BYTES,
         query: SchemaChoice = None,
         response: SchemaChoice = None,
         many: bool = False,
@@ -132,6 +136,7 @@ class Endpoints:
                     access=access,
                     tag=self.tag,
                     body=_chosen(body, settings),
+                    body_max_bytes=body_max_bytes if isinstance(body_max_bytes, int) else body_max_bytes(settings),
                     query=_chosen(query, settings),
                     response=_chosen(response, settings),
                     many=many,
@@ -183,6 +188,11 @@ def install(app: web.Application, tables: Iterable[Endpoints]) -> list[Endpoint]
 def endpoint_of(handler: Any) -> Endpoint:
     """The endpoint that a handler of the router belongs to."""
     return handler.endpoint  # type: ignore[no-any-return]
+
+
+def with_account_fields(settings: Settings) -> int:
+    """The longest body of an endpoint that reads the declared account fields, if the site has any."""
+    return LONG_BODY_MAX_BYTES if settings.account.fields else BODY_MAX_BYTES
 
 
 def _chosen(schema: SchemaChoice, settings: Settings) -> type[Schema] | None:
