@@ -15,7 +15,7 @@ from server.api import (
     roles,
     service,
     sessions,
-    signin,
+    sign_in,
     site,
     tokens,
     usernames,
@@ -35,13 +35,12 @@ from server.background import (
     watch_database,
     watch_event_loop,
 )
-from server.database.database import BATCH_CONNECTIONS, POOL_CONNECTIONS, Database
+from server.database.database import Database
 from server.mail.letters import Letters
 from server.mail.sender import LetterSender
 from server.settings.settings import Settings
 from server.settings.values import cores
 from server.templates import Templates
-from server.web import bodies
 from server.web.app_keys import (
     API_TOKENS,
     DB,
@@ -61,16 +60,14 @@ from server.web.authentication import access
 from server.web.cors import cors, preflight
 from server.web.devices import load_devices
 from server.web.documentation import endpoints as documentation
-from server.web.endpoints import install
+from server.web.endpoints import LONG_BODY_MAX_BYTES, install
 from server.web.html_pages import asking, pages
 from server.web.html_pages.unknown_paths import unknown_paths
 from server.web.middleware import errors
 from server.web.traces import make_traces
 
-NOUNS = (users, activation, passwords, usernames, signin, sessions, tokens, profiles, roles, site, events, service)
+NOUNS = (users, activation, passwords, usernames, sign_in, sessions, tokens, profiles, roles, site, events, service)
 TABLES = (*(noun.endpoints for noun in NOUNS), documentation.endpoints, pages.endpoints, asking.endpoints)
-
-MAX_CONNECTIONS = 80  # to the database, of all workers together: PostgreSQL's default limit is 100
 
 
 def create_app(settings: Settings, restart_database: Callable[[], bool] | None = None) -> web.Application:
@@ -84,7 +81,7 @@ def create_app(settings: Settings, restart_database: Callable[[], bool] | None =
     traces = make_traces(settings)
     if traces:
         middlewares.insert(0, traces.middleware)
-    app = web.Application(middlewares=middlewares, client_max_size=bodies.BODY_MAX_BYTES)
+    app = web.Application(middlewares=middlewares, client_max_size=LONG_BODY_MAX_BYTES)
     if traces:
         app.cleanup_ctx.append(traces.run)
     _provide(app, settings)
@@ -127,7 +124,8 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
     app[DB] = await Database.connect(
         settings.database_url,
-        connections=min(POOL_CONNECTIONS + BATCH_CONNECTIONS, MAX_CONNECTIONS // settings.workers),
+        connections=settings.worker_connections,
+        pooler=settings.database_pooler,
         # One of several workers starts without the database and responds 503 until it is reachable.
         patient=settings.workers > 1,
     )

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from server.database.database import Database
 from server.errors import Unavailable
+from server.postgres.errors import BundledPostgresError
 from server.telemetry import metrics
 from server.web.app_keys import DB, LETTER_SENDER, SESSION_USES, STOPPING
 
@@ -74,12 +75,18 @@ def revive(restart: Callable[[], bool]) -> Callable[[Database], Coroutine[None, 
     """Work that restarts the bundled database when a statement finds it gone; `restart` blocks, so a thread runs it."""
 
     async def watch(db: Database) -> None:
+        reason = ""
         while True:
             await db.lost.wait()
             db.lost.clear()
             try:
                 if await asyncio.to_thread(restart):
                     log.warning("the bundled database had stopped and was started again")
+                reason = ""
+            except BundledPostgresError as failure:
+                if str(failure) != reason:  # not again for each statement that fails
+                    log.error("%s", failure)
+                reason = str(failure)
             except Exception:  # the loop must survive: otherwise the database stays down
                 log.exception("the bundled database cannot be started")
             await asyncio.sleep(REVIVE_PAUSE_SECONDS)

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from server.app import MAX_CONNECTIONS, create_app
+from server.app import create_app
 from server.database.database import BATCH_CONNECTIONS, POOL_CONNECTIONS, Database
+from server.settings.connections import OF_ALL_WORKERS
 from server.settings.settings import Settings
 from server.settings.values import MAX_WORKERS
 from tests.conftest import FrontdeskServer
@@ -26,4 +27,4 @@ async def test_the_connections_of_all_workers_together_are_limited(
     async with FrontdeskServer(create_app(replace(settings, workers=workers))):
         pass
     assert 2 <= given["connections"] <= POOL_CONNECTIONS + BATCH_CONNECTIONS
-    assert workers * given["connections"] <= MAX_CONNECTIONS < 100  # PostgreSQL's default limit
+    assert workers * given["connections"] <= OF_ALL_WORKERS < 100  # PostgreSQL's default limit

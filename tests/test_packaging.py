@@ -39,21 +39,27 @@ def files(folder: Path) -> set[Path]:
 def test_the_layers_name_every_package_and_module_of_the_server_once() -> None:
     present = {file.parts[0].removesuffix(".py") for file in files(ROOT / "server") if file.suffix == ".py"}
     may_be_missing = {name.strip("()") for name in lines("importlinter:contract:layers", "layers") if "(" in name}
+    present -= {"__init__"}
     assert len(layers()) == len(set(layers()))
-    assert set(layers()) - may_be_missing <= present - {"__init__"} <= set(layers())
+    assert sorted(present - set(layers())) == [], "put these into the layers of setup.cfg, above what they import"
+    assert sorted(set(layers()) - may_be_missing - present) == [], "the layers of setup.cfg list what is not there"
 
 
 def test_readme_maps_the_layers_from_the_highest_down_and_then_the_other_folders() -> None:
     section = (ROOT / "README.md").read_text().partition("\n## Map\n")[2].partition("\n## ")[0]
     shown = re.findall(r"^\| `(\S+?)`", section, re.MULTILINE)
     names = [name.removeprefix("server/").removesuffix(".py").removesuffix("/") for name in shown]
-    assert names == [*layers(), "sql", "migrations", "tests", "deploy", "docs"]
+    assert names == [*layers(), "sql", "migrations", "tests", "examples", "deploy", ".ci", "docs"], (
+        "README's map has one row for each layer of setup.cfg, in its order, and then one for each other folder"
+    )
 
 
 def test_the_packages_of_setup_cfg_are_the_folders_that_hold_modules() -> None:
     folders = {".".join(("server", *file.parent.parts)) for file in files(ROOT / "server") if file.suffix == ".py"}
     data = {"server.web.documentation.swagger", "server.sql", "server.migrations"}  # read as packages by resources.py
-    assert sorted(lines("options", "packages")) == sorted(folders | data)
+    listed = set(lines("options", "packages"))
+    assert sorted((folders | data) - listed) == [], "add these folders to packages in setup.cfg, or no wheel has them"
+    assert sorted(listed - folders - data) == [], "packages in setup.cfg lists folders that hold no module: remove them"
 
 
 def copy(folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 import asyncpg
 
-from server.accounts import addresses, events
+from server.accounts import addresses, events, staff
 from server.accounts.events import Source
 from server.accounts.links import InvalidLink
 from server.auth.one_time_tokens import OneTimeTokens
@@ -52,12 +52,6 @@ async def set_active(transaction: Transaction, user_id: int, *, active: bool, so
     user = await transaction.row("users/set_active", user_id, active)
     if user is not None:
         await events.record(transaction, events.ACTIVATED if active else events.DEACTIVATED, user_id, source)
+        if not active:
+            await staff.warn_if_none_is_left(transaction, user_id)
     return user
-
-
-async def set_active_by_name(transaction: Transaction, name: str, *, active: bool, source: Source) -> bool:
-    """Activate or deactivate the account of a username or an address, in any spelling: False when there is none."""
-    account = await transaction.row("users/by_name", name)
-    if account is None:
-        return False
-    return await set_active(transaction, account["id"], active=active, source=source) is not None

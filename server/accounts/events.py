@@ -32,6 +32,9 @@ ADDRESS_CHANGED = "address_changed"
 USERNAME_CHANGED = "username_changed"
 FIELDS_CHANGED = "fields_changed"
 ROLE_CHANGED = "role_changed"
+STAFF_GRANTED = "staff_granted"
+STAFF_REVOKED = "staff_revoked"
+EXPORTED = "exported"  # all that is stored about the account, by the operator
 LIMIT_MET = "limit_met"
 UNLOCKED = "unlocked"
 
@@ -46,6 +49,9 @@ EVENT_KINDS = (
         USERNAME_CHANGED,
         FIELDS_CHANGED,
         ROLE_CHANGED,
+        STAFF_GRANTED,
+        STAFF_REVOKED,
+        EXPORTED,
     ),
 )
 

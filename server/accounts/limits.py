@@ -40,14 +40,10 @@ def network_of(address: str | None) -> str | None:
     return str(ipaddress.ip_network((parsed, bits), strict=False))
 
 
-async def unlock_account(transaction: Transaction, name: str, *, source: Source) -> bool:
-    """Forget the failed sign-ins of the account of a username or an address: False when there is none."""
-    account = await transaction.row("users/by_name", name)
-    if account is None:
-        return False
-    await transaction.rows("limits/unlock", f"sign-in account {account['id']}")
-    await events.record(transaction, events.UNLOCKED, account["id"], source)
-    return True
+async def unlock_account(transaction: Transaction, user_id: int, *, source: Source) -> None:
+    """Forget the failed sign-ins of an account."""
+    await transaction.rows("limits/unlock", f"sign-in account {user_id}")
+    await events.record(transaction, events.UNLOCKED, user_id, source)
 
 
 async def unlock_network(transaction: Transaction, network: str, *, source: Source) -> bool:
@@ -55,6 +51,30 @@ async def unlock_network(transaction: Transaction, network: str, *, source: Sour
     forgotten = await transaction.rows("limits/unlock", f"sign-in from {network}")
     await events.record(transaction, events.UNLOCKED, None, source, {"network": network})
     return bool(forgotten)
+
+
+class UsedUp(NamedTuple):
+    """A limit of failed sign-ins that refuses further tries."""
+
+    network: str | None  # that it counts for alone; None: the account from networks that it does not know
+    is_of_account: bool
+    seconds: float  # until the next try
+
+
+async def used_up(db: Database, user_id: int, networks: Sequence[str], settings: Settings) -> list[UsedUp]:
+    """The limits that refuse the sign-in of an account: its own, and those of `networks`."""
+    account = f"sign-in account {user_id}"
+    of_networks = {f"sign-in from {network}": network for network in networks}
+    found = []
+    for row in await db.rows("limits/used", account, list(of_networks)):
+        key: str = row["key"]
+        is_of_account = key not in of_networks
+        rate = settings.limit_sign_in_account if is_of_account else settings.limit_sign_in_network
+        seconds = row["seconds"] + rate.cost - rate.window if rate else 0.0
+        if seconds > 0:
+            network = (key.removeprefix(account).strip() or None) if is_of_account else of_networks[key]
+            found.append(UsedUp(network, is_of_account, seconds))
+    return found
 
 
 class Limits:

@@ -61,6 +61,20 @@ async def reset(
     await events.record(transaction, events.PASSWORD_RESET, user_id, source)
 
 
+async def set_by_operator(
+    transaction: Transaction,
+    user_id: int,
+    *,
+    new_hash: str,
+    letters: Letters,
+    settings: Settings,
+    source: Source,
+) -> None:
+    """Replace a password, whatever it was: every session and the API token end, as by a reset."""
+    if await _replace(transaction, user_id, None, new_hash, None, letters, settings):
+        await events.record(transaction, events.PASSWORD_CHANGED, user_id, source)
+
+
 async def lock(transaction: Transaction, user_id: int, *, checked_hash: str) -> None:
     """Lock an account until the transaction ends, if its password is still the one that was checked.
 

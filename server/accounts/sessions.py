@@ -9,6 +9,7 @@ from server.accounts.events import Source
 from server.auth.sessions import SESSION_ENDED
 from server.auth.tokens import Claims
 from server.database.database import Database
+from server.database.transaction import Transaction
 from server.errors import NotFound, TokenNotValid
 from server.settings.settings import Settings
 from server.telemetry.metrics import SESSIONS_ENDED
@@ -76,3 +77,11 @@ async def end_all(db: Database, user_id: int, *, kept_session: UUID | None, sour
         if ended:
             await events.record(transaction, events.SESSION_ENDED, user_id, source, {"sessions": len(ended)})
     SESSIONS_ENDED.add("listed", by=len(ended))
+
+
+async def end_everything(transaction: Transaction, user_id: int, *, source: Source) -> int:
+    """End every session and the API token of an account: how many sessions there were."""
+    ended = await transaction.rows("sessions/end_others", user_id, None)
+    await transaction.row("api_tokens/end", user_id)
+    await events.record(transaction, events.SESSION_ENDED, user_id, source, {"sessions": len(ended)})
+    return len(ended)

@@ -8,17 +8,20 @@ import asyncpg
 import orjson
 from aiohttp import hdrs, web
 
+from server.accounts import listing
+from server.accounts.listing import Asked
 from server.database.transaction import Transaction
 from server.errors import Conflict, FieldFaults, Forbidden, NotFound, UserNotFound
 from server.settings.account_model import AccountModel
 from server.settings.roles import Roles
 from server.web.app_keys import DB, SETTINGS
 from server.web.bodies import read_body
-from server.web.endpoints import Endpoints
+from server.web.endpoints import LONG_BODY_MAX_BYTES, Endpoints
 from server.web.guards import me, only_owner, path_id
-from server.web.paging import PageQuery, Written, page_response, read_page, write_page
+from server.web.paging import Page, Written, page_response, write_page
+from server.web.queries import read_query
 from server.web.representations import profile_object
-from server.web.schemas import by_roles, by_settings
+from server.web.schemas import by_roles, by_settings, lists
 from server.web.schemas.role_fields import change
 
 endpoints = Endpoints("profiles")
@@ -30,19 +33,24 @@ class NoProfile(NotFound):
     text = "No userProfile matches the given query."
 
 
-@endpoints.get("/api/accounts/all-profiles", query=PageQuery, response=by_settings.profile, many=True)
+@endpoints.get("/api/accounts/all-profiles", query=lists.profiles, response=by_settings.profile, many=True)
 async def list_profiles(request: web.Request) -> Any:
     """List all profiles, page by page. Only staff see those of deactivated accounts."""
-    page = read_page(request)
-    settings = request.app[SETTINGS]
+    asked, is_staff = Asked(**read_query(request)), me(request).is_staff
+    page, settings = Page(asked.after, asked.limit), request.app[SETTINGS]
     write = _page_writer(settings.account, settings.roles)
-    asked = (page.after, page.limit + 1, me(request).is_staff)
-    return page_response(request, page, await request.app[DB].share("profiles/list", write, *asked))
+    if asked == Asked(after=asked.after, limit=asked.limit):  # the whole list: simultaneous callers share its pages
+        written = await request.app[DB].share("profiles/list", write, page.after, page.limit + 1, is_staff)
+    else:
+        rows = await listing.profiles(request.app[DB], asked, of_deactivated=is_staff)
+        written = write(rows, page.after, page.limit + 1, is_staff)
+    return page_response(request, written)
 
 
 @endpoints.post(
     "/api/accounts/all-profiles",
     body=by_roles.profile_edit,
+    body_max_bytes=LONG_BODY_MAX_BYTES,
     response=by_settings.profile,
     status=201,
     errors=(Conflict,),
@@ -72,12 +80,14 @@ async def read_profile(request: web.Request) -> Any:
 @endpoints.put(
     "/api/accounts/profile/{id}",
     body=by_roles.profile_edit,
+    body_max_bytes=LONG_BODY_MAX_BYTES,
     response=by_settings.profile,
     errors=(Forbidden, NotFound),
 )
 @endpoints.patch(
     "/api/accounts/profile/{id}",
     body=by_roles.profile_edit_partly,
+    body_max_bytes=LONG_BODY_MAX_BYTES,
     response=by_settings.profile,
     errors=(Forbidden, NotFound),
 )

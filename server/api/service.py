@@ -33,13 +33,19 @@ async def health(request: web.Request) -> Any:
 
 @endpoints.get("/readyz", access=Access.ANONYMOUS, response=Health, errors=(Unavailable,))
 async def readiness(request: web.Request) -> Any:
-    """Report whether requests can be served: the database responds and has every migration."""
+    """Report whether requests can be served: the database responds, can be changed, and has every migration."""
+    db = request.app[DB]
     try:
-        applied = {row["name"] for row in await request.app[DB].rows("schema/applied")}
+        row = await db.row("schema/state")
     except Unavailable as failure:
         if not isinstance(failure.__cause__, asyncpg.UndefinedTableError):
             raise
-        applied = set()
+        row = None
+    if row and row["is_read_only"]:
+        # After a failover another host is the one to write to. Without requests no change would fail and find that out.
+        db.expire()
+        raise Unavailable("The database can only be read.")
+    applied = set(row["applied"]) if row else set()
     pending = [name for name in migrate.names() if name not in applied]
     if pending:
         raise Unavailable(f"Migrations are pending: {', '.join(pending)}")

@@ -6,7 +6,8 @@ from typing import Any
 from aiohttp import hdrs, web
 from marshmallow import Schema
 
-from server.accounts import activation, addresses, deletion, fields, passwords, registration, roles, usernames
+from server.accounts import activation, addresses, deletion, fields, listing, passwords, registration, roles, usernames
+from server.accounts.listing import Asked
 from server.accounts.registration import NewAccount
 from server.accounts.uniqueness import TAKEN_EMAIL, TAKEN_USERNAME
 from server.errors import FieldFaults, Forbidden, NotFound, TooManyRequests
@@ -14,7 +15,7 @@ from server.settings.settings import Settings
 from server.web.app_keys import DB, LETTERS, LIMITS, PASSWORDS, SETTINGS, TEMPLATES
 from server.web.bodies import read_body
 from server.web.clients import source_of
-from server.web.endpoints import Access, Endpoints
+from server.web.endpoints import LONG_BODY_MAX_BYTES, Access, Endpoints, with_account_fields
 from server.web.guards import (
     confirm_password,
     gone,
@@ -23,9 +24,10 @@ from server.web.guards import (
     only_self_or_staff,
     path_id,
 )
-from server.web.paging import PageQuery, page_response, read_page, write_page
-from server.web.representations import user_object
-from server.web.schemas import by_settings
+from server.web.paging import page_response, write_page
+from server.web.queries import read_query
+from server.web.representations import USER_COLUMNS, user_object, user_object_for_staff
+from server.web.schemas import by_settings, lists
 from server.web.schemas.account_fields import first_values, given_values
 from server.web.schemas.fields import PASSWORD_MISMATCH
 from server.web.schemas.objects import CurrentPassword
@@ -38,6 +40,7 @@ endpoints = Endpoints("users")
     "/auth/users/",
     access=Access.PUBLIC,
     body=by_settings.registration,
+    body_max_bytes=LONG_BODY_MAX_BYTES,
     response=by_settings.user,
     status=201,
     errors=(TooManyRequests,),
@@ -57,15 +60,24 @@ async def register(request: web.Request) -> Any:
     return _shown(request, user)
 
 
-@endpoints.get("/auth/users/", query=PageQuery, response=by_settings.user, many=True)
+@endpoints.get("/auth/users/", query=lists.users, response=by_settings.user_seen_by_staff, many=True)
 async def list_users(request: web.Request) -> Any:
-    """List the accounts that you may see: staff see all, other callers their own."""
-    page = read_page(request)
-    if me(request).is_staff or not request.app[SETTINGS].hide_users:
-        rows = await request.app[DB].rows("users/list", page.after, page.limit + 1, me(request).is_staff)
-        shown = [_seen(request, row) for row in rows]
-        return page_response(request, page, write_page(rows, shown, page.limit))
-    return [_mine(request)] if me(request).id > page.after else []
+    """List the accounts that you may see: staff see all, with their state; other callers see their own."""
+    given, caller = read_query(request), me(request)
+    flags = {name: given.pop(name) for name in ("is_active", "is_staff", "awaits_activation")}
+    asked = Asked(**given)
+    if caller.is_staff:
+        rows = await listing.accounts(request.app[DB], asked, **flags)
+        shown = [user_object_for_staff(request.app[SETTINGS], row) for row in rows]
+    elif not request.app[SETTINGS].hide_users:
+        if asked == Asked(after=asked.after, limit=asked.limit):
+            rows = await request.app[DB].rows("users/list", asked.after, asked.limit + 1, False)
+        else:
+            rows = await listing.accounts(request.app[DB], asked, is_active=True, by_name_alone=True)
+        shown = [_seen(request, {name: row[name] for name in USER_COLUMNS}) for row in rows]  # without the state
+    else:
+        return [_mine(request)] if caller.id > asked.after else []
+    return page_response(request, write_page(rows, shown, asked.limit))
 
 
 @endpoints.get("/auth/users/me/", response=by_settings.user)
@@ -77,11 +89,16 @@ async def read_me(request: web.Request) -> Any:
 @endpoints.put(
     "/auth/users/me/",
     body=by_settings.user_edit_whole_by_staff,
+    body_max_bytes=with_account_fields,
     response=by_settings.user,
     errors=(TooManyRequests,),
 )
 @endpoints.patch(
-    "/auth/users/me/", body=by_settings.user_edit_by_staff, response=by_settings.user, errors=(TooManyRequests,)
+    "/auth/users/me/",
+    body=by_settings.user_edit_by_staff,
+    body_max_bytes=with_account_fields,
+    response=by_settings.user_seen_by_staff,
+    errors=(TooManyRequests,),
 )
 async def edit_me(request: web.Request) -> Any:
     """Edit your account."""
@@ -94,26 +111,28 @@ async def delete_me(request: web.Request) -> None:
     await _delete(request, me(request).id)
 
 
-@endpoints.get("/auth/users/{id}/", response=by_settings.user, errors=(Forbidden, NotFound))
+@endpoints.get("/auth/users/{id}/", response=by_settings.user_seen_by_staff, errors=(Forbidden, NotFound))
 async def read_user(request: web.Request) -> Any:
-    """Read an account."""
-    return await _find(request, path_id(request))
+    """Read an account; staff also see its state."""
+    return await _as_seen(request, await _find(request, path_id(request)))
 
 
 @endpoints.put(
     "/auth/users/{id}/",
     body=by_settings.user_edit_whole_by_staff,
-    response=by_settings.user,
+    body_max_bytes=with_account_fields,
+    response=by_settings.user_seen_by_staff,
     errors=(Forbidden, NotFound, TooManyRequests),
 )
 @endpoints.patch(
     "/auth/users/{id}/",
     body=by_settings.user_edit_by_staff,
-    response=by_settings.user,
+    body_max_bytes=with_account_fields,
+    response=by_settings.user_seen_by_staff,
     errors=(Forbidden, NotFound, TooManyRequests),
 )
 async def edit_user(request: web.Request) -> Any:
-    """Edit an account."""
+    """Edit an account; staff also see its state."""
     return await _edit(request, await _find(request, path_id(request)))
 
 
@@ -136,14 +155,7 @@ def _seen(request: web.Request, user: Mapping[str, Any]) -> dict[str, Any]:
 
 def _mine(request: web.Request) -> dict[str, Any]:
     identity = me(request)
-    mine = {
-        "email": identity.email,
-        "id": identity.id,
-        "username": identity.username,
-        "role": identity.role,
-        "account_fields": identity.account_fields,
-    }
-    return _shown(request, mine)
+    return _shown(request, {name: getattr(identity, name) for name in USER_COLUMNS})
 
 
 async def _find(request: web.Request, user_id: int) -> dict[str, Any]:
@@ -154,6 +166,16 @@ async def _find(request: web.Request, user_id: int) -> dict[str, Any]:
         raise NotFound
     only_self_or_staff(request, user_id)
     return _shown(request, row)
+
+
+async def _as_seen(request: web.Request, user: dict[str, Any]) -> dict[str, Any]:
+    """The user object as the caller sees it: staff see the state of the account, too (contract 2.3)."""
+    if not me(request).is_staff:
+        return user
+    row = await request.app[DB].row("users/with_state", [user["id"]])
+    if row is None:
+        raise gone(request, user["id"])
+    return user_object_for_staff(request.app[SETTINGS], row)
 
 
 async def _edit(request: web.Request, user: dict[str, Any]) -> Any:
@@ -188,7 +210,8 @@ async def _edit(request: web.Request, user: dict[str, Any]) -> Any:
             user = _changed(request, user, changed_role)
         if values := given_values(app[SETTINGS].account, given):
             user = _changed(request, user, await fields.change(transaction, user["id"], values, source=source))
-    return user
+    # `me` answers with the object of the contract alone, unless a field was set that it does not have.
+    return user if "id" not in request.match_info and "is_active" not in given else await _as_seen(request, user)
 
 
 async def _read_edit(request: web.Request, user: Mapping[str, Any]) -> dict[str, Any]:

@@ -156,6 +156,13 @@ class Passwords:
         return (time.thread_time() - began) * 2.0 ** (self._rounds - rounds)
 
 
+def format_of(stored: str) -> str | None:
+    """The format of a hash, such as `bcrypt_sha256` or `argon2`; None when no password fits it, whatever is typed."""
+    if _OURS.fullmatch(stored) or foreign_hashes.read(stored):
+        return stored.partition("$")[0]
+    return None
+
+
 class Slot:
     """A hashing thread that one caller holds."""
 

@@ -2,9 +2,7 @@
 
 import argparse
 import contextlib
-import getpass
 import json
-import sys
 from typing import Any
 
 from server.accounts.events import Source
@@ -13,6 +11,7 @@ from server.auth.one_time_tokens import OneTimeTokens
 from server.auth.passwords import Passwords
 from server.commands.database import run_on_database
 from server.commands.failures import CommandError
+from server.commands.typed import read_password
 from server.database.database import Database
 from server.errors import FieldErrors
 from server.mail.letters import Letters
@@ -74,7 +73,7 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
 
 def _given(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
     """The fields of the new account. Without usernames the positional argument is the address."""
-    given: dict[str, Any] = {"password": _read_password()}
+    given: dict[str, Any] = {"password": read_password()}
     if settings.account.has_username:
         given |= {"username": options.name, "email": options.email}
     else:
@@ -93,12 +92,3 @@ def _given(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
 
 def _lines(failure: FieldErrors) -> str:
     return "\n".join(f"{field}: {text}" for field, texts in failure.fields.items() for text in texts)
-
-
-def _read_password() -> str:
-    if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
-    password = getpass.getpass("Password: ")
-    if getpass.getpass("Repeat the password: ") != password:
-        raise CommandError("The two passwords differ.")
-    return password

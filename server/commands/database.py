@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import logging
 from collections.abc import Awaitable, Callable, Iterator
 
 import psycopg
@@ -16,6 +17,10 @@ from server.process import signals
 from server.process.serving import Revive, say
 from server.settings.database_url import DatabaseUrl
 from server.settings.settings import Settings
+
+log = logging.getLogger(__name__)
+
+COMMAND_CONNECTIONS = 2  # a command runs one statement after another
 
 
 @contextlib.contextmanager
@@ -58,16 +63,39 @@ def bring_up_to_date(settings: Settings) -> None:
             f" superuser: {failure}"
         ) from None
     except psycopg.Error as failure:
-        raise CommandError(f"The database could not be brought up to date: {failure}") from None
+        raise CommandError(f"The database could not be brought up to date: {_in_one_line(failure)}") from None
     for name in applied:
         say(f"Migration {name} applied.")
+
+
+def check_schema(settings: Settings) -> None:
+    """Warn of migrations that the database lacks. Raises CommandError when the role may not use the tables."""
+    try:
+        pending = migrate.check(settings.database_url)
+    except migrate.MayNotUse as failure:
+        url = DatabaseUrl.read(settings.database_url)
+        raise CommandError(
+            f"The role {url.user} may not use the tables in the database {url.database}. Run there, as their owner or a"
+            f" superuser: {failure}"
+        ) from None
+    except psycopg.Error:  # it cannot be reached or used, which connecting reports
+        return
+    if pending:
+        log.warning(
+            "the database lacks migrations, and MIGRATE_ON_START is false: 503 until `migrate` has run: %s",
+            ", ".join(pending),
+        )
+
+
+def _in_one_line(failure: Exception) -> str:
+    return " ".join(str(failure).split())
 
 
 def run_on_database(settings: Settings, work: Callable[[Database], Awaitable[None]]) -> None:
     """Run `work` on the database, its schema up to date unless MIGRATE_ON_START=false."""
 
-    async def run(url: str) -> None:
-        db = await Database.connect(url)
+    async def run(ready: Settings) -> None:
+        db = await Database.connect(ready.database_url, connections=COMMAND_CONNECTIONS, pooler=ready.database_pooler)
         try:
             await work(db)
         finally:
@@ -76,4 +104,4 @@ def run_on_database(settings: Settings, work: Callable[[Database], Awaitable[Non
     with opened(settings) as (ready, _):
         if ready.migrate_on_start:
             bring_up_to_date(ready)
-        asyncio.run(run(ready.database_url))
+        asyncio.run(run(ready))

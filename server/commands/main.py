@@ -15,7 +15,30 @@ from types import ModuleType
 from typing import NoReturn
 
 from server import __version__
-from server.commands import activate, create_admin, deactivate, letters, migrate, openapi, serve, settings, unlock, work
+from server.commands import (
+    activate,
+    backup,
+    check,
+    create_admin,
+    deactivate,
+    delete,
+    export,
+    grant_staff,
+    letters,
+    migrate,
+    openapi,
+    restore,
+    revoke_staff,
+    serve,
+    set_password,
+    settings,
+    sign_out,
+    test_mail,
+    unlock,
+    user,
+    users,
+    work,
+)
 from server.commands.failures import CommandError
 from server.errors import StartError, Unavailable
 from server.postgres.bundled import BundledPostgresError
@@ -34,10 +57,22 @@ COMMANDS: dict[str, ModuleType] = {
     "work": work,
     "migrate": migrate,
     "create-admin": create_admin,
+    "users": users,
+    "user": user,
     "deactivate": deactivate,
     "activate": activate,
+    "set-password": set_password,
+    "grant-staff": grant_staff,
+    "revoke-staff": revoke_staff,
+    "sign-out": sign_out,
     "unlock": unlock,
+    "export": export,
+    "delete": delete,
+    "backup": backup,
+    "restore": restore,
     "letters": letters,
+    "test-mail": test_mail,
+    "check": check,
     "settings": settings,
     "openapi": openapi,
 }

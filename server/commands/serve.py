@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable
 
-from server.commands.database import bring_up_to_date, opened
+from server.commands.database import bring_up_to_date, check_schema, opened
 from server.mail.writer import VARIABLES, user_variables
 from server.process import serving, supervisor
 from server.settings.faults import SettingsError
@@ -32,10 +32,12 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
 
 
 def run_service(settings: Settings, run: Run) -> None:
-    """Open the database, bring its schema up to date, and run the service on it."""
+    """Open the database, bring its schema up to date or look at it, and run the service on it."""
     with opened(settings) as (ready, revive):
         if ready.migrate_on_start:
             bring_up_to_date(ready)
+        else:
+            check_schema(ready)
         name = "PostgreSQL at DATABASE_URL" if settings.database_url else f"bundled PostgreSQL in {settings.data_dir}"
         run(ready, serving.DatabaseSource(name, revive))
 

@@ -3,13 +3,11 @@
 import argparse
 import ipaddress
 
-import asyncpg
-
 from server.accounts import limits
 from server.accounts.events import Source
 from server.accounts.limits import network_of
+from server.commands.accounts import find
 from server.commands.database import run_on_database
-from server.commands.failures import CommandError
 from server.database.database import Database
 from server.process.serving import say
 from server.settings.settings import Settings
@@ -17,7 +15,7 @@ from server.settings.settings import Settings
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the name of the account or network."""
-    parser.add_argument("name", metavar="NAME", help="username, e-mail address, or IP address of a network")
+    parser.add_argument("name", metavar="NAME", help="username, e-mail address or id, or IP address of a network")
 
 
 def run(settings: Settings, options: argparse.Namespace) -> None:
@@ -26,16 +24,11 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
     network = _network(name)
 
     async def work(db: Database) -> None:
-        try:
-            async with db.transaction() as transaction:
-                if network:
-                    found = await limits.unlock_network(transaction, network, source=source)
-                else:
-                    found = await limits.unlock_account(transaction, name, source=source)
-        except asyncpg.DataError:  # the name has bytes that are not UTF-8
-            found = False
-        if not found and not network:
-            raise CommandError(f"There is no account named {name}.")
+        async with db.transaction() as transaction:
+            if network:
+                await limits.unlock_network(transaction, network, source=source)
+            else:
+                await limits.unlock_account(transaction, await find(transaction, name), source=source)
 
     run_on_database(settings, work)
     say(f"{'Network ' + network if network else 'Account ' + name} may sign in again.")

@@ -11,15 +11,15 @@ import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import asyncpg
 import orjson
 
-from server.database.batch_connections import BATCH_SESSION_SETTINGS, BatchConnections
 from server.database.batching import Batcher, ReadBatcher, WriteBatcher
-from server.database.connecting import connector
-from server.database.failures import is_disk_full, is_timeout, is_unavailable, reason_of
+from server.database.connecting import Connector
+from server.database.connections import Connections
+from server.database.failures import NoFreeConnection, is_disk_full, is_lost, is_timeout, is_unavailable, reason_of
 from server.database.transaction import Transaction
 from server.database.version import check_version
 from server.errors import StartError, Unavailable
@@ -27,9 +27,6 @@ from server.resources import statements
 from server.settings.database_url import DatabaseUrl
 from server.telemetry import metrics
 from server.telemetry.instruments import Stopwatch
-
-if TYPE_CHECKING:
-    from server.database.transaction import Connection
 
 Made = TypeVar("Made")
 
@@ -42,6 +39,7 @@ COMMAND_SECONDS = 15.0  # longest wait for a result
 CLOSE_SECONDS = 1.0
 OUTAGE_SECONDS = 30.0  # without a statement that succeeds: longer than a restart or a failover takes
 LOG_PAUSE_SECONDS = 1.0  # between log lines: one failure can affect thousands of requests
+REPEAT_PAUSE_SECONDS = 60.0  # between two log lines that say the same
 MAX_SHARED_IN_FLIGHT = 4  # of `share`, for each statement: they must not use up the pool
 DEADLOCK_TRIES = 5
 
@@ -52,37 +50,19 @@ SESSION_SETTINGS = {
     "statement_timeout": "14s",  # less than COMMAND_SECONDS: a statement must not go on when its caller has given up
     "idle_in_transaction_session_timeout": "30s",
 }
-
-
-async def _no_reset(connection: "Connection") -> None:
-    """Replace asyncpg's reset at release: it costs a round trip, and no statement here leaves session state behind."""
-
-
-async def _version(pool: "asyncpg.Pool[asyncpg.Record]", patient: bool) -> int | None:
-    """The server's major version, or None when it is unavailable and `patient`. Raises Unavailable, StartError."""
-    try:
-        await pool
-        async with pool.acquire() as connection:
-            return int(connection.get_server_version().major)
-    except Exception as failure:
-        if is_unavailable(failure):
-            if patient:
-                return None
-            raise Unavailable from failure
-        # No such database, a wrong password; a parameter of the URL that cannot be met.
-        if isinstance(failure, asyncpg.PostgresError | asyncpg.InterfaceError):
-            raise StartError(f"The database cannot be used: {failure}.") from failure
-        raise
+# By default PostgreSQL plans a statement with few keys again each time: 150 µs for a plan that is always the same
+# (docs/decisions/batching.md). A page of a list must be planned with its limit, so only batches have this setting.
+BATCH_SESSION_SETTINGS = {"plan_cache_mode": "force_generic_plan"}
 
 
 class Database:
-    """A pool for single statements and transactions, connections for batches, and the batches themselves."""
+    """Connections for single statements and transactions, connections for batches, and the batches themselves."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", batch_connections: BatchConnections) -> None:
+    def __init__(self, pool: Connections, for_batches: Connections) -> None:
         self._pool = pool
-        self._batch_connections = batch_connections
+        self._for_batches = for_batches
         self._sql = statements()
-        self._last_logged = -math.inf
+        self._logged_at: dict[tuple[int, str], float] = {}  # each line of the log, and when it was written last
         self._unavailable_since = math.inf
         self.lost = asyncio.Event()  # set whenever the database was unavailable; the reader clears it
         self._reads: dict[str, ReadBatcher] = {}
@@ -91,44 +71,43 @@ class Database:
 
     @classmethod
     async def connect(
-        cls, url: str, *, connections: int = POOL_CONNECTIONS + BATCH_CONNECTIONS, patient: bool = False
+        cls,
+        url: str,
+        *,
+        connections: int = POOL_CONNECTIONS + BATCH_CONNECTIONS,
+        pooler: str = "auto",
+        patient: bool = False,
     ) -> Self:
         """Connect to the database at `url`, with at most `connections` (but 2 at least).
 
-        `patient`: do not fail if the server is unreachable; statements raise Unavailable until it is up. Raises
-        Unavailable when it cannot be reached, StartError when it cannot be used.
+        `pooler` is DATABASE_POOLER. `patient`: do not fail if the server is unreachable; statements raise Unavailable
+        until it is up. Raises Unavailable when it cannot be reached, StartError when it cannot be used.
         """
         for_batches = max(1, connections * BATCH_CONNECTIONS // (POOL_CONNECTIONS + BATCH_CONNECTIONS))
-        connect = functools.partial(connector, DatabaseUrl.read(url), command_timeout=COMMAND_SECONDS)
-        pool = asyncpg.create_pool(
-            connect=connect(SESSION_SETTINGS),
-            min_size=0 if patient else 1,
-            max_size=max(1, connections - for_batches),
-            reset=_no_reset,
-        )
-        version = await _version(pool, patient)
-        if version is not None:
-            try:
-                check_version(version)
-            except StartError:
+        connector = Connector(DatabaseUrl.read(url), command_timeout=COMMAND_SECONDS, pooler=pooler)
+        alone = max(1, connections - for_batches)
+        pool = Connections(connector.opener(SESSION_SETTINGS), alone, metrics.CONNECTION_WAIT_SECONDS)
+        batches = Connections(connector.opener(SESSION_SETTINGS | BATCH_SESSION_SETTINGS), for_batches)
+        pool.spare, batches.spare = batches, pool
+        try:
+            await _check_server(pool, connector)
+        except BaseException as failure:
+            if not (patient and isinstance(failure, Unavailable)):
                 await pool.close()
                 raise
-        return cls(pool, BatchConnections(connect(SESSION_SETTINGS | BATCH_SESSION_SETTINGS), for_batches))
+        return cls(pool, batches)
 
     def connection_counts(self) -> dict[tuple[str, str], int]:
         """How many connections are open, by their use and by whether they are in use now."""
-        idle = self._pool.get_idle_size()
-        batch_idle = self._batch_connections.opened - self._batch_connections.in_use
         return {
-            ("statements", "in_use"): self._pool.get_size() - idle,
-            ("statements", "idle"): idle,
-            ("batches", "in_use"): self._batch_connections.in_use,
-            ("batches", "idle"): max(0, batch_idle),  # one that is being opened is in use before it is open
+            (use, state): count
+            for use, connections in (("statements", self._pool), ("batches", self._for_batches))
+            for state, count in (("in_use", connections.in_use), ("idle", connections.free))
         }
 
     def connection_limits(self) -> dict[str, int]:
         """The most connections that may be open, by their use."""
-        return {"statements": self._pool.get_max_size(), "batches": self._batch_connections.most}
+        return {"statements": self._pool.most, "batches": self._for_batches.most}
 
     async def close(self) -> None:
         """Wait for the batches in flight, then close every connection; after CLOSE_SECONDS without waiting."""
@@ -136,20 +115,20 @@ class Database:
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await asyncio.gather(*(batcher.close() for batcher in batchers))
-                await asyncio.gather(self._batch_connections.close(), self._pool.close())
+                await asyncio.gather(self._for_batches.close(), self._pool.close())
         except TimeoutError:
-            self._batch_connections.terminate()
+            self._for_batches.terminate()
             self._pool.terminate()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """One transaction: committed when the block ends, rolled back when it raises. Raises Unavailable."""
         try:
-            async with self._acquire() as connection, connection.transaction():
+            async with self._pool.transaction(ACQUIRE_SECONDS) as connection:
                 transaction = Transaction(connection, self._sql)
                 yield transaction
         except Exception as failure:
-            await self._raise_if_unavailable(failure)
+            self._raise_if_unavailable(failure)
             raise
         transaction.committed()
 
@@ -160,7 +139,7 @@ class Database:
 
     async def rows(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
         """Every row of the statement `name`. Not batched. Raises Unavailable."""
-        return await self._run(self._run_on_pool, name, arguments)
+        return await self._run(self._run_alone, name, arguments)
 
     def find(self, name: str, key: Any, *more: Any) -> Awaitable[asyncpg.Record | None]:
         """The row of `key`, or None; in one batch with all calls of the statement now. Raises Unavailable, Busy."""
@@ -216,21 +195,12 @@ class Database:
 
     async def _run_on_batch_connection(self, sql: str, columns: Sequence[Any]) -> list[asyncpg.Record]:
         # Slow batches of one blocked statement can use every batch connection; other statements then use the pool.
-        all_in_use = self._batch_connections.are_all_in_use
-        return await (self._run_on_pool if all_in_use else self._batch_connections.rows)(sql, columns)
+        all_in_use = self._for_batches.are_all_in_use
+        return await (self._pool if all_in_use else self._for_batches).rows(sql, columns, ACQUIRE_SECONDS)
 
-    async def _run_on_pool(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
-        async with self._acquire() as connection:
-            rows: list[asyncpg.Record] = await connection.fetch(sql, *arguments)
-            return rows
-
-    @asynccontextmanager
-    async def _acquire(self) -> "AsyncIterator[Connection]":
-        """A connection of the pool for the block; waits ACQUIRE_SECONDS for one."""
-        began = time.perf_counter()
-        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-            metrics.CONNECTION_WAIT_SECONDS.observe(time.perf_counter() - began)
-            yield connection
+    async def _run_alone(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
+        # With the session settings: the statement may wait for a lock. Batches skip locked rows.
+        return await self._pool.rows(sql, arguments, ACQUIRE_SECONDS, with_settings=True)
 
     async def _run(
         self, run: Callable[[str, Sequence[Any]], Awaitable[list[asyncpg.Record]]], name: str, arguments: Sequence[Any]
@@ -244,35 +214,73 @@ class Database:
                 return rows
             except asyncpg.DeadlockDetectedError as failure:
                 if attempt == DEADLOCK_TRIES - 1:
-                    await self._raise_if_unavailable(failure)
+                    self._raise_if_unavailable(failure)
                     raise
                 log.info("deadlock in %s: the statement is run again", name)
             except Exception as failure:
-                await self._raise_if_unavailable(failure)
+                self._raise_if_unavailable(failure)
                 raise
         raise AssertionError("unreachable")
 
-    async def _raise_if_unavailable(self, failure: Exception) -> None:
+    def expire(self) -> None:
+        """Use no connection again that is open now."""
+        self._pool.expire()
+        self._for_batches.expire()
+
+    def _raise_if_unavailable(self, failure: Exception) -> None:
+        if not is_unavailable(failure):
+            return
         if is_timeout(failure):
             metrics.DATABASE_FAILURES.add("timeout")
             self._log(logging.WARNING, "did not finish a statement in time", failure)
-            raise Unavailable from failure
-        if is_unavailable(failure):
+        elif isinstance(failure, NoFreeConnection):
+            self._log_unavailable("has no free connection for this process", failure, cause="no_connection")
+        elif is_lost(failure):
             self.lost.set()
-            self._log_unavailable(failure)
+            self._log_unavailable("is unavailable", failure)
             # Other connections may be affected too: after a failover none of them may go on with a read-only server.
-            await self._pool.expire_connections()
-            raise Unavailable from failure
+            self.expire()
+        elif is_disk_full(failure):
+            self._log_unavailable("cannot run a statement", failure, cause="disk_full", level=logging.ERROR)
+        else:
+            self._log_unavailable("cannot run a statement", failure)
+        raise Unavailable from failure
 
-    def _log_unavailable(self, failure: Exception) -> None:
-        """A warning, since most failures end by themselves; an error when this one does not, or has not for long."""
-        self._unavailable_since = min(self._unavailable_since, time.monotonic())
-        is_full = is_disk_full(failure)
-        metrics.DATABASE_FAILURES.add("disk_full" if is_full else "unavailable")
-        is_long = time.monotonic() - self._unavailable_since >= OUTAGE_SECONDS
-        self._log(logging.ERROR if is_full or is_long else logging.WARNING, "is unavailable", failure)
+    def _log_unavailable(
+        self, what: str, failure: Exception, *, cause: str = "unavailable", level: int = logging.WARNING
+    ) -> None:
+        """A warning, since most failures end by themselves; an error when no statement has succeeded for long."""
+        metrics.DATABASE_FAILURES.add(cause)
+        now = time.monotonic()
+        self._unavailable_since = min(self._unavailable_since, now)
+        is_long = now - self._unavailable_since >= OUTAGE_SECONDS
+        self._log(logging.ERROR if is_long else level, what, failure)
 
     def _log(self, level: int, what: str, failure: Exception) -> None:
-        if time.monotonic() - self._last_logged >= LOG_PAUSE_SECONDS:
-            self._last_logged = time.monotonic()
-            log.log(level, "the database %s: %s: %s", what, type(failure).__name__, reason_of(failure))
+        line = (level, f"the database {what}: {type(failure).__name__}: {reason_of(failure)}")
+        now = time.monotonic()
+        if now - max(self._logged_at.values(), default=-math.inf) < LOG_PAUSE_SECONDS:
+            return
+        if now - self._logged_at.get(line, -math.inf) >= REPEAT_PAUSE_SECONDS:
+            self._logged_at = {each: at for each, at in self._logged_at.items() if now - at < REPEAT_PAUSE_SECONDS}
+            self._logged_at[line] = now
+            log.log(level, "%s", line[1])
+
+
+async def _check_server(pool: Connections, connector: Connector) -> None:
+    """Look whether the server can be used. Raises Unavailable, StartError."""
+    try:
+        await connector.check_pooler()
+        connection = await pool.acquire(ACQUIRE_SECONDS)
+        version = int(connection.get_server_version().major)
+        pool.release(connection)
+    except (asyncpg.InvalidCatalogNameError, asyncpg.InvalidAuthorizationSpecificationError) as failure:
+        raise StartError(f"The database cannot be used: {failure}.") from failure
+    except Exception as failure:
+        if is_unavailable(failure):
+            raise Unavailable from failure
+        # A parameter of the URL that cannot be met.
+        if isinstance(failure, asyncpg.PostgresError | asyncpg.InterfaceError):
+            raise StartError(f"The database cannot be used: {failure}.") from failure
+        raise
+    check_version(version)

@@ -23,7 +23,9 @@ LOCK_SECONDS = 60  # longest wait for it
 def connect_yoyo(url: DatabaseUrl) -> Any:
     """A connection of yoyo, its `backend`; the caller closes `connection`. Raises psycopg.Error."""
     # yoyo gives every parameter of the query to psycopg as it is.
-    return yoyo.get_backend("postgresql+psycopg:///?" + urlencode(url.for_libpq()))
+    backend = yoyo.get_backend("postgresql+psycopg:///?" + urlencode(url.for_libpq()))
+    backend.connection.prepare_threshold = None
+    return backend
 
 
 def _migrations() -> Any:
@@ -32,12 +34,24 @@ def _migrations() -> Any:
 
 @contextlib.contextmanager
 def _migration_lock(url: DatabaseUrl) -> "Iterator[psycopg.Connection[Any]]":
-    """Hold the migration lock. PostgreSQL releases it when the process ends; yoyo's own lock, a row, would stay."""
-    with psycopg.connect(**url.for_libpq(), autocommit=True) as connection:
+    """Hold the migration lock: the lock of a transaction, which the connection that is yielded is in.
+
+    PostgreSQL releases it when the process ends; yoyo's own lock, a row, would stay. A lock of the session would stay
+    at a pooler, whose sessions do not end with a client.
+    """
+    with psycopg.connect(**url.for_libpq(), prepare_threshold=None) as connection:
         check_version(connection.info.server_version // 10_000)
-        connection.execute("select set_config('lock_timeout', %s, false)", [f"{LOCK_SECONDS}s"])
-        connection.execute("select pg_advisory_lock(%s)", [ADVISORY_LOCK_ID])
+        # The transaction is idle while yoyo works.
+        for name, value in {"lock_timeout": f"{LOCK_SECONDS}s", "idle_in_transaction_session_timeout": "0"}.items():
+            connection.execute("select set_config(%s, %s, true)", [name, value])
+        connection.execute("select pg_advisory_xact_lock(%s)", [ADVISORY_LOCK_ID])
         yield connection
+
+
+def wait_for_migrations(url: str) -> None:
+    """Wait, for LOCK_SECONDS at most, until no process migrates the database. Raises psycopg.Error."""
+    with _migration_lock(DatabaseUrl.read(url)):
+        pass
 
 
 class DuplicateAddresses(Exception):
@@ -50,6 +64,10 @@ class DuplicateLogins(Exception):
 
 class MayNotCreate(Exception):
     """The role that migrates may not create objects. The text is the statement that allows it."""
+
+
+class MayNotUse(Exception):
+    """The role that serves may not use the tables. The text is the statements that allow it."""
 
 
 def migrate(url: str, *, unique_email: bool = True, unique_logins: bool = False) -> list[str]:
@@ -79,7 +97,8 @@ def migrate(url: str, *, unique_email: bool = True, unique_logins: bool = False)
 def _report_privilege(connection: "psycopg.Connection[Any]") -> Iterator[None]:
     """Raises MayNotCreate when the role has no CREATE on its schema: since PostgreSQL 15 only the owner has it."""
     try:
-        yield
+        with connection.transaction():  # a savepoint: the statement below runs after a failed one
+            yield
     # yoyo ignores that it could not make its tables: they are missing then.
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedTable):
         row = connection.execute(statements()["schema/missing_grant"]).fetchone()
@@ -89,6 +108,7 @@ def _report_privilege(connection: "psycopg.Connection[Any]") -> Iterator[None]:
 
 
 def _set_email_index(connection: "psycopg.Connection[Any]", *, unique: bool) -> None:
+    # In the transaction that holds the lock. yoyo's have committed: they wait for no lock of this one.
     name = "schema/make_emails_unique" if unique else "schema/let_emails_repeat"
     with _report_duplicates():
         connection.execute(statements()[name])
@@ -108,6 +128,21 @@ def _report_duplicates() -> Iterator[None]:
         yield
     except psycopg.errors.UniqueViolation as failure:
         raise DuplicateAddresses(failure.diag.message_detail) from failure
+
+
+def check(url: str) -> list[str]:
+    """The names of the migrations that the database at `url` lacks. Changes nothing.
+
+    Raises psycopg.Error when the database cannot be reached, MayNotUse when the role lacks a privilege.
+    """
+    with psycopg.connect(**DatabaseUrl.read(url).for_libpq(), prepare_threshold=None) as connection:
+        if row := connection.execute(statements()["schema/missing_rights"]).fetchone():
+            raise MayNotUse(row[0])
+        try:
+            (applied, _) = connection.execute(statements()["schema/state"]).fetchone() or ([], False)
+        except psycopg.errors.UndefinedTable:
+            applied = []
+        return [name for name in names() if name not in applied]
 
 
 def roll_back(url: str) -> None:

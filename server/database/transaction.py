@@ -1,21 +1,19 @@
 """The statements that run inside one transaction."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import asyncpg
 
+from server.database.connecting import Connection
 from server.telemetry.instruments import Stopwatch
 from server.telemetry.metrics import STATEMENT_SECONDS
-
-if TYPE_CHECKING:
-    Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 
 
 class Transaction:
     """Runs statements of `sql/` by name, on one connection. `Database.transaction` makes it."""
 
-    def __init__(self, connection: "Connection", sql: Mapping[str, str]) -> None:
+    def __init__(self, connection: Connection, sql: Mapping[str, str]) -> None:
         self.connection = connection  # for libraries that run statements of their own inside this transaction
         self._sql = sql
         self._after_commit: list[Callable[[], None]] = []

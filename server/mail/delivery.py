@@ -57,6 +57,9 @@ class Delivery(Protocol):
     async def deliver(self, letter: Letter, kind: str) -> None:
         """Deliver `letter`. Raises DeliveryFailed, DeliveryRefused."""
 
+    async def check(self) -> None:
+        """Look whether letters could be delivered, and deliver none. Raises DeliveryFailed."""
+
 
 def delivery_for(settings: Settings) -> Delivery:
     """The delivery that `settings` describe."""
@@ -81,6 +84,16 @@ class FolderDelivery:
             raise (DiskFull if is_full else DeliveryUnavailable)(
                 f"MAIL_DIR {self._folder}: {failure.strerror}"
             ) from None
+
+    async def check(self) -> None:
+        """Write a file, and remove it. Raises DeliveryFailed."""
+        probe = self._folder / f".check-{secrets.token_hex(4)}"
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            probe.touch(mode=0o600, exist_ok=False)
+            probe.unlink()
+        except OSError as failure:
+            raise DeliveryFailed(f"MAIL_DIR {self._folder}: {failure.strerror}") from None
 
     def _write(self, content: bytes, kind: str) -> None:
         if not self._folder.is_dir():
@@ -129,11 +142,26 @@ class SmtpDelivery:
         finally:
             client.close()
 
-    async def _transfer(self, client: aiosmtplib.SMTP, letter: Letter) -> None:
+    async def check(self) -> None:
+        """Connect, with TLS and password, and quit. Raises DeliveryFailed."""
+        client = await self._client()
+        try:
+            await _limit(self._connect(client), TRY_SECONDS)
+            with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
+                await client.quit(timeout=QUIT_SECONDS)
+        except TimeoutError:
+            raise DeliveryFailed("the mail server takes too long") from None
+        finally:
+            client.close()
+
+    async def _connect(self, client: aiosmtplib.SMTP) -> None:
         try:
             await client.connect()
         except (aiosmtplib.SMTPException, OSError, ValueError) as failure:
             raise DeliveryUnavailable(_reason(failure)) from None
+
+    async def _transfer(self, client: aiosmtplib.SMTP, letter: Letter) -> None:
+        await self._connect(client)
         try:
             # Not send_message: it reads the mailboxes from the headers, and drops the quotes of a local part.
             await client.sendmail(letter.sender.address, [letter.recipient.address], letter.message.as_bytes())

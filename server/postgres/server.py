@@ -18,10 +18,11 @@ from server.postgres.errors import BundledPostgresError
 from server.postgres.file_locks import POLL_SECONDS, Record, open_own, take, take_within
 from server.postgres.runtime_folder import is_ours, make_runtime, remove_runtime
 from server.postgres.system_user import SystemUser, system_user_for
-from server.postgres.unix_socket import PORT, RefusedError, ask, peer
+from server.postgres.unix_socket import PING, PORT, RefusedError, ask, peer, reacts
 
 START_SECONDS = 60  # recovery included
 FAST_STOP_SECONDS = 20
+REACTION_SECONDS = 2  # a server that says nothing for so long is frozen: its disk hangs, or it was stopped
 FORCED_STOP_SECONDS = 5  # for the immediate shutdown, and again for the kill
 REAP_SECONDS = 1
 BRING_UP_ATTEMPTS = 5
@@ -41,8 +42,13 @@ class PostgresServer:
         self.say = say
         self._child: int | None = None
 
-    def bring_up(self, record: Record) -> bool:
-        """Start the server if it does not run; return whether it was started. Raises BundledPostgresError, OSError."""
+    def bring_up(self, record: Record, *, waits: bool = True) -> bool:
+        """Start the server if it does not run; return whether it was started. Raises BundledPostgresError, OSError.
+
+        `waits`: for a server that runs and does not react. Otherwise that is an error at once.
+        """
+        if not waits and self._is_frozen(record):
+            raise BundledPostgresError(f"PostgreSQL on {self.folder} runs, but does not react.")
         started, why = False, ""
         for _attempt in range(BRING_UP_ATTEMPTS):  # the server may be killed between two steps
             try:
@@ -69,6 +75,15 @@ class PostgresServer:
         if record.runtime is not None:
             remove_runtime(record.runtime, self._user())
         record.write(None)
+
+    def _is_frozen(self, record: Record) -> bool:
+        if not self._exists or record.runtime is None or not is_ours(record.runtime, self._user()):
+            return False
+        fd = self._open()
+        try:
+            return not take(fd) and not reacts(record.socket_dir, REACTION_SECONDS)
+        finally:
+            os.close(fd)
 
     @property
     def _exists(self) -> bool:
@@ -98,7 +113,7 @@ class PostgresServer:
         deadline = time.monotonic() + START_SECONDS
         while not take(fd):
             try:
-                ask(socket_dir, "select 1")
+                ask(socket_dir, PING)
                 return True
             except OSError as error:
                 why, is_final = str(error), time.monotonic() > deadline
@@ -113,15 +128,29 @@ class PostgresServer:
         return False
 
     def _end_processes(self, fd: int, socket_dir: Path) -> None:
-        limits = {signal.SIGINT: FAST_STOP_SECONDS, signal.SIGQUIT: FORCED_STOP_SECONDS}
-        for number, limit in (limits | {signal.SIGKILL: FORCED_STOP_SECONDS}).items():
-            if postmaster := self._postmaster(socket_dir):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(postmaster, number)
+        for number, limit in {signal.SIGINT: FAST_STOP_SECONDS, signal.SIGQUIT: FORCED_STOP_SECONDS}.items():
+            self._send(number, socket_dir)
+            if take_within(fd, REACTION_SECONDS / 2):
+                return
+            if not reacts(socket_dir, REACTION_SECONDS):
+                self.say(f"PostgreSQL on {self.folder} does not react, and is killed.")
+                break
             if take_within(fd, limit):
                 return
             self.say(f"PostgreSQL on {self.folder} did not stop within {limit} s of {number.name}.")
-        raise BundledPostgresError(f"PostgreSQL on {self.folder} cannot be stopped: end its processes by hand.")
+        self._send(signal.SIGKILL, socket_dir)
+        if not take_within(fd, FORCED_STOP_SECONDS):
+            raise BundledPostgresError(f"PostgreSQL on {self.folder} cannot be stopped: end its processes by hand.")
+
+    def _send(self, number: signal.Signals, socket_dir: Path) -> None:
+        """Send a signal to the postmaster; SIGKILL also to its processes, which could be frozen too."""
+        postmaster = self._postmaster(socket_dir)
+        if postmaster is None:
+            return
+        processes = [postmaster, *(_children(postmaster) if number == signal.SIGKILL else [])]
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, number)
 
     def _postmaster(self, socket_dir: Path) -> int | None:
         """Return the pid to send signals to: of the process that listens on the socket, as the kernel reports it.
@@ -246,3 +275,10 @@ class PostgresServer:
             raise BundledPostgresError(
                 f"PostgreSQL on {self.folder} has no database {NAME}: {error}. See {self.log}."
             ) from error
+
+
+def _children(process: int) -> list[int]:
+    """The processes that a process started; none where the system does not tell, as on macOS."""
+    with contextlib.suppress(OSError):
+        return [int(each) for each in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    return []

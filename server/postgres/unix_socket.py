@@ -12,6 +12,7 @@ from psycopg.pq import ExecStatus
 
 PORT = 5432  # not opened on the network: a part of the socket's name
 ASK_SECONDS = 5
+PING = "select 1"
 PEER_SECONDS = 2.0
 
 # SQLSTATEs of temporary errors: the server starts, stops or recovers (57P), all its connections are in use.
@@ -48,6 +49,17 @@ def ask(socket_dir: Path, statement: str, limit: int = ASK_SECONDS) -> list[str]
         raise TimeoutError(f"no connection within {limit} s") from error
     except psycopg.Error as error:
         raise _failure(error) from error
+
+
+def reacts(socket_dir: Path, limit: int) -> bool:
+    """Whether the server says anything within `limit` seconds, if only that it refuses or is not there."""
+    try:
+        ask(socket_dir, PING, limit)
+    except TimeoutError:
+        return False
+    except (OSError, RefusedError):
+        pass
+    return True
 
 
 def peer(socket_dir: Path, port: int = PORT) -> int | None:

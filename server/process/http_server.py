@@ -14,6 +14,7 @@ STOP_SECONDS = 8.0  # for requests in progress, bodies that still arrive include
 LEAVE_SECONDS = 1.0  # of these, kept-alive connections may send one more request; its response says "close"
 CUT_SECONDS = 0.1  # for what is cancelled after that
 BACKLOG = 1024  # connections that the kernel accepts before the process does
+READ_BUFFER_BYTES = 32 * 1024  # of a body that no handler reads yet; from twice as much on nothing more is read
 KEEPALIVE_SECONDS = 75.0  # also the longest time that the headers of a first request may take
 
 
@@ -28,6 +29,7 @@ def make_runner(app: web.Application) -> Runner:
         access_log=None,
         shutdown_timeout=CUT_SECONDS,
         keepalive_timeout=KEEPALIVE_SECONDS,
+        read_bufsize=READ_BUFFER_BYTES,
         auto_decompress=False,  # aiohttp would decompress a gigabyte that no endpoint reads
     )
 

@@ -39,7 +39,8 @@ def serve(settings: Settings, database: DatabaseSource) -> None:
 
 async def _serve(settings: Settings, database: DatabaseSource) -> None:
     requested = stop_requests()
-    await (await Database.connect(settings.database_url)).close()  # an error is reported here, not by every worker
+    # An error is reported here, not by every worker.
+    await (await Database.connect(settings.database_url, pooler=settings.database_pooler)).close()
     opened = _bind(settings)
     metrics_sockets = bind_metrics(settings)
     start = _WorkerStarter(opened)

@@ -35,6 +35,7 @@ RESERVED_NAMES = frozenset(
         *("password", "re_password", "current_password", "new_password", "re_new_password"),
         *("new_username", "re_new_username", "new_email", "re_new_email"),
         *("is_active", "is_staff", "is_superuser", "is_creator", "date_joined", "last_login", "updated_on"),
+        *("awaits_activation", "sessions"),
         *("description", "location", "access", "refresh", "auth_token"),
         *("detail", "code", "messages", "non_field_errors"),
         *("shown_name",),  # a variable of letters

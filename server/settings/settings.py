@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from server.settings import connections, roles, site, values
 from server.settings import database_url as database_urls
 from server.settings import environment as settings_environment
-from server.settings import roles, site, values
 from server.settings.account_model import AccountModel
+from server.settings.contradictions import check_login, check_places
 from server.settings.faults import SettingFaults
 from server.settings.rates import Rate, rate
 from server.settings.roles import Roles
@@ -53,6 +54,17 @@ class Settings:
         "",
         f"PostgreSQL {values.MIN_POSTGRES} or newer, `postgresql://…`; empty: the bundled one",
         secret=True,
+    )
+    database_connections: int = _setting(
+        connections.connections,
+        0,
+        "connections to the database, divided among the workers; 0:"
+        f" {connections.OF_A_WORKER} for each, {connections.OF_ALL_WORKERS} at most",
+    )
+    database_pooler: str = _setting(
+        values.choice("auto", "session", "transaction"),
+        "auto",
+        "`pool_mode` of a pooler in front of PostgreSQL: `session`, `transaction`; `auto`: the service finds a pooler",
     )
     data_dir: Path = _setting(Path, DATA_DIR, "folder of the bundled database and of the signing key made for it")
     signing_key: str = _setting(
@@ -218,11 +230,17 @@ class Settings:
             faults.add("LOGIN_FIELD other than username needs UNIQUE_EMAIL=true: an address must be one account's")
         if "site_file" in given and "roles_file" in given:
             faults.add("ROLES_FILE and SITE_FILE are both set: put the sections of ROLES_FILE into SITE_FILE")
+        connections.check_connections(given, faults)
         check_sessions(given, faults)
-        _check_login(given, faults)
-        _check_places(given, faults)
+        check_login(given, faults)
+        check_places(given, faults)
         faults.check()
         return cls(**given)
+
+    @property
+    def worker_connections(self) -> int:
+        """How many connections to the database each worker may have."""
+        return connections.of_a_worker(self.database_connections, self.workers)
 
     @functools.cached_property
     def unused_lifetime(self) -> int:
@@ -267,28 +285,3 @@ class Settings:
             value = getattr(self, each.name)
             table[each.name.upper()] = HIDDEN if each.metadata["secret"] and value else values.shown(value)
         return table
-
-
-def _check_login(given: Mapping[str, Any], faults: SettingFaults) -> None:
-    """An account must have what it signs in with."""
-    username = given.get("site_file", Site()).account.username
-    login_field = given.get("login_field", "username")
-    if username == "none" and login_field != "email":
-        faults.add('LOGIN_FIELD must be email: accounts have no username (account.username = "none" in SITE_FILE)')
-    if username == "optional" and login_field == "username":
-        faults.add(
-            'LOGIN_FIELD must be email or either: an account may have no username (account.username = "optional")'
-        )
-
-
-def _check_places(given: Mapping[str, Any], faults: SettingFaults) -> None:
-    """Both groups may have one place, or one may be inside the other, but not where the other has paths of its own."""
-    places = {
-        "AUTH_PATH": given.get("auth_path", "/auth"),
-        "ACCOUNTS_PATH": given.get("accounts_path", "/api/accounts"),
-    }
-    own = {"AUTH_PATH": ("users", "jwt", "token", "sessions"), "ACCOUNTS_PATH": ("all-profiles", "profile")}
-    for name, other in (("AUTH_PATH", "ACCOUNTS_PATH"), ("ACCOUNTS_PATH", "AUTH_PATH")):
-        for path in (f"{places[other]}/{each}" for each in own[other]):
-            if values.is_below(places[name], path):
-                faults.add(f"{name} is {places[name]}, and {path} is a path of {other}: choose a place outside of it")

@@ -84,7 +84,7 @@ DATABASE_FAILURES = Counter(
     "database_failures_total",
     "Statements that failed because the database was not able to run them, by cause.",
     "cause",
-    known=[("unavailable",), ("timeout",), ("disk_full",)],
+    known=[("unavailable",), ("no_connection",), ("timeout",), ("disk_full",)],
 )
 
 LETTERS = Counter(

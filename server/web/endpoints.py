@@ -22,6 +22,8 @@ SchemaChoice = type[Schema] | Callable[[Settings], type[Schema]] | None
 """A schema, or a function that chooses one by the settings."""
 ErrorRenderer = Callable[[web.Request, Problem], web.Response]
 HTTP_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+BODY_MAX_BYTES = 16 * 1024  # of an endpoint that states nothing else (security 38)
+LONG_BODY_MAX_BYTES = 1024 * 1024  # where profiles, fields of roles or declared account fields may come
 MEDIA_TYPES = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
 
 
@@ -44,6 +46,7 @@ class Endpoint:
     access: Access
     tag: str
     body: type[Schema] | None = None
+    body_max_bytes: int = BODY_MAX_BYTES
     query: type[Schema] | None = None
     response: type[Schema] | None = None
     many: bool = False  # the response is an array of `response`
@@ -68,6 +71,15 @@ class Path:
         methods = [method for method in HTTP_METHODS if method in self.endpoints]
         head = ["HEAD"] if "GET" in self.endpoints else []
         return ", ".join([*methods, *head, "OPTIONS"])
+
+    def add(self, endpoint: Endpoint) -> None:
+        """Add one more method. Raises ValueError when the path has it already: one of the two would never run."""
+        first = self.endpoints.setdefault(endpoint.method, endpoint)
+        if first is not endpoint:
+            names = " and ".join(
+                f"{each.__module__}.{each.__qualname__}" for each in (first.function, endpoint.function)
+            )
+            raise ValueError(f"{endpoint.method} {endpoint.path} is declared twice: by {names}.")
 
 
 def _always(settings: Settings) -> bool:
@@ -99,6 +111,7 @@ class Endpoints:
         when: Callable[[Settings], bool] = _always,
         access: Access = Access.SIGNED_IN,
         body: SchemaChoice = None,
+        body_max_bytes: int | Callable[[Settings], int] = BODY_MAX_BYTES,
         query: SchemaChoice = None,
         response: SchemaChoice = None,
         many: bool = False,
@@ -123,6 +136,7 @@ class Endpoints:
                     access=access,
                     tag=self.tag,
                     body=_chosen(body, settings),
+                    body_max_bytes=body_max_bytes if isinstance(body_max_bytes, int) else body_max_bytes(settings),
                     query=_chosen(query, settings),
                     response=_chosen(response, settings),
                     many=many,
@@ -149,19 +163,22 @@ def placed(path: str, settings: Settings) -> str:
 
 
 def install(app: web.Application, tables: Iterable[Endpoints]) -> list[Endpoint]:
-    """Add every endpoint to the router, each path with and without its last slash (contract 11.1): the endpoints."""
+    """Add every endpoint to the router, each path with and without its last slash (contract 11.1): the endpoints.
+
+    Raises ValueError when two endpoints have the same method and path.
+    """
     paths: dict[str, Path] = {}
     for table in tables:
         for endpoint in table.for_settings(app[SETTINGS]):
-            pattern = _with_digits(endpoint.path)
+            pattern = _with_digits(endpoint.path).rstrip("/")
             path = paths.setdefault(pattern, Path(endpoint.other_methods or table.other_methods))
-            path.endpoints[endpoint.method] = endpoint
+            path.add(endpoint)
     for pattern, path in paths.items():
         handlers = {method: _handler(endpoint, path) for method, endpoint in path.endpoints.items()}
         if "GET" in handlers:
             handlers["HEAD"] = handlers["GET"]
         handlers[hdrs.METH_ANY] = _other_methods(path)
-        for spelling in {pattern, pattern.rstrip("/") or "/", pattern.rstrip("/") + "/"}:
+        for spelling in {pattern or "/", f"{pattern}/"}:
             resource = app.router.add_resource(spelling)
             for method, handler in handlers.items():
                 resource.add_route(method, handler)
@@ -171,6 +188,11 @@ def install(app: web.Application, tables: Iterable[Endpoints]) -> list[Endpoint]
 def endpoint_of(handler: Any) -> Endpoint:
     """The endpoint that a handler of the router belongs to."""
     return handler.endpoint  # type: ignore[no-any-return]
+
+
+def with_account_fields(settings: Settings) -> int:
+    """The longest body of an endpoint that reads the declared account fields, if the site has any."""
+    return LONG_BODY_MAX_BYTES if settings.account.fields else BODY_MAX_BYTES
 
 
 def _chosen(schema: SchemaChoice, settings: Settings) -> type[Schema] | None:

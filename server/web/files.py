@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from aiohttp import hdrs, web
 
+from server.web.pieces import body_of
 from server.web.responses import SECURITY_HEADERS
 
 
@@ -25,7 +26,8 @@ def send_file(request: web.Request, name: str, content: bytes, policy: str) -> w
         return web.Response(status=304, headers=headers)
     content_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
     charset = "utf-8" if content_type.startswith("text/") or content_type.endswith("javascript") else None
-    return web.Response(body=content, content_type=content_type, charset=charset, headers=headers)
+    body = body_of(content, is_shared=True)  # callers keep their contents
+    return web.Response(body=body, content_type=content_type, charset=charset, headers=headers)
 
 
 def _is_cached(headers: Sequence[str], tag: str) -> bool:

@@ -6,22 +6,24 @@ import re
 import time
 
 import asyncpg
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from server.auth.passwords import client_connection
-from server.errors import BadRequest, ParseError, Problem, TooLarge
+from server.errors import BadRequest, ParseError, Problem
 from server.telemetry import metrics
 from server.telemetry.logs import new_id, request_id
 from server.web.app_keys import SETTINGS, STOPPING
 from server.web.authentication import IDENTITY
 from server.web.clients import client_address
 from server.web.endpoints import HTTP_METHODS
+from server.web.refusals import TransferEncodingNotSupported, VersionNotSupported
 from server.web.responses import error_response
 
 log = logging.getLogger(__name__)
 
+_VERSIONS = (HttpVersion11, HttpVersion10)
 _LONG_SEGMENT = re.compile("[^/]{32,}")  # no path of the service has one; a token has 43 characters
 _HOST = re.compile(r"([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?", re.ASCII)
 HOST_MAX_LENGTH = 300  # a name has 253 characters at most
@@ -38,10 +40,13 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     client_connection.set(request.protocol)  # type: ignore[arg-type]  # every connection of Runner is a Protocol
     began = time.perf_counter()
     try:
-        _check_host(request)
+        _check_http(request)
         response = await handler(request)
     except Exception as failure:
         response = _render(request, _problem(request, failure))
+        if isinstance(failure, VersionNotSupported | TransferEncodingNotSupported):
+            response.force_close()
+        failure.__traceback__ = None  # it holds the body, in a cycle if the request knows the failure
         allow = getattr(request.match_info.handler, "allow", None)
         if allow:
             response.headers[hdrs.ALLOW] = allow
@@ -81,11 +86,16 @@ def _counted_method(request: web.Request) -> str:
     return request.method if request.method in COUNTED_METHODS else metrics.OTHER_METHOD
 
 
-def _check_host(request: web.Request) -> None:
-    """Check the Host header on every route (RFC 9112 §3.2). Raises BadRequest.
+def _check_http(request: web.Request) -> None:
+    """Check version, Transfer-Encoding and Host on every route (RFC 9112 §2.3, §6.1, §3.2).
 
-    aiohttp's parser refuses a repeated header, and one that is missing in HTTP/1.1.
+    aiohttp's parser refuses most versions and codings, a Host that is repeated, and one that is missing in HTTP/1.1.
+    Raises VersionNotSupported, TransferEncodingNotSupported, BadRequest.
     """
+    if request.version not in _VERSIONS:
+        raise VersionNotSupported
+    if request.body_exists and request.headers.get(hdrs.TRANSFER_ENCODING, "chunked").lower() != "chunked":
+        raise TransferEncodingNotSupported
     host = request.headers.get(hdrs.HOST)
     if host is not None and not is_host(host):
         raise BadRequest("The Host header is not valid.")
@@ -107,8 +117,6 @@ def _problem(request: web.Request, failure: Exception) -> Problem:
     """The Problem that the client gets for a failure; an unforeseen failure is logged."""
     if isinstance(failure, Problem):
         return failure
-    if isinstance(failure, web.HTTPRequestEntityTooLarge):
-        return TooLarge()
     if isinstance(failure, ConnectionError | web.RequestPayloadError):
         return ParseError("The request body was cut off.")
     if isinstance(failure, HttpProcessingError):  # a body that is not compressed or chunked as its headers say

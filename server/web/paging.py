@@ -2,30 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from aiohttp import web
 
-from server.database.ids import MAX_ID
 from server.web.app_keys import SETTINGS
+from server.web.endpoints import endpoint_of
 from server.web.queries import read_query
 from server.web.responses import json_bytes_response, to_json
-from server.web.schemas.fields import Query, WholeNumber
 
-PAGE_ROWS = 100
-PAGE_MAX_ROWS = 1000
 PAGE_MAX_BYTES = 1_000_000  # of JSON; a page ends early, with its Link (security 36). The statements stop there, too
-
-
-class PageQuery(Query):
-    """Which page of a list a client asks for."""
-
-    limit = WholeNumber(1, PAGE_MAX_ROWS, load_default=PAGE_ROWS, metadata={"description": "Rows at most."})
-    after = WholeNumber(
-        0,
-        MAX_ID,
-        load_default=0,
-        metadata={"description": "The id after which the page begins.", "format": "int64"},
-    )
 
 
 class Page(NamedTuple):
@@ -36,11 +22,12 @@ class Page(NamedTuple):
 
 
 def read_page(request: web.Request) -> Page:
-    """Read the page from the query string of an endpoint with `query=PageQuery`.
+    """Read the page from the query string of an endpoint whose `query` is a PageQuery.
 
     Raises FieldErrors for a wrong `limit` or `after`.
     """
-    return Page(**read_query(request))
+    asked = read_query(request)
+    return Page(asked["after"], asked["limit"])
 
 
 class Written(NamedTuple):
@@ -77,13 +64,19 @@ def write_page(rows: Sequence[Mapping[str, Any]], shown: Sequence[Any], limit: i
     return Written(body, rows[count - 1]["id"] if count and rows[count - 1]["has_next"] else None)
 
 
-def page_response(request: web.Request, page: Page, written: Written) -> web.Response:
-    """Respond with a page, and with a Link to the next page if there is one (RFC 8288)."""
+def page_response(request: web.Request, written: Written) -> web.Response:
+    """Respond with a page, and with a Link to the next page if there is one (RFC 8288).
+
+    The Link is the query of the request with another `after`.
+    """
     headers = {}
     if written.last is not None:
-        limit = f"limit={page.limit}&" if "limit" in request.query else ""
+        schema = endpoint_of(request.match_info.handler).query
+        assert schema is not None
+        # What the endpoint does not know is left out; of a repeated parameter the first counted.
+        kept = {name: request.query[name] for name in schema().fields if name in request.query and name != "after"}
         path = request.app[SETTINGS].public_path + request.rel_url.raw_path
-        headers["Link"] = f'<{path}?{limit}after={written.last}>; rel="next"'
+        headers["Link"] = f'<{path}?{urlencode(kept | {"after": written.last})}>; rel="next"'
     return json_bytes_response(written.body, headers=headers)
 
 

@@ -1,23 +1,51 @@
-"""Malformed HTTP gets a JSON response that repeats none of it, and one line in the log (contract 12)."""
+"""The connections of the service: their bounds, and the response to malformed HTTP (contract 12, security 37 to 41).
+
+This is the one module that uses private names of aiohttp; `tests/web/test_aiohttp.py` fails when aiohttp changes them.
+"""
 
 import asyncio
+import contextlib
 import logging
 import re
+import socket
 from typing import Any, cast
 
 from aiohttp import hdrs, web
-from aiohttp.http_exceptions import BadHttpMethod
+from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from server.errors import BadRequest, ExpectationFailed, MethodNotAllowed, NotFound, Problem
 from server.telemetry import metrics
 from server.telemetry.logs import new_id, request_id
+from server.web.arriving import Arriving, Refused
+from server.web.bounds import ARRIVING_MAX_BYTES, UNSENT_MAX_BYTES, Budget
+from server.web.pieces import Pieces
+from server.web.refusals import TransferEncodingNotSupported, VersionNotSupported
 from server.web.responses import error_response
 
 log = logging.getLogger(__name__)
 
+SOCKET_BUFFER_BYTES = 64 * 1024  # the kernel would keep up to 4 MB for a client that does not read
+LINGER_SECONDS = 2.0  # after the response to a request that was refused while it arrived
+LINGER_MAX_BYTES = 1024 * 1024
+READER_STALL_SECONDS = 30.0  # a client that takes nothing for so long is dropped
+
+# What the parser says about a version that HTTP does not have, and about a coding that is not `chunked`.
+_PARSER_TEXTS: dict[str, type[Problem]] = {
+    "Invalid HTTP version": VersionNotSupported,
+    "Request has invalid `Transfer-Encoding`": TransferEncodingNotSupported,
+    "Invalid `Transfer-Encoding` header value": TransferEncodingNotSupported,
+}
 # The parser stops at a method that it does not know; its failure quotes the request line.
 _REQUEST_LINE = re.compile(r"b'([A-Za-z-]{1,32}) (/[^\s?#'\\]*)\S* HTTP/1\.[01]'")
+
+
+class Bounds:
+    """What all connections of one server share."""
+
+    def __init__(self) -> None:
+        self.arriving = Budget(ARRIVING_MAX_BYTES)
+        self.unsent = Budget(UNSENT_MAX_BYTES)
 
 
 class Protocol(RequestHandler):
@@ -27,11 +55,103 @@ class Protocol(RequestHandler):
     waiting: "asyncio.Task[Any] | None" = None
     """A task in a queue, cancelled when the client disconnects; work that has begun is not cancelled."""
 
+    def __init__(self, manager: web.Server, bounds: Bounds, *, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
+        super().__init__(manager, loop=loop, **kwargs)
+        self._bounds = bounds
+        self._socket: asyncio.Transport | None = None  # until it is closed; aiohttp's `transport` is None earlier
+        self._arriving: Arriving | None = None
+        self._is_half_closed = False
+        self._response: web.StreamResponse | None = None  # the one that is being sent
+        self._reader_check: asyncio.TimerHandle | None = None
+        self._lingering: asyncio.Future[None] | None = None
+        self._dropped_bytes = 0
+        # Without its parser aiohttp still works, with the bounds that it has itself.
+        if hasattr(getattr(self, "_parser", None), "feed_data"):
+            self._arriving = self._parser = Arriving(self._parser, bounds.arriving, self._abort)  # type: ignore[arg-type, assignment]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Have `pause_writing` called as soon as the client does not take everything."""
+        self._socket = cast("asyncio.Transport", transport)
+        self._socket.set_write_buffer_limits(high=0)
+        kernel_socket = transport.get_extra_info("socket")
+        if kernel_socket is not None:
+            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                kernel_socket.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_BYTES)
+        super().connection_made(transport)
+
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Cancel what still waits for this client."""
+        """Cancel what still waits for this client, and give back its part of the bounds."""
+        self._watch_reader(None)
+        self._end_lingering()
+        self._socket = None
+        if self._arriving is not None:
+            self._arriving.close()
         super().connection_lost(exc)
         if self.waiting is not None:
             self.waiting.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """Read bytes, and keep none that are refused."""
+        super().data_received(data)
+        if self._arriving is not None and self._arriving.is_broken:
+            self._arriving.forget_bytes()
+            self._dropped_bytes += len(data)
+            if self._dropped_bytes > LINGER_MAX_BYTES:
+                self._end_lingering()
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # asyncio's own type
+        """Keep a connection open whose client sends no more but has requests in progress: it gets its responses.
+
+        A client that closes while its task waits in a queue has left: one that only stops sending cannot be told apart.
+        """
+        self._end_lingering()
+        arriving = self._arriving
+        if arriving is None or not arriving.is_handling or self.waiting is not None:
+            return None
+        self._is_half_closed = True
+        return True
+
+    def pause_writing(self) -> None:
+        """The client does not take everything: from now on it must take something every READER_STALL_SECONDS."""
+        super().pause_writing()
+        assert self._socket is not None
+        self._watch_reader(self._socket.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """The client has taken everything."""
+        super().resume_writing()
+        self._watch_reader(None)
+
+    def give_way(self) -> bool:
+        """Drop the client, so that its response uses no memory."""
+        log.info("dropped a client that reads too slowly while many do")
+        self._abort()
+        return True
+
+    def _watch_reader(self, unsent: int | None) -> None:
+        """Look later whether less than `unsent` bytes remain. None: nothing does."""
+        if self._reader_check is not None:
+            self._reader_check.cancel()
+            self._reader_check = None
+        if unsent is None:
+            self._bounds.unsent.hold(self, 0)
+            return
+        self._reader_check = self._loop.call_later(READER_STALL_SECONDS, self._check_reader, unsent)
+        body = getattr(self._response, "body", None)
+        self._bounds.unsent.hold(self, unsent + (body.own_bytes if isinstance(body, Pieces) else 0))
+
+    def _check_reader(self, unsent: int) -> None:
+        assert self._socket is not None
+        left = self._socket.get_write_buffer_size()
+        if left < unsent:
+            self._watch_reader(left)
+        else:
+            log.info("dropped a client that has read nothing for %.0f seconds", READER_STALL_SECONDS)
+            self._abort()
+
+    def _abort(self) -> None:
+        if self._socket is not None:
+            self._socket.abort()
 
     def leave(self) -> None:
         """Close the connection, unless a request is in progress on it."""
@@ -55,7 +175,7 @@ class Protocol(RequestHandler):
             raise ConnectionError("the response has begun already")
         response = self._unknown_method(exc) if isinstance(exc, BadHttpMethod) else None
         if response is None:
-            response = _error_response(BadRequest() if status < 500 else Problem())
+            response = _error_response(_malformed(exc) if status < 500 else Problem())
         response.force_close()
         return response
 
@@ -83,7 +203,45 @@ class Protocol(RequestHandler):
             _give_id()
             log.info("refused before any handler from %s: %s", request.remote, resp.reason)
             resp = _error_response(ExpectationFailed())
-        return await super().finish_response(request, resp, start_time)
+        arriving = self._arriving
+        if arriving is None:
+            return await super().finish_response(request, resp, start_time)
+        if arriving.is_broken or (self._is_half_closed and arriving.requests <= 1):
+            resp.force_close()
+        self._response = resp
+        try:
+            done = await super().finish_response(request, resp, start_time)
+            if arriving.is_broken:
+                await self._linger()
+            return done
+        finally:
+            self._response = None
+            arriving.finish()
+
+    async def _linger(self) -> None:
+        """Read on for a while, and drop what comes: closing at once would reset the response (RFC 9112 §9.6)."""
+        if self._socket is None or self._socket.is_closing() or not self._socket.can_write_eof():
+            return
+        self._socket.write_eof()
+        self._lingering = asyncio.get_running_loop().create_future()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                await self._lingering
+
+    def _end_lingering(self) -> None:
+        if self._lingering is not None and not self._lingering.done():
+            self._lingering.set_result(None)
+
+
+def _malformed(failure: BaseException | None) -> Problem:
+    """The response to what the parser refuses."""
+    if isinstance(failure, Refused):
+        return failure.problem
+    if isinstance(failure, HttpProcessingError):
+        for text, problem in _PARSER_TEXTS.items():
+            if text in failure.message:
+                return problem()
+    return BadRequest()
 
 
 def _give_id() -> None:
@@ -103,10 +261,11 @@ class Server(web.Server):
     """aiohttp's server with Protocol for its connections."""
 
     app: web.Application | None = None
+    bounds: Bounds
 
     def __call__(self) -> RequestHandler:
         """Make the protocol of one connection."""
-        protocol = Protocol(self, loop=self._loop, **self._kwargs)
+        protocol = Protocol(self, self.bounds, loop=self._loop, **self._kwargs)
         protocol.app = self.app
         return protocol
 
@@ -123,5 +282,6 @@ class Runner(web.AppRunner):
         server = await super()._make_server()
         # aiohttp has no way to choose the class; Server differs from web.Server only in __call__.
         server.__class__ = Server
-        cast("Server", server).app = self.app
-        return server
+        ours = cast("Server", server)
+        ours.app, ours.bounds = self.app, Bounds()
+        return ours

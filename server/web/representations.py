@@ -9,6 +9,12 @@ from server.settings.account_model import AccountModel, load_account_fields
 from server.settings.roles import Roles
 from server.settings.settings import Settings
 
+USER_COLUMNS = ("email", "id", "username", "role", "account_fields")
+STATE_COLUMNS = (
+    *("is_active", "is_staff", "awaits_activation", "pending_email"),
+    *("date_joined", "last_login", "sessions"),
+)
+
 
 def user_object(settings: Settings, row: Mapping[str, Any], *, is_stranger: bool = False) -> dict[str, Any]:
     """The user object: members of the contract, the role on a site with roles, then the declared account fields.
@@ -28,6 +34,12 @@ def user_object(settings: Settings, row: Mapping[str, Any], *, is_stranger: bool
         seen = account.public_fields if is_stranger else account.fields
         shown |= {each.name: stored.get(each.name, each.empty) for each in seen}
     return shown
+
+
+def user_object_for_staff(settings: Settings, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The user object, then the state of the account (contract 2.3); `row` is one of users/with_state."""
+    shown = user_object(settings, {name: row[name] for name in USER_COLUMNS})
+    return shown | {name: row[name] for name in STATE_COLUMNS}
 
 
 def event_object(row: Mapping[str, Any], *, reader_id: int, is_staff: bool) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from server.errors import Problem
+from server.web.pieces import body_of
 
 SECURITY_HEADERS = {
     "Server": "Frontdesk",  # instead of the versions of Python and aiohttp
@@ -38,13 +39,13 @@ def json_response(data: Any, status: int = 200, headers: Mapping[str, str] | Non
 
 
 def json_bytes_response(
-    body: bytes | None, status: int = 200, headers: Mapping[str, str] | None = None
+    body: bytes | None, status: int = 200, headers: Mapping[str, str] | None = None, *, is_shared: bool = False
 ) -> web.Response:
-    """Respond with JSON that is written already, or with no body."""
+    """Respond with JSON that is written already, or with no body. `is_shared`: all clients get these same bytes."""
     merged = _NO_BODY_HEADERS.copy() if body is None else _JSON_HEADERS.copy()
     if headers:
         merged.update(headers)
-    return web.Response(body=body, status=status, headers=merged)
+    return web.Response(body=body and body_of(body, is_shared=is_shared), status=status, headers=merged)
 
 
 def error_response(problem: Problem) -> web.Response:

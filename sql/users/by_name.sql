@@ -1,11 +1,16 @@
--- The account of a username or an address, for the command line: its id, or no row.
--- A username wins; an address that several accounts share (UNIQUE_EMAIL=false) names none of them.
--- $1 username in any of its spellings, or an address
-with named as (
-    select id, username_key = username_key($1::text) as by_name
-    from users
-    where username_key = username_key($1::text) or (email_key = email_key($1::text) and email_key <> '')
-)
-select id
-from named
-where by_name or (not exists (select 1 from named where by_name) and (select count(*) from named) = 1)
+-- The accounts that a name may mean, for the command line: their ids, and what the name is of each.
+-- An address that several accounts share (UNIQUE_EMAIL=false) gives several rows.
+-- $1 username in any of its spellings, an address, or the digits of an id
+select
+    id,
+    case
+        when username_key = username_key($1::text) then 'username'
+        when email_key = email_key($1::text) and email_key <> '' then 'address'
+        else 'id'
+    end as of
+from users
+where username_key = username_key($1::text)
+    or (email_key = email_key($1::text) and email_key <> '')
+    or id = case when $1::text ~ '^[0-9]{1,18}$' then $1::text::bigint end
+order by id
+limit 10

@@ -1,8 +1,8 @@
 -- Remove some accounts that were never activated and whose link has expired: their ids. Locked rows are left for the next
--- time. The token is locked, too: another transaction may renew it meanwhile.
+-- time. The token is locked, too: another transaction may renew it meanwhile. A `with`, since PostgreSQL may run a
+-- subselect of `in` once for each row, and then removes more than it may.
 -- $1 rows at most
-delete from users
-where id in (
+with expired as (
     select u.id
     from one_time_tokens t
     join users u on u.id = t.user_id
@@ -11,4 +11,7 @@ where id in (
     limit $1
     for update of u, t skip locked
 )
-returning id
+delete from users
+using expired
+where users.id = expired.id
+returning users.id

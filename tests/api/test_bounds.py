@@ -1,10 +1,12 @@
 """Every text and every response has a bound (security 36)."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from server.database.database import Database
+from server.database.transaction import Transaction
 from server.web.paging import PAGE_MAX_BYTES
 from server.web.schemas.fields import DESCRIPTION_MAX_BYTES
 from tests.api.test_profiles import read_pages
@@ -64,24 +66,35 @@ async def test_a_page_of_accounts_ends_early_at_1_mb_with_its_link(staff: Person
     assert len({row["id"] for page in pages for row in page}) == 151
 
 
-@pytest.mark.parametrize(("path", "rows"), [("/auth/users/", 64), ("/api/accounts/all-profiles", 64)])
+@pytest.mark.parametrize(
+    ("path", "rows"),
+    [
+        ("/auth/users/", [151, 64]),  # ids, then accounts
+        ("/api/accounts/all-profiles", [64]),
+        ("/api/accounts/all-profiles?ordering=-id", [151, 63]),
+    ],
+)
 async def test_the_database_sends_no_more_than_a_page_holds(
-    staff: Person, database: Any, monkeypatch: pytest.MonkeyPatch, path: str, rows: int
+    staff: Person, database: Any, monkeypatch: pytest.MonkeyPatch, path: str, rows: list[int]
 ) -> None:
     database.execute(
         "insert into users (username, account_fields)"
         " select 'p' || n, jsonb_build_object('a', repeat('x', 16000)) from generate_series(1, 150) n"
     )
-    sent, query = [], Database.rows
+    sent: list[int] = []
 
-    async def record(self: Database, name: str, *arguments: Any) -> Any:
-        found = await query(self, name, *arguments)
-        sent.append(len(found))
-        return found
+    def recording(query: Callable[..., Any]) -> Callable[..., Any]:
+        async def record(self: Any, name: str, *arguments: Any) -> Any:
+            found = await query(self, name, *arguments)
+            sent.append(len(found))
+            return found
 
-    monkeypatch.setattr(Database, "rows", record)
-    assert (await staff.get(f"{path}?limit=1000"))[0] == 200
-    assert sent == [rows]
+        return record
+
+    for asker in (Database, Transaction):
+        monkeypatch.setattr(asker, "rows", recording(asker.rows))
+    assert (await staff.get(path, params={"limit": 1000}))[0] == 200
+    assert sent == rows
 
 
 async def test_a_page_of_events_ends_early_at_1_mb_with_its_link(staff: Person, database: Any) -> None:

@@ -19,7 +19,7 @@ async def test_staff_deactivate_and_activate_an_account_by_patch(
     path = f"/auth/users/{anna.id}/"
     for value, stored in ((False, False), ("yes", True)):
         status, user = await staff.patch(path, {"is_active": value})
-        assert (status, set(user)) == (200, {"email", "id", "username"})
+        assert (status, user["is_active"]) == (200, stored)
         assert only_row(database, "select is_active from users where id = %s", anna.id)["is_active"] is stored
     assert await staff.patch(path, {"is_active": "maybe"}) == (400, {"is_active": ["Must be a valid boolean."]})
     assert await staff.patch(path, {"is_active": None}) == (400, {"is_active": NULL})
@@ -54,6 +54,7 @@ async def test_deactivation_ends_sessions_and_api_token_and_queues_no_letter(
     other, token = await anna.sign_in(), await log_in(anna)
     path = f"/auth/users/{anna.id}/"
     assert await staff.patch(path, {"is_active": False}) == (200, await read(staff, anna))
+    assert (await read(staff, anna))["sessions"] == 0
     for person in (anna, other):
         assert await person.get(ME) == INACTIVE
     assert (await anna.client.get(ME, headers=token)).status == 401
@@ -78,8 +79,8 @@ async def test_activating_an_active_account_keeps_its_sessions_and_its_api_token
 
 
 async def test_staff_may_deactivate_their_own_account(staff: Person) -> None:
-    user = {"email": "", "id": staff.id, "username": "sofia"}
-    assert await staff.patch(ME, {"is_active": False}) == (200, user)
+    status, user = await staff.patch(ME, {"is_active": False})
+    assert (status, user["id"], user["is_active"]) == (200, staff.id, False)
     assert await staff.get(ME) == INACTIVE
 
 
@@ -106,8 +107,8 @@ async def test_staff_change_the_address_and_deactivate_in_one_call(
 ) -> None:
     await letters()
     given = {"email": "new@example.com", "is_active": False}
-    user = {"email": "new@example.com", "id": anna.id, "username": "anna"}
-    assert await staff.patch(f"/auth/users/{anna.id}/", given) == (200, user)
+    status, user = await staff.patch(f"/auth/users/{anna.id}/", given)
+    assert (status, user) == (200, user | given)
     assert await anna.get(ME) == INACTIVE
     assert [letter.to for letter in await letters()] == ["anna@example.com"]
 

@@ -111,10 +111,10 @@ async def test_a_hostile_key_id_causes_no_500(anna: Person, kid: Any) -> None:
         sign_bytes({"alg": "HS256"}, b"[]"),
         sign_bytes({"alg": "HS256"}, b"\xff"),
         sign_bytes({"alg": "HS256"}, b'{"exp": 1' + b"0" * 1500 + b"}"),
-        "x" * 1_000_000,
+        "x" * 16_000,
         "[" * 3000 + "." * 3,
-        "[" * 100_000,
-        sign_bytes({"alg": "HS256", "kid": "x" * 700_000}, b"{}"),
+        "[" * 16_000,
+        sign_bytes({"alg": "HS256", "kid": "x" * 10_000}, b"{}"),
     ],
     ids=lambda token: token[:12],
 )

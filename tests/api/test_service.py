@@ -56,6 +56,24 @@ async def test_a_database_without_its_migrations_is_not_ready(client: Client, da
     assert "0001.users" in (await response.json())["detail"]
 
 
+async def test_a_database_that_can_only_be_read_is_not_ready(client: Client, database: Connection) -> None:
+    def end_connections_and_set(value: str) -> None:
+        database.execute(f"alter database {database.info.dbname} set default_transaction_read_only = {value}")
+        database.execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+            " where application_name = 'frontdesk' and datname = current_database()"
+        )
+
+    end_connections_and_set("on")
+    try:
+        responses = [await client.get("/readyz") for _ in range(2)]
+    finally:
+        database.execute(f"alter database {database.info.dbname} reset default_transaction_read_only")
+    assert [response.status for response in responses] == [503, 503]
+    assert await responses[1].json() == {"detail": "The database can only be read."}
+    assert (await client.get("/readyz")).status == 200  # over a new connection
+
+
 @pytest.mark.parametrize(
     ("rename", "back"),
     [

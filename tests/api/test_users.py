@@ -18,7 +18,7 @@ async def test_an_account_lists_only_itself_and_staff_list_all(anna: Person, bor
     assert await anna.get("/auth/users/") == (200, [own])
     status, listed = await staff.get("/auth/users/")
     assert (status, [user["username"] for user in listed]) == (200, ["anna", "boris", "sofia"])
-    assert listed[0] == own
+    assert own.items() <= listed[0].items()
 
 
 async def test_staff_list_deactivated_accounts_too(anna: Person, staff: Person, database: Connection) -> None:
@@ -34,8 +34,10 @@ async def test_an_account_reads_itself(anna: Person, path: str) -> None:
 
 async def test_staff_read_and_edit_any_account(anna: Person, staff: Person) -> None:
     path = f"/auth/users/{anna.id}/"
-    assert await staff.get(path) == (200, {"email": "anna@example.com", "id": anna.id, "username": "anna"})
-    edited = {"email": "Anna@NEW.example", "id": anna.id, "username": "anna"}
+    own = {"email": "anna@example.com", "id": anna.id, "username": "anna"}
+    status, user = await staff.get(path)
+    assert (status, user) == (200, user | own)
+    edited = user | {"email": "Anna@NEW.example"}
     assert await staff.patch(path, {"email": "Anna@NEW.example", "username": "other", "id": 1}) == (200, edited)
 
 

@@ -7,9 +7,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from server.commands.database import check_schema
 from server.database import migrate
 from server.postgres.bundled import BundledPostgres
 from server.settings.database_url import DatabaseUrl
+from server.settings.settings import Settings
 from tests.commands.conftest import Run
 
 NAME = 'rights"\u00fc'
@@ -64,3 +66,40 @@ def test_another_missing_right_is_told_as_postgresql_tells_it(url: str, postgres
     status, _, told = run("migrate", DATABASE_URL=url)
     assert status == 1
     assert told.startswith("The database could not be brought up to date: permission denied for table ")
+
+
+@pytest.mark.parametrize("command", ["serve", "work"])
+def test_a_role_that_may_not_use_the_tables_is_told_the_statement_that_lets_it(
+    run: Run, url: str, postgres: BundledPostgres, worker_id: str, command: str
+) -> None:
+    read = DatabaseUrl.read(url)
+    migrate.migrate(postgres.url(read.database))
+    status, said, told = run(command, DATABASE_URL=url, MIGRATE_ON_START="false")
+    assert (status, said) == (1, "")
+    role = f'"rights""ü_{worker_id}"'
+    statement = f"GRANT USAGE ON SCHEMA public TO {role}; "
+    statement += f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};"
+    where = f"The role {read.user} may not use the tables in the database {read.database}."
+    assert told == f"{where} Run there, as their owner or a superuser: {statement}\n"
+    with psycopg.connect(postgres.url(read.database), autocommit=True) as owner:
+        owner.execute(statement.encode())
+    assert migrate.check(url) == []
+
+
+def test_an_empty_database_that_is_not_migrated_is_told_once(
+    make_database: Callable[[str], str], caplog: pytest.LogCaptureFixture
+) -> None:
+    check_schema(Settings(database_url=make_database("empty")))
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line == (
+        "the database lacks migrations, and MIGRATE_ON_START is false: 503 until `migrate` has run: "
+        + ", ".join(migrate.names())
+    )
+
+
+@pytest.mark.parametrize("migrates", ["true", "false"])
+def test_a_database_that_does_not_exist_is_told_in_one_line(run: Run, postgres: BundledPostgres, migrates: str) -> None:
+    status, _, told = run("serve", DATABASE_URL=postgres.url("nowhere"), MIGRATE_ON_START=migrates)
+    assert status == 1
+    assert 'database "nowhere" does not exist' in told
+    assert told.count("\n") == 1

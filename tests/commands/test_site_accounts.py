@@ -60,17 +60,27 @@ def test_activate_and_deactivate_take_an_address(run: Run, database: Connection)
     assert only_row(database, "select is_active from users") == {"is_active": True}
 
 
-def test_a_username_wins_over_an_address_of_another_account(run: Run, database: Connection) -> None:
+@pytest.mark.parametrize("login_field", ["username", "email"])
+def test_a_username_that_is_the_address_of_another_account_stands_for_neither(
+    run: Run, database: Connection, login_field: str
+) -> None:
     database.execute("insert into users (username, email) values ('a@example.com', ''), ('anna', 'a@example.com')")
-    assert run("deactivate", "a@example.com")[0] == 0
+    first, second = (row["id"] for row in database.execute("select id from users order by id").fetchall())
+    assert run("deactivate", "a@example.com", LOGIN_FIELD=login_field) == (
+        *(1, ""),
+        f"a@example.com is the username of account {first}, the address of account {second}:"
+        " write id= and the id of the one that is meant.\n",
+    )
+    assert run("deactivate", f"id={second}")[0] == 0
     rows = database.execute("select username, is_active from users order by id").fetchall()
-    assert [tuple(row.values()) for row in rows] == [("a@example.com", False), ("anna", True)]
+    assert [tuple(row.values()) for row in rows] == [("a@example.com", True), ("anna", False)]
 
 
 def test_a_shared_address_names_no_account(run: Run, database: Connection, shared_addresses: None) -> None:
     database.execute("insert into users (username, email) values ('a', 'x@example.com'), ('b', 'x@example.com')")
     status, _, err = run("deactivate", "x@example.com", UNIQUE_EMAIL="false")
-    assert (status, err) == (1, "There is no account named x@example.com.\n")
+    assert status == 1
+    assert err.startswith("x@example.com is the address of account ")
 
 
 def test_the_list_of_letters_names_an_account_without_a_username_by_its_id(run: Run, database: Connection) -> None:

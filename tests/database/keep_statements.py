@@ -1,4 +1,4 @@
-"""Keeps the statements of a release, so that a test can prepare them on the schema of the next one.
+"""Keeps the statements and the migrations of a release, so that tests can compare them with what is there later.
 
 Workers are renewed one by one: for a moment, workers of the last release run on the new schema. At each release, run
 
@@ -7,10 +7,15 @@ Workers are renewed one by one: for a moment, workers of the last release run on
 and commit the file that it writes: `released/X.Y.Z.json`, with the text, the parameter types and the columns of each
 statement. The version is `server.__version__`. The file of a version never changes: the command refuses to write other
 content, which means that the version was not raised.
+
+`released/migrations.txt` has the name and the SHA-256 of each released migration, without its comments and white space.
+Its statements never change, because it was applied to databases of operators.
 """
 
 import asyncio
+import hashlib
 import json
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -21,13 +26,16 @@ import asyncpg
 from server import __version__
 from server.database import migrate
 from server.postgres.bundled import attach
-from server.resources import statements
+from server.resources import resource, statements
 
 RELEASED = Path(__file__).parent / "released"
 
 
+KEPT_MIGRATIONS = "migrations.txt"
+
+
 class AlreadyKept(Exception):
-    """The file of this version has other content."""
+    """The file of this version has other content, or a released migration was changed."""
 
 
 async def describe(url: str, texts: dict[str, str]) -> dict[str, Any]:
@@ -56,8 +64,34 @@ def keep(folder: Path, version: str, described: dict[str, Any]) -> Path:
     return file
 
 
+def hash_of(text: str) -> str:
+    """The SHA-256 of the statements of a migration: its comments and white space do not count."""
+    return hashlib.sha256(" ".join(re.sub("--.*", "", text).split()).encode()).hexdigest()
+
+
+def present_migrations() -> dict[str, str]:
+    """The hash of each migration by its name."""
+    return {name: hash_of((resource("migrations") / f"{name}.sql").read_text()) for name in migrate.names()}
+
+
+def kept_migrations(folder: Path) -> dict[str, str]:
+    """The hashes of the released migrations by their names."""
+    file = folder / KEPT_MIGRATIONS
+    return dict(line.split() for line in file.read_text().splitlines()) if file.exists() else {}
+
+
+def keep_migrations(folder: Path, present: dict[str, str]) -> Path:
+    """Add the migrations that were not released yet. Raises AlreadyKept when a released one was changed or is gone."""
+    changed = [name for name, kept in kept_migrations(folder).items() if present.get(name) != kept]
+    if changed:
+        raise AlreadyKept(f"released migrations were changed: {', '.join(changed)}.")
+    file = folder / KEPT_MIGRATIONS
+    file.write_text("".join(f"{name} {kept}\n" for name, kept in sorted(present.items())))
+    return file
+
+
 def main() -> None:
-    """Write the file of the present version."""
+    """Write the files of the present version."""
     with tempfile.TemporaryDirectory() as folder:
         server = attach(Path(folder), durable=False, say=lambda text: None)
         try:
@@ -67,7 +101,9 @@ def main() -> None:
         finally:
             server.release()
     try:
-        sys.stdout.write(f"{keep(RELEASED, __version__, described)}\n")
+        sys.stdout.write(
+            f"{keep(RELEASED, __version__, described)}\n{keep_migrations(RELEASED, present_migrations())}\n"
+        )
     except AlreadyKept as failure:
         sys.exit(str(failure))
 

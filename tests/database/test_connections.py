@@ -193,6 +193,6 @@ async def test_a_server_that_cannot_be_reached_is_unavailable() -> None:
 async def test_a_patient_caller_gets_a_database_whose_statements_are_unavailable() -> None:
     connected = await Database.connect("postgresql://127.0.0.1:1/nothing", patient=True)
     with pytest.raises(Unavailable):
-        await connected.rows("schema/applied")
+        await connected.rows("schema/state")
     await connected.close()
     await connected.close()

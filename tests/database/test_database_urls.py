@@ -16,7 +16,7 @@ import trustme
 from psycopg import sql
 
 from server.database import migrate
-from server.database.connecting import connector
+from server.database.connecting import Connector
 from server.database.database import Database
 from server.errors import StartError
 from server.postgres.bundled import BundledPostgres
@@ -32,7 +32,7 @@ WHO = "select concat(current_user, ' ', current_database(), ' ', current_setting
 
 async def asked_by_asyncpg(url: DatabaseUrl, statement: str = WHO) -> str:
     """The first value of a statement."""
-    connection = await connector(url, {}, command_timeout=10)()
+    connection = await Connector(url, command_timeout=10).opener({})()
     try:
         return str(await connection.fetchval(statement))
     finally:
@@ -154,7 +154,7 @@ async def test_a_session_has_the_name_that_the_url_gives(database_url: str) -> N
 
 async def test_settings_of_the_service_win_over_options(database_url: str) -> None:
     read = DatabaseUrl.read(f"{database_url}&options=-c%20timezone%3DEurope/Lisbon%20-c%20geqo%3Doff")
-    connection = await connector(read, {"timezone": "UTC"}, command_timeout=10)()
+    connection = await Connector(read, command_timeout=10).opener({"timezone": "UTC"})()
     row = await connection.fetchrow("select current_setting('timezone'), current_setting('geqo')")
     await connection.close()
     assert tuple(row or ()) == ("UTC", "off")

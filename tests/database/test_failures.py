@@ -11,8 +11,11 @@ import pytest
 
 from server.database import database as module
 from server.database.database import Database
-from server.database.failures import is_unavailable
+from server.database.failures import NoFreeConnection, is_unavailable
 from server.errors import Unavailable
+from server.resources import statements
+
+DENIED = "select 1 from pg_authid"
 
 
 async def test_a_deadlock_is_run_again(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,6 +76,68 @@ async def test_after_one_failed_statement_no_other_is_sent_to_a_read_only_server
             assert await transaction.row("users/register", name, "", "!", False, None, False, "en", None)
 
 
+async def test_after_one_failed_batch_no_other_is_sent_to_a_read_only_server(
+    db: Database, ids: list[int], database: Any
+) -> None:
+    await db.find("profiles/find", ids[0])
+    database.execute(f"alter database {database.info.dbname} set default_transaction_read_only = on")
+    try:
+        db.expire()
+        with pytest.raises(Unavailable):
+            await db.change("profiles/edit", ids[0], {"location": "Rome"}, lock="profiles/lock")
+    finally:
+        database.execute(f"alter database {database.info.dbname} reset default_transaction_read_only")
+    row = await db.change("profiles/edit", ids[0], {"location": "Rome"}, lock="profiles/lock")
+    assert row is not None
+    assert row["location"] == "Rome"
+
+
+@pytest.mark.parametrize("error", ["select nothing from users", "select 1 from renamed", "select renamed(1)", DENIED])
+async def test_a_statement_that_fails_again_and_again_costs_the_others_no_connection(
+    db: Database, monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    monkeypatch.setitem(statements(), "tests/alone", error)
+    monkeypatch.setitem(statements(), "tests/batched", f"select unnest($1::bigint[]), ({error})")
+    monkeypatch.setitem(statements(), "tests/batch", "select unnest($1::bigint[]), pg_backend_pid() as pid")
+
+    async def processes() -> list[Any]:
+        """The server processes of a single statement and of a batch."""
+        alone, batch = await db.row("schema/backend"), await db.find("tests/batch", 1)
+        return [row and row["pid"] for row in (alone, batch)]
+
+    async def in_transaction() -> None:
+        async with db.transaction() as transaction:
+            await transaction.row("tests/alone")
+
+    before = await processes()
+    for _ in range(5):
+        for fails in (db.row("tests/alone"), db.find("tests/batched", 1), in_transaction()):
+            with pytest.raises(Unavailable):
+                await fails
+    assert await processes() == before
+    assert not db.lost.is_set()
+
+
+async def test_the_log_says_once_what_happens_again_and_again(
+    db: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "LOG_PAUSE_SECONDS", 0.0)
+    for name in ("one", "two"):
+        monkeypatch.setitem(statements(), name, f"select {name}")
+    for _ in range(10):
+        for name in ("one", "two"):
+            with pytest.raises(Unavailable):
+                await db.row(name)
+    assert [record.getMessage() for record in caplog.records] == [
+        f'the database cannot run a statement: UndefinedColumnError: column "{name}" does not exist'
+        for name in ("one", "two")
+    ]
+    monkeypatch.setattr(module, "REPEAT_PAUSE_SECONDS", 0.0)
+    with pytest.raises(Unavailable):
+        await db.row("one")
+    assert len(caplog.records) == 3
+
+
 async def test_a_schema_that_changes_during_a_transaction_is_unavailable(db: Database, database: Any) -> None:
     async def find() -> None:
         async with db.transaction() as transaction:
@@ -129,6 +194,12 @@ async def test_too_many_arguments_are_an_error_of_the_caller(db: Database) -> No
         (asyncpg.UndefinedColumnError(), True),
         (asyncpg.UndefinedFunctionError(), True),
         (asyncpg.InvalidCachedStatementError(), True),
+        (asyncpg.InsufficientPrivilegeError(), True),
+        (asyncpg.InvalidCatalogNameError(), True),
+        (asyncpg.InvalidPasswordError(), True),
+        (asyncpg.InvalidSQLStatementNameError(), True),
+        (asyncpg.DiskFullError(), True),
+        (NoFreeConnection(), True),
         (asyncpg.DeadlockDetectedError(), True),
         (ValueError(), False),
     ],

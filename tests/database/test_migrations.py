@@ -35,7 +35,8 @@ def schema_of(connection: Any) -> set[str]:
     """The schema: tables, columns, constraints, indexes, triggers and functions, those of yoyo left out."""
     rows = connection.execute(
         "select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'f')"
-        " union select proname || ' ' || prosrc from pg_proc where pronamespace = 'public'::regnamespace"
+        " union select concat_ws(' ', proname, prosrc, proconfig::text) from pg_proc"
+        " where pronamespace = 'public'::regnamespace"
         " union select table_name || '.' || column_name || ' ' || data_type || ' ' || coalesce(column_default, '')"
         " from information_schema.columns where table_schema = 'public'"
         " union select conname || ' ' || pg_get_constraintdef(oid) from pg_constraint"

@@ -100,15 +100,34 @@ def test_a_stop_that_was_cut_off_by_a_kill_is_completed_before_the_next_start(
         assert query(share.url(), "select 1") == 1
 
 
-def test_a_server_that_ignores_a_fast_stop_is_stopped_by_force(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_reacts_and_does_not_stop_is_stopped_by_force(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(server, "FAST_STOP_SECONDS", 0.2)
     monkeypatch.setattr(server, "FORCED_STOP_SECONDS", 0.2)
+    monkeypatch.setattr(server, "REACTION_SECONDS", 0.2)
+    monkeypatch.setattr(server, "reacts", lambda *arguments: True)
     said: list[str] = []
     share = attach(data, durable=False, say=said.append)
     os.kill(postmaster(data), signal.SIGSTOP)
     share.release()
     assert not runs(data)
-    assert "did not stop within" in said[-1]
+    assert [each.rpartition(" ")[2] for each in said[-2:]] == ["SIGINT.", "SIGQUIT."]
+    attach(data, durable=False).release()  # removes the shared memory of the killed server
+
+
+def test_a_server_whose_processes_are_all_frozen_is_stopped_at_once(data: Path) -> None:
+    said: list[str] = []
+    share = attach(data, durable=False, say=said.append)
+    parent = postmaster(data)
+    children = Path(f"/proc/{parent}/task/{parent}/children")
+    for process in (parent, *map(int, children.read_text().split() if children.exists() else [])):
+        os.kill(process, signal.SIGSTOP)
+    with pytest.raises(BundledPostgresError, match="does not react"):
+        share.revive()
+    share.release()
+    assert not runs(data)
+    assert said[-1].endswith("does not react, and is killed.")
     attach(data, durable=False).release()  # removes the shared memory of the killed server
 
 

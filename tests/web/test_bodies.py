@@ -118,14 +118,24 @@ async def test_case_and_parameters_of_a_media_type_do_not_matter(anna: Person) -
     assert (await send(anna.client, given, {"Content-Type": "Application/JSON; charset=utf-8"}))[0] == 200
 
 
-async def test_a_body_of_a_mebibyte_is_read_and_a_larger_one_refused(anna: Person) -> None:
-    def padded(size: int) -> bytes:
-        body = json.dumps({"username": "anna", "password": PASSWORD, "x": ""})
-        return body.replace('"x": ""', '"x": "' + "x" * (size - len(body)) + '"').encode()
+@pytest.mark.parametrize(
+    ("path", "limit", "status"), [("/auth/jwt/create/", 16 * 1024, 200), ("/auth/users/", 1024 * 1024, 400)]
+)
+@pytest.mark.parametrize("is_chunked", [False, True])
+async def test_a_body_of_the_longest_length_is_read_and_a_longer_one_refused(
+    anna: Person, path: str, limit: int, status: int, is_chunked: bool
+) -> None:
+    async def chunks(body: bytes) -> Any:
+        for start in range(0, len(body), 10_000):
+            yield body[start : start + 10_000]
 
-    assert (await send(anna.client, padded(1024 * 1024), JSON))[0] == 200
-    too_large = 413, {"detail": "The request body is too large."}
-    assert await send(anna.client, padded(1024 * 1024 + 1), JSON) == too_large
+    async def sent(size: int) -> tuple[int, Any]:
+        body = json.dumps({"username": "anna", "password": PASSWORD, "x": ""})
+        padded = body.replace('"x": ""', '"x": "' + "x" * (size - len(body)) + '"').encode()
+        return await send(anna.client, chunks(padded) if is_chunked else padded, JSON, path)
+
+    assert (await sent(limit))[0] == status
+    assert await sent(limit + 1) == (413, {"detail": "The request body is too large."})
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "x-gzip", "deflate", "br", "zstd", "identity, gzip"])

@@ -91,11 +91,11 @@ def test_a_body_is_required_if_one_of_its_fields_is(
 
 def test_only_public_operations_need_no_token(described: dict[str, Any]) -> None:
     public = {path for (path, _), each in operations(described).items() if each["security"] == []}
-    signin = {f"/auth/jwt/{name}/" for name in ("create", "refresh", "verify", "blacklist")}
+    sign_in = {f"/auth/jwt/{name}/" for name in ("create", "refresh", "verify", "blacklist")}
     acts = ("activation", "resend_activation", "reset_password", "reset_username")
     letters = {f"/auth/users/{act}/" for act in (*acts, "reset_password_confirm", "reset_username_confirm")}
     others = {"/auth/", "/auth/users/", "/auth/token/login/", "/api/roles/", "/api/site/", "/healthz", "/readyz"}
-    assert public == others | signin | letters
+    assert public == others | sign_in | letters
     assert described["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
 
 

@@ -15,7 +15,8 @@ from server.web.bodies import read_body
 from server.web.documentation.endpoints import describe, document
 from server.web.endpoints import Access, Endpoints, install
 from server.web.middleware import errors
-from server.web.paging import PageQuery, read_page
+from server.web.paging import read_page
+from server.web.schemas.lists import PageQuery
 from server.web.schemas.objects import Address
 from tests.conftest import Client, FrontdeskServer, Person
 
@@ -51,6 +52,20 @@ def test_a_misspelt_keyword_is_a_type_error_when_the_endpoint_is_declared() -> N
     for declare in (table.get, table.post, table.put, table.patch, table.delete):
         with pytest.raises(TypeError, match="acess"):
             declare("/x", acess=Access.PUBLIC)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("second", ["/reports/", "/reports"])
+def test_two_endpoints_of_one_method_and_path_are_an_error_that_names_both(settings: Settings, second: str) -> None:
+    other = Endpoints("other")
+
+    @other.post(second)
+    async def report(request: web.Request) -> Any:
+        """Report."""
+
+    app = web.Application()
+    app[SETTINGS] = settings
+    with pytest.raises(ValueError, match=r"POST /reports/? is declared twice: by .*\.make_report and .*\.report\."):
+        install(app, [table, other])
 
 
 async def test_an_endpoint_for_staff_answers_staff_alone(small: Client, anna: Person, staff: Person) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from marshmallow import ValidationError
 
+from server.web.schemas import fields
 from server.web.schemas.fields import (
     BLANK,
     NOT_EMAIL,
@@ -232,3 +233,19 @@ def test_a_flag_may_not_be_null() -> None:
 )
 def test_numbers_become_text_and_text_is_trimmed(value: Any, text: str) -> None:
     assert faults(Text(), value) == text
+
+
+def test_no_pattern_is_matched_with_a_text_that_is_far_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    matched: list[int] = []
+
+    class Counting:
+        def fullmatch(self, *texts: str) -> None:
+            matched.append(max(map(len, texts)))
+
+    for name in ("_LOCAL", "_DOMAIN", "_LITERAL", "re"):
+        monkeypatch.setattr(fields, name, Counting())
+    for text in ("a." * 100_000, "x@" + "a." * 100_000 + "com", "é" * 100_000):
+        faults(Email(), text)
+        faults(Username(), text)
+    assert matched
+    assert max(matched) <= fields.CHECKED_MAX_LENGTH

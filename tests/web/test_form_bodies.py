@@ -37,7 +37,7 @@ def part(name: str, value: bytes, more: str = "") -> bytes:
     ],
 )
 async def test_a_broken_multipart_is_a_parse_error(client: Client, data: bytes, kind: str) -> None:
-    status, fault = await send(client, data, {"Content-Type": kind})
+    status, fault = await send(client, data, {"Content-Type": kind}, "/auth/users/")
     assert (status, fault.get("detail", "")[:29]) == (400, "Multipart form parse error - "), fault
 
 
@@ -66,3 +66,28 @@ async def test_a_file_is_not_a_text_and_not_a_flag(anna: Person) -> None:
         400,
         {"location": text, "description": text, "is_creator": ["Must be a valid boolean."]},
     )
+
+
+async def test_escaped_bytes_of_a_form_are_bounded(anna: Person) -> None:
+    path = f"/api/accounts/profile/{(await anna.profile())['id']}"
+    fits = "description=" + "%E6%BC%A2" * (16 * 1024 // 3)  # the longest description
+    assert (await anna.put(path, data=fits.encode(), headers=FORM))[0] == 200
+    status, fault = await anna.put(path, data=("x=" + "%41" * 24_001).encode(), headers=FORM)
+    assert (status, fault["detail"][:39]) == (400, "Form parse error - More than 24000 esca")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b"--x\r\nX: y\r\nX: y\r\nX: y\r\nX: y\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n",
+        b"--x\r\nContent-Disposition: form-data; name=" + b"a" * 600 + b"\r\n\r\n1\r\n",
+        (b"--x\r\nContent-Disposition: form-data; name=" + b"a" * 400 + b"\r\n\r\n1\r\n") * 200,
+    ],
+    ids=["many", "long", "long together"],
+)
+async def test_headers_of_a_multipart_body_are_bounded(client: Client, part: bytes) -> None:
+    status, fault = await send(client, part + b"--x--\r\n", MULTIPART, "/auth/users/")
+    assert (status, fault["detail"][:29]) == (400, "Multipart form parse error - ")
+    short = b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n" * 1000
+    status, fault = await send(client, short + b"--x--\r\n", MULTIPART, "/auth/users/")
+    assert "username" in fault  # it was read

@@ -251,7 +251,7 @@ async def test_an_invalid_username_is_shown_again_with_its_fault(
 
 
 @pytest.mark.parametrize(
-    "typed", ['"><script>alert(1)</script>', "{{ 7 * 7 }}{% raise %}", "a\r\nSet-Cookie: b", "\0", "é" * 100_000]
+    "typed", ['"><script>alert(1)</script>', "{{ 7 * 7 }}{% raise %}", "a\r\nSet-Cookie: b", "\0", "é" * 2000]
 )
 async def test_a_typed_value_is_shown_as_escaped_text(client: Client, anna: Person, typed: str) -> None:
     path = await issue(client, anna, USERNAME_RESET)

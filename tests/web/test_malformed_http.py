@@ -27,7 +27,6 @@ async def raw(client: Client, sent: bytes) -> tuple[bytes, bytes]:
     [
         b"nonsense\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 5 + b"\r\n\r\n",
-        b"GET / HTTP/9.9\r\n\r\n",
         b"SECRET/METHOD / HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n",
         b"GET /" + b"x" * 10_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",

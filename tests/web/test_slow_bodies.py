@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import StreamReader
 
 from server.web import bodies
 from tests.conftest import Person, post
@@ -16,14 +16,13 @@ JSON = {"Content-Type": "application/json"}
 @pytest.fixture
 def is_awaited(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """Set as soon as the service waits for a body that is not complete: its sender is identified by then."""
-    event, read = asyncio.Event(), web.Request.read
+    event, read = asyncio.Event(), StreamReader.readany
 
-    async def notify_and_read(request: web.Request) -> bytes:
-        if not request.content.is_eof():
-            event.set()
-        return await read(request)
+    async def notify_and_read(content: StreamReader) -> bytes:
+        event.set()
+        return await read(content)
 
-    monkeypatch.setattr(web.Request, "read", notify_and_read)
+    monkeypatch.setattr(StreamReader, "readany", notify_and_read)
     return event
 
 

@@ -56,7 +56,7 @@ def document(app: web.Application) -> dict[str, Any]:
 @endpoints.get("/openapi.json", access=Access.ANONYMOUS, in_document=False)
 async def read_document(request: web.Request) -> web.Response:
     """Read the OpenAPI document."""
-    return json_bytes_response(request.app[DOCUMENT].body)
+    return json_bytes_response(request.app[DOCUMENT].body, is_shared=True)
 
 
 @endpoints.get("/", access=Access.ANONYMOUS, is_json=False, in_document=False)

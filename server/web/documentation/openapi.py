@@ -61,7 +61,7 @@ _FAILURES: dict[int, tuple[str, dict[str, Any]]] = {
     406: ("The Accept header excludes JSON.", _DETAIL),
     408: ("The body did not arrive in time.", _DETAIL),
     409: ("It exists already.", _DETAIL),
-    413: ("The body is larger than 1 MiB.", _DETAIL),
+    413: ("The body is larger than {endpoint.body_max_bytes} bytes.", _DETAIL),
     415: ("The media type or the encoding of the body is not supported.", _DETAIL),
     429: ("A limit is used up: too many tries of this account, address or network.", _DETAIL),
     503: ("The database is unavailable, or a queue is full.", _DETAIL),
@@ -176,7 +176,8 @@ def _statuses(endpoint: Endpoint) -> Iterable[int]:
 
 
 def _failure(status: int, endpoint: Endpoint) -> dict[str, Any]:
-    description, schema = _FAILURES[status]
+    text, schema = _FAILURES[status]
+    description = text.format(endpoint=endpoint)
     headers = _HEADERS.get(status, _EVERY_RESPONSE)
     if any(problem.status == status and not problem.has_body for problem in endpoint.errors):
         return {"description": f"{description} It may have no body.", "headers": headers}

@@ -11,6 +11,7 @@ from server.web.schemas import account_fields, by_roles
 from server.web.schemas.fields import REQUIRED, Again, Body, Email, Login, OptionalUsername, Password, Username
 from server.web.schemas.objects import (
     AccessToken,
+    AccountState,
     CurrentPassword,
     Registration,
     ResetPassword,
@@ -114,6 +115,11 @@ def user(settings: Settings) -> type[Schema]:
     elif settings.account.username == "optional":
         schema = _with_username(schema, fields.String, required=True, allow_none=True)
     return account_fields.in_response(schema, settings.account.fields)
+
+
+def user_seen_by_staff(settings: Settings) -> type[Schema]:
+    """The user object with the state of the account, which only staff see (contract 2.3)."""
+    return _with_state(user(settings))
 
 
 def profile(settings: Settings) -> type[Schema]:
@@ -230,6 +236,11 @@ def _without(schema: type[Made], *names: str) -> type[Made]:
     """`schema` without some of its fields, under the same name."""
     meta = type("Meta", (schema.Meta,), {"exclude": (*schema.opts.exclude, *names)})
     return type(schema.__name__, (schema,), {"__doc__": schema.__doc__, "Meta": meta})
+
+
+@functools.cache
+def _with_state(schema: type[Schema]) -> type[Schema]:
+    return type("UserSeenByStaff", (schema, AccountState), {"__doc__": "An account; staff also see its state."})
 
 
 @functools.cache  # one class for all endpoints: the document names each class once

@@ -25,6 +25,8 @@ from server.web.schemas.fields import (
     max_length,
 )
 
+TIME_EXAMPLE = "2026-11-23T15:12:37.495408Z"
+
 
 class ProfileEdit(Body):
     """An edit of a profile by its owner. Absent fields stay as they are."""
@@ -152,6 +154,30 @@ class User(Schema):
     username = fields.String(required=True, metadata={"example": "anna"})
 
 
+class AccountState(Schema):
+    """What only staff see of an account."""
+
+    is_active = fields.Boolean(metadata={"description": "Whether it can sign in.", "example": True})
+    is_staff = fields.Boolean(metadata={"description": "Whether it is staff.", "example": False})
+    awaits_activation = fields.Boolean(
+        metadata={"description": "Whether it waits for the link of its activation letter.", "example": False}
+    )
+    pending_email = fields.String(
+        allow_none=True, metadata={"description": "An address that waits for the link of its letter.", "example": None}
+    )
+    date_joined = fields.DateTime(
+        allow_none=True,
+        metadata={"description": "As in its profile; null when it deleted that.", "example": TIME_EXAMPLE},
+    )
+    last_login = fields.DateTime(
+        allow_none=True,
+        metadata={"description": "The last sign-in among the events that are kept.", "example": TIME_EXAMPLE},
+    )
+    sessions = fields.Integer(
+        metadata={"description": "Sessions that are valid now; counted up to 1,000.", "example": 1}
+    )
+
+
 class Profile(Schema):
     """A profile."""
 
@@ -159,8 +185,8 @@ class Profile(Schema):
     user = fields.String(required=True, metadata={"description": "The owner's username.", "example": "anna"})
     description = fields.String(required=True, allow_none=True, metadata={"example": "I run the film club."})
     location = fields.String(required=True, metadata={"example": "Lisbon"})
-    date_joined = fields.DateTime(required=True, metadata={"example": "2026-11-23T15:12:37.495408Z"})
-    updated_on = fields.DateTime(required=True, metadata={"example": "2026-11-23T15:12:37.495408Z"})
+    date_joined = fields.DateTime(required=True, metadata={"example": TIME_EXAMPLE})
+    updated_on = fields.DateTime(required=True, metadata={"example": TIME_EXAMPLE})
     is_creator = fields.Boolean(required=True, metadata={"example": True})
 
 

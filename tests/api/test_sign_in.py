@@ -144,7 +144,7 @@ async def test_an_account_that_changes_during_the_password_check_is_not_signed_i
     [
         pytest.param("x" * 4097, TOO_MUCH, id="too many characters"),
         pytest.param("é" * 2049, TOO_MUCH, id="too many bytes"),
-        pytest.param("x" * 1_000_000, TOO_MUCH, id="a million"),
+        pytest.param("x" * 16_000, TOO_MUCH, id="as many as fit"),
         pytest.param("\ud800", SURROGATE, id="lone surrogate"),
         pytest.param("a\0", ["Null characters are not allowed."], id="NUL"),
     ],

@@ -1,0 +1,12 @@
+drop index events_signed_in;
+drop index users_role;
+drop index users_awaiting;
+drop index users_inactive;
+drop index users_staff;
+drop function is_found_by_name(users, text);
+drop function is_found(users, text);
+drop index users_grams;
+drop function account_grams(text, text, text);
+drop function fields_key(jsonb);
+drop function finds(text, text);
+drop function term_grams(text, text);

@@ -1,0 +1,127 @@
+"""`check`: look at everything that the service needs, and say what is wrong and what to do."""
+
+import argparse
+import asyncio
+import shutil
+import stat
+import sys
+import sysconfig
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from server.commands import check_database
+from server.commands.failures import CommandError
+from server.commands.findings import Finding, fault, fine, warning
+from server.errors import StartError, Unavailable
+from server.mail.delivery import DeliveryFailed, delivery_for
+from server.postgres.bundled import BundledPostgresError
+from server.process.serving import say
+from server.settings.settings import Settings
+from server.templates import Templates
+
+LOW_ROUNDS = 10  # OWASP's least for bcrypt
+FEW_CHARACTERS = 10  # different ones, of a key that a person typed
+LOW_DISK_SHARE = 0.05
+
+
+def run(settings: Settings, options: argparse.Namespace) -> None:
+    """Check settings, interpreter, key, database, letters and clock; status 1 when something is wrong."""
+    wrong = 0
+    for each in _findings(settings):
+        say(f"{each.level:<7} {each.part}: {each.text}")
+        if each.advice:
+            say(f"{'':<7} {each.advice}")
+        wrong += each.is_fault
+    if wrong:
+        raise CommandError(f"Faults: {wrong}.")
+
+
+def _findings(settings: Settings) -> Iterator[Finding]:
+    yield from _settings(settings)
+    yield from _interpreter()
+    yield from _key(settings)
+    yield from _database(settings)
+    yield from _mail(settings)
+    yield from _disk(settings)
+
+
+def _settings(settings: Settings) -> Iterator[Finding]:
+    # A setting that cannot be read has ended the command already, with every fault named.
+    defaults = Settings().shown()
+    changed = sorted(name for name, value in settings.shown().items() if value != defaults[name])
+    yield fine("settings", f"valid; other than the default: {', '.join(changed) or 'none'}")
+    for text in Templates(settings.templates_dir).faults():
+        yield fault("settings", f"TEMPLATES_DIR {settings.templates_dir}: {text}", "correct the template")
+    if settings.bcrypt_rounds < LOW_ROUNDS:
+        yield warning(
+            "settings", f"BCRYPT_ROUNDS={settings.bcrypt_rounds} is for tests", f"{LOW_ROUNDS} or more are for people"
+        )
+    if settings.smtp_url and not settings.public_url:
+        yield fault("settings", f"links in letters begin with {settings.site_url}", "PUBLIC_URL should be set")
+    elif urlsplit(settings.public_url).scheme == "http":
+        yield warning("settings", f"PUBLIC_URL {settings.public_url} has no TLS", "serve the site by https")
+    if settings.smtp_url and settings.mail_from.endswith("@localhost"):
+        yield fault("settings", f"letters come from {settings.mail_from}", "MAIL_FROM should be of your domain")
+
+
+def _interpreter() -> Iterator[Finding]:
+    version = f"Python {sys.version.split()[0]}"
+    if is_optimised():
+        yield fine("python", f"{version}, built with optimisation")
+    else:
+        yield warning("python", f"{version} was built without optimisation (--enable-optimizations), and is slower", "")
+
+
+def is_optimised() -> bool:
+    """Whether the interpreter was built with profile-guided optimisation, and not for debugging."""
+    built = " ".join(str(sysconfig.get_config_var(name) or "") for name in ("CONFIG_ARGS", "PY_CORE_CFLAGS", "CFLAGS"))
+    return not sysconfig.get_config_var("Py_DEBUG") and (
+        "--enable-optimizations" in built or "-fprofile-use" in built or "-fprofile-instr-use" in built
+    )
+
+
+def _key(settings: Settings) -> Iterator[Finding]:
+    path = settings.data_dir / "signing_key"
+    if settings.signing_key:
+        if len(set(settings.signing_key)) < FEW_CHARACTERS:
+            yield warning("key", "SIGNING_KEY has few different characters", "make one: openssl rand -hex 32")
+        else:
+            yield fine("key", f"SIGNING_KEY, {len(settings.signing_key.encode())} bytes")
+    elif not path.exists():
+        yield fine("key", f"the first start makes {path}")
+    elif stat.S_IMODE(path.stat().st_mode) & 0o077:
+        yield fault("key", f"others can read {path}", f"chmod 600 {path}; if somebody did, remove it and start anew")
+    else:
+        yield fine("key", f"{path}, keep a copy")
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    if not settings.database_url and not (settings.data_dir / "postgres" / "PG_VERSION").exists():
+        yield fine("database", f"the first start makes it in {settings.data_dir}")
+        return
+    try:
+        yield from check_database.findings(settings)
+    except (BundledPostgresError, StartError) as failure:
+        yield fault("database", str(failure))
+    except Unavailable as failure:
+        yield fault("database", f"it cannot be reached: {failure.__cause__ or failure}", "see DATABASE_URL and its log")
+
+
+def _mail(settings: Settings) -> Iterator[Finding]:
+    try:
+        asyncio.run(delivery_for(settings).check())
+    except DeliveryFailed as failure:
+        advice = "see SMTP_URL; test-mail ADDRESS tries it" if settings.smtp_url else "see MAIL_DIR"
+        yield fault("mail", str(failure), advice)
+        return
+    if settings.smtp_url:
+        yield fine("mail", "the mail server answers and lets us in; test-mail ADDRESS sends a letter")
+    else:
+        yield warning("mail", f"letters are files in {settings.letters_dir}", "SMTP_URL would send them")
+
+
+def _disk(settings: Settings) -> Iterator[Finding]:
+    if settings.data_dir.exists():
+        usage = shutil.disk_usage(settings.data_dir)
+        share, free = usage.free / usage.total, f"{usage.free / 1e9:.1f} GB free at {settings.data_dir}"
+        yield warning("disk", free, "free some space") if share < LOW_DISK_SHARE else fine("disk", free)

@@ -1,0 +1,77 @@
+"""`restore`: put a backup in the place of the bundled database."""
+
+import argparse
+import contextlib
+import dataclasses
+import sys
+from pathlib import Path
+
+import psycopg
+
+from server.commands.bundled import bundled_server
+from server.commands.database import bring_up_to_date
+from server.commands.failures import CommandError
+from server.database import migrate, restoring
+from server.postgres import backups
+from server.postgres.bundled import BundledPostgres
+from server.process import signals
+from server.process.serving import say
+from server.settings.settings import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the file, and what happens to sessions."""
+    parser.add_argument("file", metavar="FILE", type=Path, help="a file that backup wrote")
+    parser.add_argument("--end-sessions", action="store_true", help="sign everybody out")
+    parser.add_argument("--yes", action="store_true", help="without a question")
+
+
+def run(settings: Settings, options: argparse.Namespace) -> None:
+    """Put a backup in the place of the bundled database, also while the service serves."""
+    with bundled_server(settings) as server:
+        backups.check_backup(server, options.file)
+        if not options.yes:
+            _confirm(options.file)
+        try:
+            _restore(server, settings, options)
+        except psycopg.Error as failure:
+            raise CommandError(f"The backup could not be restored: {failure}") from None
+    say(f"{options.file} is in force. What was before is the database {restoring.REPLACED}, until the next restore.")
+    if not options.end_sessions:
+        say("Sessions and passwords are those of the backup: what was ended or changed since then is valid again.")
+
+
+def _restore(server: BundledPostgres, settings: Settings, options: argparse.Namespace) -> None:
+    beside = server.url("postgres", user="postgres")  # a superuser: it must end the connections of every role
+    fresh = server.url(restoring.RESTORING)
+    restoring.run(beside, "restore/drop_unfinished", "restore/make")
+    try:
+        backups.read_backup(server, options.file, restoring.RESTORING)
+        _check_schema(fresh)
+        bring_up_to_date(dataclasses.replace(settings, database_url=fresh))
+        if options.end_sessions:
+            restoring.run(fresh, "restore/end_sessions", "restore/end_api_tokens")
+        restoring.run(fresh, "restore/analyze")
+        restoring.put_in_force(beside)
+    finally:
+        with signals.ignored(), contextlib.suppress(psycopg.Error):
+            restoring.run(beside, "restore/drop_unfinished")
+
+
+def _check_schema(url: str) -> None:
+    applied = restoring.applied_migrations(url)
+    if not applied:
+        raise CommandError("The file is not a backup of this service.")
+    unknown = sorted(set(applied) - set(migrate.names()))
+    if unknown:
+        raise CommandError(
+            f"The backup is of a newer version, with the migrations {', '.join(unknown)}: install that one."
+        )
+
+
+def _confirm(file: Path) -> None:
+    if not sys.stdin.isatty():
+        raise CommandError("Without a terminal to ask at, restore needs --yes.")
+    say(f"This puts {file} in the place of all accounts. Type yes:")
+    if sys.stdin.readline().strip() != "yes":
+        raise CommandError("Nothing is changed.")

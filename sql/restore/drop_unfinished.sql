@@ -1,0 +1,2 @@
+-- Remove the database of a restore that was not completed.
+drop database if exists frontdesk_restoring with (force)

@@ -1,0 +1,2 @@
+-- End all sessions of all accounts.
+delete from sessions

@@ -1,0 +1,2 @@
+-- Put the restored database in force.
+alter database frontdesk_restoring rename to frontdesk

@@ -1,0 +1,14 @@
+-- A page of accounts by id: their ids. Filters that are null are not looked at; lists/plan_anew makes that free.
+-- $1 id after which the page begins, $2 rows at most, $3 text that finds accounts or null, $4 is_active or null, $5 is_staff or null,
+-- $6 awaits_activation or null, $7 role or null,
+-- $8 whether the text is looked for in usernames alone
+select u.id
+from users u
+where u.id > $1
+    and ($3::text is null or case when $8 then is_found_by_name(u, $3::text) else is_found(u, $3::text) end)
+    and ($4::boolean is null or u.is_active = $4)
+    and ($5::boolean is null or u.is_staff = $5)
+    and ($6::boolean is null or u.awaits_activation = $6)
+    and ($7::text is null or u.role = $7)
+order by u.id
+limit $2

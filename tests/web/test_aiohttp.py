@@ -1,0 +1,72 @@
+"""The private names of aiohttp that `server/web/protocol.py` uses, and what aiohttp does without them."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from server.web import protocol
+from server.web.arriving import Arriving
+from server.web.protocol import Bounds, Protocol, Runner, Server
+from tests.conftest import Client
+
+
+async def connection() -> Any:
+    """A connection of the service, before its client has sent anything; its private names can be read."""
+    runner = Runner(web.Application())
+    await runner.setup()
+    return cast("Server", runner.server)()
+
+
+async def test_a_connection_reads_through_its_bounds() -> None:
+    made = await connection()
+    assert isinstance(made._parser, Arriving)
+    for name in ("feed_data", "feed_eof", "pause_reading", "message_consumed", "set_upgraded"):
+        assert callable(getattr(made._parser._parser, name)), name
+
+
+async def test_an_idle_connection_waits_for_a_message_and_has_a_loop() -> None:
+    made = await connection()
+    assert (made._waiter, made._loop) == (None, asyncio.get_running_loop())
+    assert {"_parser", "_waiter", "_loop"} <= {
+        name for each in RequestHandler.__mro__ for name in getattr(each, "__slots__", ())
+    }
+
+
+async def test_the_runner_makes_connections_with_the_bounds_of_its_server() -> None:
+    runner = Runner(web.Application())
+    await runner.setup()
+    server: Any = runner.server
+    first, second = server(), server()
+    assert first._bounds is second._bounds is server.bounds
+    assert isinstance(server._kwargs, dict)
+
+
+def test_a_resource_matches_a_path() -> None:
+    assert web.PlainResource("/healthz")._match("/healthz") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("Invalid HTTP version", b"GET / HTTP/9.9\r\n\r\n"),
+        ("Request has invalid `Transfer-Encoding`", b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n"),
+    ],
+)
+async def test_the_parser_says_what_it_refuses(text: str, sent: bytes) -> None:
+    made = await connection()
+    with pytest.raises(web.HTTPException if False else Exception, match=text):
+        made._parser.feed_data(sent)
+    assert text in protocol._PARSER_TEXTS
+
+
+async def test_without_the_parser_of_aiohttp_its_own_way_serves(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "hasattr", lambda *names: False, raising=False)
+    made = Protocol(cast("Any", client.server.runner).server, Bounds(), loop=asyncio.get_running_loop())
+    assert made._arriving is None
+    assert (await client.post("/auth/jwt/create/", json={})).status == 400
+    assert (await client.get("/healthz")).status == 200

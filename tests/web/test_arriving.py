@@ -1,0 +1,262 @@
+"""Requests that arrive slowly, in pieces or without end: bounded one by one and all together (security 38, 40, 41)."""
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from server.web import arriving
+from tests.conftest import PASSWORD, Client, Person
+from tests.web.connections import CHUNKED, head, opened, response_to, server_side, until
+
+TOO_LARGE = b'{"detail":"The request body is too large."}'
+SIGN_IN = json.dumps({"username": "anna", "password": PASSWORD}).encode()
+
+
+def budget(client: Client) -> Any:
+    """The bytes of all requests of the service under test that are not complete."""
+    assert client.server.runner is not None
+    return client.server.runner.server.bounds.arriving  # type: ignore[union-attr]
+
+
+def declared(client: Client) -> dict[tuple[str, str], int]:
+    """The limit of each endpoint that reads a body and has no id in its path."""
+    found = (getattr(route.handler, "endpoint", None) for route in client.app.router.routes())
+    return {
+        (each.method, each.path): each.body_max_bytes
+        for each in found
+        if each and each.body and each.in_document and "{" not in each.path
+    }
+
+
+async def test_a_declared_length_over_the_limit_is_413_at_once(anna: Person) -> None:
+    limits = declared(anna.client)
+    assert set(limits.values()) == {16 * 1024, 1024 * 1024}
+    assert limits["POST", "/auth/jwt/create/"] == limits["PATCH", "/auth/users/me/"] == 16 * 1024
+    assert limits["POST", "/auth/users/"] == limits["POST", "/api/accounts/all-profiles"] == 1024 * 1024
+    for (method, path), limit in limits.items():
+        sent = head(path, limit + 1, method)
+        sent = sent.replace(b"\r\n", f"\r\nAuthorization: Bearer {anna.tokens['access']}\r\n".encode(), 1)
+        async with asyncio.timeout(5), opened(anna.client, sent) as (reader, _):  # not one byte of the body is sent
+            line = await reader.readline()
+        assert line.split()[1] == b"413", (path, line)
+
+
+async def test_the_document_says_the_limit_of_each_endpoint(anna: Person) -> None:
+    paths = (await anna.get("/openapi.json"))[1]["paths"]
+    for (method, path), limit in declared(anna.client).items():
+        if path in paths:
+            said = paths[path][method.lower()]["responses"]["413"]["description"]
+            assert said == f"The body is larger than {limit} bytes."
+
+
+async def test_a_body_of_unknown_length_is_413_as_soon_as_it_is_too_long(client: Client) -> None:
+    sent = CHUNKED.replace(b"/auth/users/", b"/auth/jwt/create/") + b"5000\r\n" + b"x" * 0x5000
+    async with asyncio.timeout(5), opened(client, sent) as (reader, _):
+        assert (await reader.readline()).split()[1] == b"413"
+
+
+async def test_the_unfinished_body_that_is_oldest_gives_way_with_503_when_all_together_hold_too_much(
+    anna: Person,
+) -> None:
+    shared = budget(anna.client)
+    shared.limit = 150_000
+    part = head("/auth/users/", 1_000_000) + b"x" * 60_000
+    async with asyncio.timeout(20), opened(anna.client, part) as (first, _):
+        await until(lambda: shared.total >= 60_000)
+        async with opened(anna.client, part):
+            await until(lambda: shared.total >= 120_000)
+            async with opened(anna.client, part):
+                answer = await first.read()
+                assert answer.startswith(b"HTTP/1.1 503 ")
+                assert b"Retry-After: 2\r\n" in answer
+                assert answer.endswith(b'{"detail":"The service is busy."}')
+                await until(lambda: 120_000 <= shared.total <= shared.limit)
+                assert (await anna.get("/auth/users/me/"))[0] == 200
+                assert (await anna.patch("/auth/users/me/", {"email": "b@example.com"}))[0] == 200
+    await until(lambda: shared.total == 0)
+
+
+async def test_heads_and_pipelined_requests_are_counted_too(client: Client) -> None:
+    shared = budget(client)
+    async with opened(client, b"GET / HTTP/1.1\r\nX: " + b"x" * 5000):
+        await until(lambda: shared.total > 5000)
+    await until(lambda: shared.total == 0)
+    shared.limit = 20_000
+    unfinished = b"GET / HTTP/1.1\r\nHost: x\r\n" + (b"X: " + b"x" * 3000 + b"\r\n") * 4
+    async with asyncio.timeout(20), opened(client, unfinished) as (first, _):
+        await until(lambda: shared.total > 12_000)
+        async with opened(client, unfinished):
+            assert await first.read() == b""  # closed: it has no complete head that could get a response
+        assert (await client.get("/healthz")).status == 200
+
+
+async def test_pipelined_requests_are_given_back_one_by_one(client: Client) -> None:
+    status, text = await response_to(
+        client, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 99 + b"GET /healthz HTTP/1.0\r\n\r\n"
+    )
+    assert (status, text.count(b'{"status":"ok"}')) == (200, 100)
+    await until(lambda: budget(client).total == 0)
+
+
+async def test_the_head_of_a_request_has_at_most_32_kb(client: Client) -> None:
+    many = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + b"".join(
+        b"X-%d: %s\r\n" % (number, b"x" * 4000) for number in range(12)
+    )
+    for sent in (many + b"\r\n", many, b"\r\n" * 20_000):
+        status, text = await response_to(client, sent)
+        assert status == 400
+        assert text.endswith(b'{"detail":"The head of the request is too large."}'), text
+    fits = many[: many.index(b"X-7")] + b"\r\n"
+    assert (await response_to(client, fits))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        pytest.param(b"1\r\nx\r\n" * 100_000, id="chunks of one byte"),
+        pytest.param(b"1;" + b"x" * 1_000_000, id="a long extension"),
+        pytest.param(b"1;" + b"x" * 1000 + b"\r\nx\r\n" + (b"1;" + b"x" * 1000 + b"\r\nx\r\n") * 100, id="extensions"),
+        pytest.param(b"000000000000000" * 5000, id="a long size"),
+        pytest.param(b"0\r\n" + b"X: x\r\n" * 10_000, id="trailers"),
+        pytest.param(b"zz\r\n", id="no size"),
+    ],
+)
+async def test_chunks_are_bounded_in_number_and_extensions_in_length(
+    client: Client, rest: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    status, text = await response_to(client, CHUNKED + rest)
+    assert status == 400, text
+    assert text.count(b"HTTP/1.") == 1
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_the_parser_never_gets_more_than_a_slice_at_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    read = arriving.Arriving._read
+
+    def record(self: arriving.Arriving, data: bytes) -> Any:
+        sizes.append(len(data))
+        return read(self, data)
+
+    monkeypatch.setattr(arriving.Arriving, "_read", record)
+    sent = CHUNKED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    await response_to(client, sent + b"FFFF0\r\n" + b" " * 0xFFFF0 + b"\r\n0\r\n\r\n")
+    assert sum(sizes) > 0xFFFF0
+    assert max(sizes) <= arriving.SLICE_BYTES
+
+
+async def test_a_body_of_many_chunks_of_a_usual_size_is_read(anna: Person) -> None:
+    body = SIGN_IN[:-1] + b" " * 15_000 + b"}"
+    pieces = b"".join(b"64\r\n" + body[start : start + 100] + b"\r\n" for start in range(0, len(body) - 100, 100))
+    last = body[len(body) // 100 * 100 :] if len(body) % 100 else body[-100:]
+    sent = CHUNKED.replace(b"/auth/users/", b"/auth/jwt/create/").replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    status, text = await response_to(anna.client, sent + pieces + b"%x\r\n" % len(last) + last + b"\r\n0\r\n\r\n")
+    assert status == 200, text
+
+
+@pytest.mark.parametrize("coding", [b"gzip", b"gzip, chunked", b"chunked, gzip", b"identity", b"Chunked, chunked"])
+async def test_a_transfer_encoding_other_than_chunked_is_501(client: Client, coding: bytes) -> None:
+    sent = CHUNKED.replace(b"chunked", coding) + b"0\r\n\r\n"
+    status, text = await response_to(client, sent)
+    assert status == 501
+    assert text.endswith(b'{"detail":"The transfer encoding of the request is not supported."}')
+    assert b"X-Request-ID: " in text
+
+
+async def test_the_case_of_chunked_does_not_matter(client: Client) -> None:
+    sent = CHUNKED.replace(b"chunked\r\n", b"CHUNKED\r\nConnection: close\r\n") + b"2\r\n{}\r\n0\r\n\r\n"
+    assert (await response_to(client, sent))[0] == 400  # fields are missing
+
+
+@pytest.mark.parametrize("version", [b"0.9", b"1.2", b"2.0", b"3.0", b"9.9"])
+async def test_another_version_of_http_is_505_and_the_connection_closed(client: Client, version: bytes) -> None:
+    status, text = await response_to(client, b"GET /healthz HTTP/" + version + b"\r\nHost: x\r\n\r\n")
+    assert status == 505, text
+    assert text.endswith(b'{"detail":"The HTTP version of the request is not supported."}')
+    assert text.count(b"X-Request-ID: ") == 1
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_a_client_that_stops_sending_gets_its_responses(client: Client, count: int) -> None:
+    sent = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * count
+    status, text = await response_to(client, sent, half_close=True)
+    assert (status, text.count(b'{"status":"ok"}')) == (200, count)
+
+
+async def test_a_client_that_stops_sending_gets_a_response_that_needs_the_database_and_a_hash(anna: Person) -> None:
+    sent = head("/auth/jwt/create/", len(SIGN_IN)) + SIGN_IN
+    status, text = await response_to(anna.client, sent, half_close=True)
+    assert (status, b'"access":' in text) == (200, True)
+    sent = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
+    status, text = await response_to(anna.client, sent, half_close=True)
+    assert (status, len(text) > 1_700_000) == (200, True)
+
+
+async def test_a_client_that_stops_sending_within_a_body_is_closed(client: Client) -> None:
+    async with asyncio.timeout(10), opened(client, head("/auth/users/", 100) + b"{") as (reader, writer):
+        await until(lambda: server_side(client))
+        writer.write_eof()
+        assert await reader.read() == b""
+    await until(lambda: not server_side(client))
+
+
+async def test_an_upgrade_is_not_taken(client: Client) -> None:
+    upgrade = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+    status, text = await response_to(client, upgrade * 2 + b"GET /healthz HTTP/1.0\r\n\r\n")
+    assert (status, text.count(b'{"status":"ok"}')) == (200, 3)
+    assert (await response_to(client, upgrade + b"\0" * 500_000))[0] == 400
+
+
+HOSTILE = [
+    b"nonsense\r\n\r\n",
+    b"GET / HTTP/9.9\r\n\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n" + b"\0" * 100_000,
+    b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    b"GET http://[::1/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET http://x:99999999/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /%ff%00 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: \xff\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nSec-WebSocket-Key1: x\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nX: a\r\n b\r\n\r\n",
+    b"GET / HTTP/1.1\nHost: x\n\n",
+    CHUNKED + b"zz\r\n",
+    CHUNKED + b"2\r\n{}\r\n0\r\nX\r\n\r\n",
+    CHUNKED + b"1\r\nx\r\n" * 50_000,
+    CHUNKED.replace(b"chunked", b"gzip"),
+    head("/auth/users/", 10**12),
+    head("/auth/users/me/", 10**6, "PATCH") + b"x" * 200_000,
+    head("/nothing", 1000) + b"x",
+    head("/healthz", 1000, "GET") + b"x",
+    head("/auth/users/", 2) + b"\xff\xff" + b"trailing nonsense\r\n\r\n",
+    b"GET /healthz HTTP/1.1\r\nHost: x\r\nExpect: \xff\r\n\r\n",
+    b"POST /auth/users/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 40,
+    b"GET /healthz HTTP/1.1\r\nHost: x\r\nCookie: " + b"\xff=\x01;" * 100 + b"\r\n\r\n",
+    b"GET /healthz?" + b"&=%" * 2000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("sent", HOSTILE, ids=lambda sent: repr(sent[:24])[2:-1])
+@pytest.mark.parametrize("leaves", ["closes", "stops sending", "resets", "is dropped"])
+async def test_what_a_client_does_is_never_an_error_in_the_log(
+    client: Client, caplog: pytest.LogCaptureFixture, sent: bytes, leaves: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with asyncio.timeout(20), opened(client, sent) as (reader, writer):
+        if leaves == "stops sending":
+            writer.write_eof()
+        if leaves == "resets":
+            await writer.drain()
+            writer.transport.abort()
+        elif leaves == "is dropped":
+            await until(lambda: server_side(client))
+            for each in server_side(client):
+                each._abort()
+        else:
+            await asyncio.wait([asyncio.ensure_future(reader.read(100))], timeout=0.2)
+    await until(lambda: not server_side(client))
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []

@@ -1,0 +1,188 @@
+"""Clients that do not read their responses: dropped, and bounded in memory (security 37)."""
+
+import asyncio
+import functools
+import logging
+from typing import Any
+
+import pytest
+
+from server.web import protocol
+from server.web.bounds import Budget
+from server.web.pieces import PIECE_BYTES
+from server.web.protocol import Bounds, Protocol
+from tests.conftest import Client, Person
+from tests.web.connections import opened, server_side, until
+
+BUNDLE = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Stuck(asyncio.Transport):
+    """A client that takes `taken` bytes of what is written at each look, and the rest never."""
+
+    def __init__(self, taken: list[int]) -> None:
+        super().__init__()
+        self.unsent = 0
+        self.looks = 0
+        self.is_aborted = False
+        self.high: int | None = None
+        self._taken = taken
+        self.protocol: Protocol | None = None
+
+    def write(self, data: Any) -> None:
+        was_empty, self.unsent = not self.unsent, self.unsent + len(data)
+        if was_empty and self.protocol is not None:
+            self.protocol.pause_writing()
+
+    def get_write_buffer_size(self) -> int:
+        if self.looks:
+            self.unsent -= self._taken[self.looks - 1] if self.looks <= len(self._taken) else 0
+        self.looks += 1
+        return self.unsent
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self.high = high
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default
+
+    def is_closing(self) -> bool:
+        return self.is_aborted
+
+    def close(self) -> None: ...
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+
+async def connected(client: Client, transport: Stuck) -> Protocol:
+    """A connection of the service with this transport."""
+    assert client.server.runner is not None
+    made: Any = client.server.runner.server()  # type: ignore[misc]
+    made.connection_made(transport)
+    transport.protocol = made
+    return made  # type: ignore[no-any-return]
+
+
+async def test_a_client_that_reads_nothing_is_dropped_and_its_response_freed(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(protocol, "READER_STALL_SECONDS", 0.05)
+    caplog.set_level(logging.INFO)
+    async with opened(client, BUNDLE):
+        await until(lambda: server_side(client))
+        await until(lambda: not server_side(client))
+    assert [record.levelname for record in caplog.records if "has read nothing" in record.getMessage()] == ["INFO"]
+    assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+
+
+async def test_a_client_that_takes_a_little_each_time_is_not_dropped_until_it_stops(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "READER_STALL_SECONDS", 0.001)
+    transport = Stuck([1, 1, 1])
+    made = await connected(client, transport)
+    transport.unsent = 100
+    made.pause_writing()
+    await until(lambda: transport.is_aborted)
+    assert (transport.looks, transport.unsent) == (5, 97)  # one at the start, three with progress, one without
+
+
+async def test_a_connection_that_closes_with_unsent_bytes_is_watched_too(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "READER_STALL_SECONDS", 0.001)
+    transport = Stuck([])
+    made = await connected(client, transport)
+    assert transport.high == 0  # any unsent byte is watched, not only 64 KiB of them
+    transport.write(b"x")
+    made.force_close()
+    await until(lambda: transport.is_aborted)
+
+
+async def test_a_client_that_reads_again_is_not_watched(client: Client) -> None:
+    transport = Stuck([])
+    made = await connected(client, transport)
+    transport.write(b"x")
+    assert made._bounds.unsent.total == 1
+    made.resume_writing()
+    assert made._bounds.unsent.total == 0
+    assert made._reader_check is None
+
+
+async def test_a_long_response_waits_after_each_piece(client: Client) -> None:
+    transport = Stuck([])
+    made = await connected(client, transport)
+    made.data_received(BUNDLE)
+    await until(lambda: transport.unsent)
+    await asyncio.sleep(0)
+    assert transport.unsent < PIECE_BYTES + 2000  # head and one piece
+    assert made._bounds.unsent.total == transport.unsent  # the bundle itself is in memory once for all
+    made.connection_lost(None)
+    assert made._bounds.unsent.total == 0
+
+
+async def test_a_response_of_its_own_counts_whole(anna: Person, database: Any) -> None:
+    database.execute("update profiles set description = %s", ["x" * 500_000])
+    transport = Stuck([])
+    made = await connected(anna.client, transport)
+    head = f"GET /api/accounts/all-profiles HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {anna.tokens['access']}"
+    made.data_received(f"{head}\r\n\r\n".encode())
+    await until(lambda: transport.unsent)
+    assert made._bounds.unsent.total > 500_000
+    made.connection_lost(None)
+
+
+async def test_a_long_response_is_whole_and_its_head_the_same(client: Client) -> None:
+    async with client.get("/docs/swagger-ui-bundle.js") as got, client.head("/docs/swagger-ui-bundle.js") as asked:
+        body = await got.read()
+        assert len(body) == int(got.headers["Content-Length"]) == int(asked.headers["Content-Length"]) > 1_000_000
+        assert asked.headers["Content-Type"] == got.headers["Content-Type"] == "text/javascript; charset=utf-8"
+        assert await asked.read() == b""
+
+
+async def test_the_reader_that_waits_longest_gives_way_when_all_together_hold_too_much(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.web.protocol.UNSENT_MAX_BYTES", 3 * PIECE_BYTES)
+    bounds = Bounds()
+    dropped: list[int] = []
+    for number in range(5):
+        transport = Stuck([])
+        made = await connected(client, transport)
+        made._bounds = bounds
+        monkeypatch.setattr(transport, "abort", functools.partial(dropped.append, number))
+        made.data_received(BUNDLE)
+        await until(lambda: transport.unsent)  # noqa: B023  awaited in the loop
+    assert dropped == [0, 1, 2]
+    assert bounds.unsent.total <= bounds.unsent.limit
+
+
+class Held:
+    """A holder that gives way, or does not."""
+
+    def __init__(self, *, gives: bool = True) -> None:
+        self.gives = gives
+        self.gave = 0
+
+    def give_way(self) -> bool:
+        self.gave += self.gives
+        return self.gives
+
+
+def test_a_budget_never_exceeds_its_limit_while_its_holders_give_way() -> None:
+    budget, holders = Budget(100), [Held() for _ in range(10)]
+    for holder in holders:
+        budget.hold(holder, 30)
+        assert budget.total <= 100
+    assert [holder.gave for holder in holders] == [1] * 7 + [0] * 3
+    for holder in holders:
+        budget.hold(holder, 0)
+    assert budget.total == 0
+
+
+def test_a_holder_that_cannot_give_way_is_passed_over() -> None:
+    budget, busy, first, second = Budget(100), Held(gives=False), Held(), Held()
+    for holder in (busy, first, second):
+        budget.hold(holder, 40)
+    assert (busy.gave, first.gave, second.gave, budget.total) == (0, 1, 0, 80)
