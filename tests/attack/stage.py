@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import http.client
 import itertools
 import json
 import os
@@ -51,9 +52,7 @@ class Service:
         self.letters = folder / "mail"
         self.log = folder / "log"
         self._environment = surroundings(
-            **USUAL
-            | {"DATABASE_URL": database_url, "PORT": str(self.port), "MAIL_DIR": str(self.letters)}
-            | settings
+            **USUAL | {"DATABASE_URL": database_url, "PORT": str(self.port), "MAIL_DIR": str(self.letters)} | settings
         )
         self.start()
 
@@ -70,8 +69,6 @@ class Service:
             time.sleep(WAIT_SECONDS)
 
     def _answers(self) -> bool:
-        import http.client
-
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
         with contextlib.suppress(OSError), contextlib.closing(connection):
             connection.request("GET", "/readyz")
@@ -227,9 +224,9 @@ class Visitor:
             except ValueError:
                 return response.status, raw.decode(errors="replace")
 
-    async def post(self, path: str, token: str = "", **fields: Any) -> tuple[int, Any]:
-        """Post fields as JSON."""
-        return await self.ask("POST", path, token, json=fields)
+    async def post(self, path: str, /, **fields: Any) -> tuple[int, Any]:
+        """Post fields as JSON, without credentials."""
+        return await self.ask("POST", path, json=fields)
 
     async def register(self, name: str, **more: Any) -> dict[str, Any]:
         """Register an account and sign it in: its tokens, id and profile."""
