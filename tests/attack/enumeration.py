@@ -31,7 +31,7 @@ Ask = Mapping[str, tuple[str, dict[str, Any]]]
 
 
 class Wire:
-    """One connection that is kept open: the time of an answer is measured from the last byte sent to the last received."""
+    """One connection that is kept open."""
 
     def __init__(self, service: Service) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
@@ -79,7 +79,7 @@ def interval(one: Sequence[float], other: Sequence[float]) -> tuple[float, float
 
 
 def judge(outcome: Outcome, times: Mapping[str, list[float]], allowed: float) -> str:
-    """Compare every kind with the first. Returns the worst difference in words; raises Skipped if nothing is decided."""
+    """Compare every kind with the first: the worst difference in words. Raises Skipped if nothing is decided."""
     first, *others = times
     worst, undecided = (0.0, ""), list[str]()
     for kind in others:

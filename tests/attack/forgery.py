@@ -22,15 +22,16 @@ LETTERS = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
 
 # RFC 7518 §3.1, RFC 8037, RFC 8812, RFC 9864, spellings of "none", and what is no name of an algorithm at all.
 ALGORITHMS: list[Any] = [
-    *("HS384 HS512 RS256 RS384 RS512 ES256 ES384 ES512 PS256 PS384 PS512 EdDSA ES256K Ed25519 Ed448").split(),
-    *("RSA1_5 RSA-OAEP A128KW A256KW dir ECDH-ES PBES2-HS256+A128KW A128GCMKW HS1 HS256/64 HS224 MD5 SHA256").split(),
-    *("none None NONE nOnE NoNe nONE none\0 \0none none\u00a0 no\u006ee ｎｏｎｅ").split(" "),
-    *("hs256 Hs256 HS256\0 HS-256 HMACSHA256 ＨＳ256").split(" "),
-    *(" HS256", "HS256 ", "", " ", None, True, False, 0, 1, 256, 1e3, [], ["HS256"], ["none"], {}, {"alg": "HS256"}),
+    *("HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512"),
+    *("EdDSA", "ES256K", "Ed25519", "Ed448", "RSA1_5", "RSA-OAEP", "A128KW", "A256KW", "dir", "ECDH-ES"),
+    *("PBES2-HS256+A128KW", "A128GCMKW", "HS1", "HS256/64", "HS224", "MD5", "SHA256"),
+    *("none", "None", "NONE", "nOnE", "NoNe", "nONE", "none\0", "\0none", "none\u00a0", "ｎｏｎｅ"),
+    *("hs256", "Hs256", "HS256\0", "HS-256", "HMACSHA256", "ＨＳ256", " HS256", "HS256 ", "", " "),
+    *(None, True, False, 0, 1, 256, 1e3, [], ["HS256"], ["none"], {}, {"alg": "HS256"}),
 ]
+CRITICAL: list[Any] = [["exp"], ["x"], [], "x", None, 1, {}, ["b64"], ["x"] * 1000, [None], [[]]]
 HEADER_FIELDS: list[dict[str, Any]] = [
-    {"crit": value} for value in (["exp"], ["x"], [], "x", None, 1, {}, ["b64"], ["x"] * 1000, [None], [[]])
-] + [
+    *({"crit": value} for value in CRITICAL),
     {"b64": False},
     {"b64": False, "crit": ["b64"]},
     {"enc": "A256GCM", "alg": "dir"},
@@ -119,7 +120,7 @@ async def forged_algorithms(stage: Stage, outcome: Outcome) -> None:
 
 @attack(rules="12")
 async def forged_header_fields(stage: Stage, outcome: Outcome) -> None:
-    """Adds critical, encryption and key fields to the header of a token that is signed with the service's own key, or not."""
+    """Adds critical, encryption and key fields to the header of a token, signed with the right key or a wrong one."""
     async with Visitor(stage.service()) as visitor:
         anna = await visitor.register("fields")
         claims = claims_of(anna["access"])

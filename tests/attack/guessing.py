@@ -82,7 +82,7 @@ def _unlocked(service: Service) -> None:
 
 @attack(rules="9")
 async def guesses_of_one_account(stage: Stage, outcome: Outcome) -> None:
-    """Guesses one password from one network with forged address headers, at both sign-ins, over a kill and a restart."""
+    """Guesses one password with forged address headers, at both sign-ins, over a kill and a restart."""
     number = stage.choose(600, 80)
     with stage.own_service(**LIMITED) as service:
         async with Visitor(service) as visitor:
@@ -141,7 +141,7 @@ async def guesses_from_one_network(stage: Stage, outcome: Outcome) -> None:
 
 @attack(rules="9")
 async def addresses_behind_a_proxy(stage: Stage, outcome: Outcome) -> None:
-    """Behind a trusted proxy: prepends addresses, walks through an IPv6 /64, writes IPv4 as IPv6, adds ports and zones."""
+    """Behind a trusted proxy: prepends addresses, walks through an IPv6 /64, writes IPv4 as IPv6, adds ports."""
     number = stage.choose(300, 60)
     service = stage.service(**PROXIED)
     cases: dict[str, Headers] = {
@@ -156,8 +156,8 @@ async def addresses_behind_a_proxy(stage: Stage, outcome: Outcome) -> None:
                 "198.51.100.9",
                 "::ffff:198.51.100.9",
                 "::FFFF:c633:6409",
-                "198.51.100.9:%d" % (1024 + each),
-                "[::ffff:198.51.100.9]:%d" % (1024 + each),
+                f"198.51.100.9:{1024 + each}",
+                f"[::ffff:198.51.100.9]:{1024 + each}",
                 "0:0:0:0:0:ffff:198.51.100.9",
             )[each % 6]
         },

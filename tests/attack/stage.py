@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import psycopg
@@ -110,7 +110,7 @@ class Service:
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a statement in the database."""
         with psycopg.connect(self.database_url, autocommit=True) as connection:
-            cursor = connection.execute(statement, values)  # type: ignore[call-overload]
+            cursor = connection.execute(statement, values)
             return cursor.fetchall() if cursor.description else []
 
     def errors(self, since: int = 0) -> list[str]:
@@ -131,6 +131,7 @@ class Stage:
         self.say = say
         self._numbers = itertools.count(1)
         self._running: dict[str, Service] = {}
+        self._used: set[Service] = set()
         self._postgres: BundledPostgres = attach(HOME / "data", durable=False, say=lambda text: None)
         self._drop_databases()
 
@@ -150,31 +151,47 @@ class Stage:
         """The service with these settings; started if it does not run."""
         key = json.dumps(settings, sort_keys=True)
         if key not in self._running:
-            number = next(self._numbers)
-            folder = HOME / f"service-{os.getpid()}-{number}"
-            (folder / "mail").mkdir(parents=True, exist_ok=True)
-            self._running[key] = Service(self._database(f"attack_{number}"), folder, **settings)
+            self._running[key] = self._start(settings)
         return self._running[key]
 
     @contextlib.contextmanager
     def own_service(self, **settings: str) -> Iterator[Service]:
         """A service for one attack; stopped at its end."""
-        service = self.service(**settings)
+        service = self._start(settings)
+        key = service.database_url
+        self._running[key] = service
         try:
             yield service
         finally:
             service.stop()
-            self._running = {key: each for key, each in self._running.items() if each is not service}
+            del self._running[key]
+
+    @contextlib.contextmanager
+    def fresh_service(self) -> Iterator[Service]:
+        """A service that no attack has used, to measure its memory; in the quick form the usual one."""
+        if self.quick:
+            yield self.service()
+        else:
+            with self.own_service() as service:
+                yield service
 
     @contextlib.asynccontextmanager
     async def watching(self, outcome: Outcome) -> AsyncIterator[None]:
-        """Add a fault for each error that a service logs meanwhile: no client is the cause of an ERROR (security 42)."""
+        """Add a fault for each error that a service logs meanwhile: no client causes an ERROR (security 42)."""
         before = {each: each.log.stat().st_size for each in self._running.values()}
-        known = dict(self._running)
+        self._used = set(self._running.values())
         yield
-        for each in {*known.values(), *self._running.values()}:
+        for each in self._used:
             for line in each.errors(before.get(each, 0)):
                 outcome.fault(f"the service logged (security 42): {line.partition(' ERROR ')[2] or line}"[:200])
+
+    def _start(self, settings: dict[str, str]) -> Service:
+        number = next(self._numbers)
+        folder = HOME / f"service-{os.getpid()}-{number}"
+        (folder / "mail").mkdir(parents=True, exist_ok=True)
+        service = Service(self._database(f"attack_{number}"), folder, **settings)
+        self._used.add(service)
+        return service
 
     def _database(self, name: str) -> str:
         with self._connect() as connection:
@@ -198,7 +215,7 @@ class Visitor:
         self.service = service
         self._connections = connections
 
-    async def __aenter__(self) -> "Visitor":
+    async def __aenter__(self) -> Self:
         self.http = aiohttp.ClientSession(
             self.service.url,
             connector=aiohttp.TCPConnector(limit=self._connections),
