@@ -13,6 +13,8 @@ EVENTS_PAGE_ROWS = 100
 EVENTS_PAGE_MAX_ROWS = 1000
 
 _TIME_EXAMPLE = "2026-11-23T15:12:37.495408Z"
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998  # further ones have no form in UTC
+_YEARS = r"^(?:19[7-9][0-9]|[2-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-"  # the same for the document
 
 
 class Moment(fields.AwareDateTime):
@@ -28,7 +30,7 @@ class Moment(fields.AwareDateTime):
             raise self.make_error("invalid")
         # A "+" of an offset that is not escaped in a query string arrives as a space.
         moment = super()._deserialize(value.replace(" ", "+"), attr, data, **kwargs)
-        if not 1970 <= moment.year <= 9998:  # further ones have no form in UTC
+        if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
             raise self.make_error("invalid")
         return moment
 
@@ -53,8 +55,8 @@ class EventQuery(Query):
         validate=validate.OneOf(EVENT_KINDS, error="Must be one of {choices}."),
         metadata={"description": "Of this kind alone."},
     )
-    since = Moment(load_default=None, metadata={"description": "From this time on."})
-    until = Moment(load_default=None, metadata={"description": "Before this time."})
+    since = Moment(load_default=None, metadata={"description": "From this time on.", "pattern": _YEARS})
+    until = Moment(load_default=None, metadata={"description": "Before this time.", "pattern": _YEARS})
 
 
 class Event(Schema):
