@@ -39,7 +39,7 @@ def accepts(field: fields.Field[Any], value: Any) -> bool:
 def says(schema: dict[str, Any], value: Any) -> bool:
     """Whether the document allows a value."""
     checker = jsonschema.Draft202012Validator.FORMAT_CHECKER
-    return jsonschema.Draft202012Validator(schema, format_checker=checker).is_valid(value)
+    return bool(jsonschema.Draft202012Validator(schema, format_checker=checker).is_valid(value))
 
 
 @pytest.mark.parametrize(
