@@ -170,3 +170,22 @@ async def test_a_file_of_swagger_ui_is_read_from_disk_once(client: Client, monke
     monkeypatch.setattr(Path, "read_bytes", fail)
     for _ in range(2):
         assert await (await client.get("/docs/swagger-ui.css")).read() == first
+
+
+def test_every_link_leads_to_an_operation_and_fills_what_it_takes(described: dict[str, Any]) -> None:
+    by_id = {each["operationId"]: each for each in operations(described).values()}
+    links = [
+        link
+        for each in by_id.values()
+        for response in each["responses"].values()
+        for link in response.get("links", {}).values()
+    ]
+    assert len(links) >= 10
+    for link in links:
+        operation = by_id[link["operationId"]]
+        taken = {each["name"] for each in operation["parameters"] if each["in"] == "path"}
+        assert set(link.get("parameters", {})) == taken
+        if "requestBody" in link:
+            reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+            schema = described["components"]["schemas"][reference.rpartition("/")[2]]
+            assert set(link["requestBody"]) == set(schema["required"])

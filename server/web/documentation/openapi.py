@@ -12,17 +12,14 @@ from aiohttp import web
 from aiohttp_apispec import AiohttpApiSpec, docs, json_schema, querystring_schema, response_schema
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
-from marshmallow import fields
 
 from server import __version__
 from server.settings.field_schemas import moved
-from server.settings.roles import Role
 from server.settings.settings import Settings
 from server.web.app_keys import SETTINGS
+from server.web.documentation.field_facts import component, field_facts, fields_name
+from server.web.documentation.links import LINKS
 from server.web.endpoints import MEDIA_TYPES, Access, Endpoint
-from server.web.schemas.account_fields import AccountValue
-from server.web.schemas.fields import Email, Flag, Password, Text
-from server.web.schemas.role_fields import RoleFields
 
 DESCRIPTION = """Accounts and sign-in for any front end, in the HTTP contract of djoser and simplejwt.
 
@@ -204,7 +201,7 @@ class _Spec(AiohttpApiSpec):  # type: ignore[misc]
         )
         assert self.plugin.converter is not None  # APISpec has set it
         self.converter = self.plugin.converter
-        self.converter.add_attribute_function(_field_facts)  # type: ignore[no-untyped-call]
+        self.converter.add_attribute_function(field_facts)  # type: ignore[no-untyped-call]
         self.spec.components.security_scheme(
             "bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "An access token."}
         )
@@ -220,7 +217,7 @@ class _Spec(AiohttpApiSpec):  # type: ignore[misc]
         for name, schema in _COMPONENTS.items():
             self.spec.components.schema(name, schema)
         for role in settings.roles:
-            self.spec.components.schema(_fields_name(role), moved(role.fields, _component(_fields_name(role))))
+            self.spec.components.schema(fields_name(role), moved(role.fields, component(fields_name(role))))
 
     def _update_paths(self, data: dict[str, Any], method: str, url_path: str) -> None:
         operation = copy.deepcopy({name: data[name] for name in _OPERATION_KEYS if data.get(name) not in (None, "")})
@@ -228,6 +225,8 @@ class _Spec(AiohttpApiSpec):  # type: ignore[misc]
         done: dict[str, Any] = {"description": "Done.", "headers": headers}
         if response:
             done["content"] = {"application/json": {"schema": response}}
+        if data["operationId"] in LINKS:
+            done["links"] = copy.deepcopy(LINKS[data["operationId"]])
         operation["responses"] = {str(status): done} | {
             key: value for key, value in operation["responses"].items() if key != str(status)
         }
@@ -245,51 +244,3 @@ _OPERATION_KEYS = ("tags", "operationId", "summary", "description", "parameters"
 
 def _schema_name(schema: Any) -> str:
     return schema.__name__ if isinstance(schema, type) else type(schema).__name__
-
-
-def _fields_name(role: Role) -> str:
-    return f"fields.{role.name}"
-
-
-def _component(name: str) -> str:
-    return f"#/components/schemas/{name}"
-
-
-def _field_facts(self: Any, field: fields.Field[Any], **kwargs: Any) -> dict[str, Any]:
-    """The rules of the service's own fields, which apispec does not know."""
-    facts: dict[str, Any] = {}
-    if isinstance(field, Text):
-        facts |= _text_facts(field, kwargs.get("ret", {}))
-    if isinstance(field, Password):
-        facts["format"] = "password"
-    if isinstance(field, Flag):
-        kwargs["ret"].pop("type")  # every word of contract 3.3, in any case
-        facts["anyOf"] = [{"type": "boolean"}, {"type": "string", "pattern": _FLAG_WORDS}, {"enum": [0, 1]}]
-    if isinstance(field, RoleFields) and field.whole:
-        facts["anyOf"] = [{"$ref": _component(_fields_name(role))} for role in field.roles]
-    if isinstance(field, AccountValue):
-        return field.document()
-    return facts
-
-
-# ECMA 262 has no flag for case inside of a pattern.
-_WORDS = "|".join(
-    "".join(f"[{letter}{letter.upper()}]" for letter in word)
-    for word in ("t", "y", "yes", "true", "on", "f", "n", "no", "false", "off")
-)
-_FLAG_WORDS = rf"^\s*(?:{_WORDS}|[01])\s*$"
-_ANY_TEXT = r"^[^\u0000]*$"  # PostgreSQL cannot store NUL
-_NOT_BLANK = r"^\s*[^\s\u0000][^\u0000]*$"  # white space around a text is removed first
-
-
-def _text_facts(field: Text, found: dict[str, Any]) -> dict[str, Any]:
-    """What the document says of a text, beside what apispec has `found` (contract 1.3)."""
-    facts: dict[str, Any] = {"pattern": _ANY_TEXT if field.blank or not field.trim else _NOT_BLANK}
-    if not field.blank:
-        facts["minLength"] = 1
-    if isinstance(field, Email):  # no number is an address
-        facts |= {"anyOf": [{"format": "email"}, {"pattern": r"^\s*$"}]} if field.blank else {"format": "email"}
-    else:
-        types = found.get("type", "string")
-        facts["type"] = [*([types] if isinstance(types, str) else types), "number"]
-    return facts
