@@ -51,6 +51,8 @@ class Service:
         self.url = f"http://127.0.0.1:{self.port}"
         self.letters = folder / "mail"
         self.log = folder / "log"
+        self.may_log_errors = False
+        """Set by an attack that breaks something on purpose."""
         self._environment = surroundings(
             **USUAL | {"DATABASE_URL": database_url, "PORT": str(self.port), "MAIL_DIR": str(self.letters)} | settings
         )
@@ -182,6 +184,8 @@ class Stage:
         self._used = set(self._running.values())
         yield
         for each in self._used:
+            if each.may_log_errors:
+                continue
             for line in each.errors(before.get(each, 0)):
                 outcome.fault(f"the service logged (security 42): {line.partition(' ERROR ')[2] or line}"[:200])
 
