@@ -89,8 +89,9 @@ async def kills_under_load(stage: Stage, outcome: Outcome) -> None:
             await asyncio.sleep(2)
             slowest: dict[str, float] = {}
             for what in kills:
-                await asyncio.to_thread(_kill, what, service, data)
                 began = time.monotonic()
+                await asyncio.to_thread(_kill, what, service, data)
+                # 0.3 s: processes of a killed PostgreSQL may answer for a moment.
                 while not any(at > began + 0.3 and status < 400 for at, status in writers.answers[-200:]):
                     if time.monotonic() > began + BACK_WITHIN_SECONDS:
                         outcome.fault(f"{what} killed: no service for {BACK_WITHIN_SECONDS:.0f} s")
