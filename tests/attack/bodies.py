@@ -171,8 +171,11 @@ async def announced_lengths(stage: Stage, outcome: Outcome) -> None:
                 answer = await raw.exchange(
                     service.port, head + b"Content-Length: %b\r\n\r\n" % length, seconds=stage.choose(3, 1)
                 )
-                right = answer.statuses[:1] in ([413], [400])
-                outcome.expect(right, f"{path.decode()} {length.decode()} {expect[:6].decode()}: {answer.statuses}")
+                right = [[413], [400]] if len(length) > 19 else [[413]]  # 20 digits are more than a parser may keep
+                outcome.expect(
+                    answer.statuses[:1] in right,
+                    f"{path.decode()} {length.decode()} {expect[:6].decode()}: {answer.statuses}",
+                )
 
 
 def _bodies() -> Iterator[tuple[str, str, str, bytes]]:
