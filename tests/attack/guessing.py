@@ -178,7 +178,7 @@ async def addresses_behind_a_proxy(stage: Stage, outcome: Outcome) -> None:
         "Forwarded, quoted IPv6": lambda each: {
             "Forwarded": f'for="[2001:db8:7:8::{each:x}]:{1024 + each}";proto=http'
         },
-        "Forwarded, broken": lambda each: {"Forwarded": f'for=198.51.100.{each % 250};for="'},
+        "Forwarded, an open quote": lambda each: {"Forwarded": f'for="203.0.113.{each % 250}, for=198.51.100.11'},
     }
     async with Visitor(service) as visitor:
         await _walk(outcome, service, visitor, cases, number)
