@@ -29,6 +29,7 @@ REQUEST_SECONDS = 30.0
 WAIT_SECONDS = 0.02
 SAMPLE_SECONDS = 0.1
 MEGABYTE = 1_000_000
+CONNECTIONS = 800  # of PostgreSQL: each of up to ten services may take 80
 
 USUAL = {
     "BCRYPT_ROUNDS": "4",
@@ -134,7 +135,7 @@ class Stage:
         self._numbers = itertools.count(1)
         self._running: dict[str, Service] = {}
         self._used: set[Service] = set()
-        self._postgres: BundledPostgres = attach(HOME / "data", durable=False, say=lambda text: None)
+        self._postgres = self._attach()
         self._drop_databases()
 
     def close(self) -> None:
@@ -188,6 +189,17 @@ class Stage:
                 continue
             for line in each.errors(before.get(each, 0)):
                 outcome.fault(f"the service logged (security 42): {line.partition(' ERROR ')[2] or line}"[:200])
+
+    def _attach(self) -> BundledPostgres:
+        """Start PostgreSQL with enough connections for every service that runs at the same time."""
+        postgres = attach(HOME / "data", durable=False, say=lambda text: None)
+        with psycopg.connect(postgres.url("postgres", user="postgres"), autocommit=True) as connection:
+            row = connection.execute("select current_setting('max_connections')::int").fetchone()
+            if row == (CONNECTIONS,):
+                return postgres
+            connection.execute(sql.SQL("alter system set max_connections = {}").format(sql.Literal(CONNECTIONS)))
+        postgres.release()
+        return attach(HOME / "data", durable=False, say=lambda text: None)
 
     def _start(self, settings: dict[str, str]) -> Service:
         number = next(self._numbers)
