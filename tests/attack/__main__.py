@@ -8,14 +8,13 @@ import asyncio
 import importlib
 import pkgutil
 import resource
-import shutil
 import signal
 import sys
 from collections.abc import Sequence
 
 import tests.attack
 from tests.attack.attacks import ATTACKS, Attack, Outcome, faults, table
-from tests.attack.stage import HOME, Stage
+from tests.attack.stage import Stage
 
 OPEN_FILES = 20_000  # each of a thousand slow clients is a socket
 
@@ -84,8 +83,6 @@ async def carry_out(chosen: Sequence[Attack], *, quick: bool, done: list[tuple[A
                 say(line)
     finally:
         stage.close()
-        for folder in HOME.glob("service-*"):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import psycopg
 
 from server.postgres.bundled import attach
 from tests.attack.attacks import Outcome, attack
-from tests.attack.stage import HOME, Service, Stage, Visitor
+from tests.attack.stage import Service, Stage, Visitor, own_folder
 from tests.attack.witness import witness
 from tests.conftest import PASSWORD
 from tests.load.processes import tree
@@ -77,8 +77,7 @@ class Writers:
 @attack(rules="30", quick=False)
 async def kills_under_load(stage: Stage, outcome: Outcome) -> None:
     """Kills workers, everything and PostgreSQL under load: what was answered is stored once, and service returns."""
-    folder = HOME / f"service-bundled-{os.getpid()}"
-    folder.mkdir(exist_ok=True)
+    folder = own_folder("bundled")
     data = folder / "data"
     with stage.own_service(WORKERS="2", DATABASE_URL="", DATA_DIR=str(data)) as service:
         service.may_log_errors = True

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.attack.attacks import Outcome, Skipped, attack
-from tests.attack.stage import HOME, Service, Stage, Visitor
+from tests.attack.stage import Service, Stage, Visitor, own_folder
 from tests.conftest import PASSWORD
 from tests.jwts import claims_of
 
@@ -81,8 +81,7 @@ async def sqlmap(stage: Stage, outcome: Outcome) -> None:
     if not program.exists():
         raise Skipped("sqlmap is missing: pip install -e '.[test,attack]'")
     service = stage.service()
-    folder = HOME / f"service-sqlmap-{os.getpid()}"
-    folder.mkdir(exist_ok=True)
+    folder = own_folder("sqlmap")
     tokens = await _explorer(service)
     for target in targets(tokens):
         if stage.quick and not target.quick:
@@ -134,8 +133,7 @@ async def _explorer(service: Service) -> dict[str, Any]:
 async def schemathesis(stage: Stage, outcome: Outcome) -> None:
     """Lets Schemathesis try every operation of the document, with all checks and stateful links, signed in and not."""
     program = PROGRAMS / "schemathesis"
-    folder = HOME / f"service-schemathesis-{os.getpid()}"
-    folder.mkdir(exist_ok=True)
+    folder = own_folder("schemathesis")
     # Its own service: what one run changes (names, addresses) another would find.
     with stage.fresh_service() as service:
         tokens = await _explorer(service)

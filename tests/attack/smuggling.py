@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from tests.attack import raw
 from tests.attack.attacks import Outcome, Skipped, attack
-from tests.attack.stage import HOME, Service, Stage
+from tests.attack.stage import Service, Stage, own_folder
 from tests.load.processes import free_port
 
 HIDDEN = b"GET /hidden-request HTTP/1.1\r\nHost: x\r\nX-Request-ID: hidden\r\n\r\n"
@@ -290,8 +290,7 @@ async def _nginx(service: Service, buffering: str) -> AsyncIterator[int]:
     program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin")
     if program is None:
         raise Skipped("nginx is missing: sudo apt-get install nginx")
-    folder, port = HOME / f"service-nginx-{service.port}-{buffering}", free_port()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder, port = own_folder(f"nginx-{buffering}"), free_port()
     config = folder / "nginx.conf"
     config.write_text(NGINX.format(folder=folder, port=port, service=service.port, buffering=buffering))
     process = subprocess.Popen([program, "-p", str(folder), "-c", str(config)], stderr=subprocess.DEVNULL)

@@ -6,6 +6,7 @@ import http.client
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -39,6 +40,13 @@ USUAL = {
     "LIMIT_SIGN_IN_ACCOUNT": "off",
     "LIMIT_LETTERS_ADDRESS": "off",
 }
+
+
+def own_folder(name: str) -> Path:
+    """Make a folder of this run, which is removed at its end."""
+    folder = HOME / f"run-{os.getpid()}" / name
+    folder.mkdir(parents=True)
+    return folder
 
 
 class Service:
@@ -145,6 +153,7 @@ class Stage:
         self._running.clear()
         self._drop_databases()
         self._postgres.release()
+        shutil.rmtree(HOME / f"run-{os.getpid()}", ignore_errors=True)
 
     def choose(self, full: int, quick: int) -> int:
         """The number of tries: in full, or in the quick form."""
@@ -203,9 +212,9 @@ class Stage:
 
     def _start(self, settings: dict[str, str]) -> Service:
         number = next(self._numbers)
-        folder = HOME / f"service-{os.getpid()}-{number}"
-        (folder / "mail").mkdir(parents=True, exist_ok=True)
-        service = Service(self._database(f"attack_{number}"), folder, **settings)
+        folder = own_folder(str(number))
+        (folder / "mail").mkdir()
+        service = Service(self._database(f"attack_{os.getpid()}_{number}"), folder, **settings)
         self._used.add(service)
         return service
 
@@ -215,9 +224,13 @@ class Stage:
         return self._postgres.url(name)
 
     def _drop_databases(self) -> None:
+        """Drop the databases of this run, and of runs that were killed."""
+        drop = sql.SQL("drop database if exists {} with (force)")
         with self._connect() as connection:
             for (name,) in connection.execute("select datname from pg_database where datname ~ '^attack_'").fetchall():
-                connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+                owner = name.split("_")[1]
+                if owner == str(os.getpid()) or not Path(f"/proc/{owner}").exists():
+                    connection.execute(drop.format(sql.Identifier(name)))
 
     def _connect(self) -> "psycopg.Connection[Any]":
         return psycopg.connect(self._postgres.url("postgres", user="postgres"), autocommit=True)
