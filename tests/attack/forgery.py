@@ -113,6 +113,10 @@ async def forged_algorithms(stage: Stage, outcome: Outcome) -> None:
                 yield from (signed_with(header, claims, key) for key in keys)
                 yield sign_bytes(header, json.dumps(claims).encode())  # with the service's own key
             yield from (signed_with({"alg": "HS256", "typ": "JWT"}, claims, key) for key in keys)
+            for size in ("1", "224", "384", "512", "3_256"):  # another HMAC, with the service's own key
+                payload = json.dumps(claims).encode()
+                yield sign_bytes({"alg": f"HS{size}", "typ": "JWT"}, payload, digest=f"sha{size}")
+                yield sign_bytes({"alg": "HS256", "typ": "JWT"}, payload, digest=f"sha{size}")
             yield from (signed_with(header, claims, "x" * 32) for header in ({}, {"typ": "JWT"}))
 
         await _refused(visitor, outcome, tokens(), "algorithm")
