@@ -83,7 +83,7 @@ class Flood:
                     writer.write(self.piece)
                     await writer.drain()
                     self.sent += len(self.piece)
-                first = await asyncio.wait_for(asyncio.shield(answer), 3)
+                first = await asyncio.wait_for(asyncio.shield(answer), min(3, self.seconds))
                 self.ending = first.split()[1].decode() if first.startswith(b"HTTP/") else "closed"
         except TimeoutError:
             self.ending = "not refused" if self.sent >= self.most else "not read on"
@@ -138,7 +138,7 @@ async def endless_requests(stage: Stage, outcome: Outcome) -> None:
     for what, (head, piece, most) in FLOODS.items():
         with stage.fresh_service() as service:
             watched = Outcome()
-            flood = Flood(head, piece, min(most, QUICK_BYTES) if stage.quick else most, stage.choose(60, 3))
+            flood = Flood(head, piece, min(most, QUICK_BYTES) if stage.quick else most, stage.choose(60, 1))
             async with witness(stage, service, watched):
                 before = service.cpu_seconds()
                 await flood.pour(service)

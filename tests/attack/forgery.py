@@ -233,7 +233,7 @@ async def tokens_of_another_kind(stage: Stage, outcome: Outcome) -> None:
     service = stage.service(SEND_ACTIVATION_EMAIL="true")
     async with Visitor(service) as visitor:
         await visitor.post("/auth/users/", username="kinds", password=PASSWORD, email="kinds@example.com")
-        (activation,) = await read_links(service, 1)
+        (activation,) = await read_links(service, 1, "kinds@example.com")
         activated = await visitor.post("/auth/users/activation/", **proof(activation))
         assert activated[0] == 204, activated
         pair = await visitor.sign_in("kinds")
@@ -241,7 +241,7 @@ async def tokens_of_another_kind(stage: Stage, outcome: Outcome) -> None:
         for path in ("reset_password", "reset_username"):
             await visitor.post(f"/auth/users/{path}/", email="kinds@example.com")
         await visitor.ask("PATCH", ME, token=pair["access"], json={"email": "other@example.com"})
-        links = await read_links(service, 3)
+        links = await read_links(service, 3, "kinds@example.com", "other@example.com")
         mailed = [each["token"] for each in (activation, *links)]
         kinds = {"refresh": pair["refresh"], "api": api["auth_token"]}
         kinds |= {f"mailed {number}": token for number, token in enumerate(mailed)}

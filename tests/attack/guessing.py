@@ -25,9 +25,10 @@ LIMITED = {
     "LIMIT_REGISTRATIONS_NETWORK": f"{REGISTRATIONS}/15m",
     "LIMIT_LETTERS_ADDRESS": f"{LETTERS}/15m",
     "LIMIT_LETTERS_NETWORK": "off",
+    "TRUSTED_PROXIES": "127.0.0.2",
 }
-PROXIED = LIMITED | {"TRUSTED_PROXIES": "127.0.0.1"}
-ANOTHER_HEADER = PROXIED | {"PROXY_HEADER": "forwarded"}
+PROXY = "127.0.0.2"  # the source of connections that come through a proxy; those from 127.0.0.1 are strangers
+ANOTHER_HEADER = LIMITED | {"PROXY_HEADER": "forwarded"}
 
 Headers = Callable[[int], dict[str, str]]
 
@@ -147,7 +148,7 @@ async def guesses_from_one_network(stage: Stage, outcome: Outcome) -> None:
 async def addresses_behind_a_proxy(stage: Stage, outcome: Outcome) -> None:
     """Behind a trusted proxy: prepends addresses, walks through an IPv6 /64, writes IPv4 as IPv6, adds ports."""
     number = stage.choose(300, 60)
-    service = stage.service(**PROXIED)
+    service = stage.service(**LIMITED)
     cases: dict[str, Headers] = {
         "prepended": lambda each: {"X-Forwarded-For": f"203.0.113.{each % 250}, 2001:db8:{each:x}::1, 198.51.100.7"},
         "the other header": lambda each: {
@@ -168,7 +169,7 @@ async def addresses_behind_a_proxy(stage: Stage, outcome: Outcome) -> None:
         "zones and ports": lambda each: {"X-Forwarded-For": f"[2001:db8:5:6::{each:x}%eth{each}]:{each}"},
         "nothing that is an address": lambda each: {"X-Forwarded-For": f"unknown{each}, _hidden{each}"},
     }
-    async with Visitor(service) as visitor:
+    async with Visitor(service, source=PROXY) as visitor:
         await _walk(outcome, service, visitor, cases, number)
     if stage.quick:
         return
@@ -180,7 +181,7 @@ async def addresses_behind_a_proxy(stage: Stage, outcome: Outcome) -> None:
         },
         "Forwarded, an open quote": lambda each: {"Forwarded": f'for="203.0.113.{each % 250}, for=198.51.100.11'},
     }
-    async with Visitor(service) as visitor:
+    async with Visitor(service, source=PROXY) as visitor:
         await _walk(outcome, service, visitor, cases, number)
 
 
@@ -198,8 +199,8 @@ async def _walk(outcome: Outcome, service: Service, visitor: Visitor, cases: dic
 @attack(rules="9")
 async def lock_out_of_the_owner(stage: Stage, outcome: Outcome) -> None:
     """Keeps the limit of an account used up from many networks: its owner signs in from a known network."""
-    service = stage.service(**PROXIED)
-    async with Visitor(service) as visitor:
+    service = stage.service(**LIMITED)
+    async with Visitor(service, source=PROXY) as visitor:
         _unlocked(service)
         home = {"X-Forwarded-For": "192.0.2.1"}
         owner = {"username": "owner", "password": PASSWORD}

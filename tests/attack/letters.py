@@ -11,8 +11,8 @@ LOOK_SECONDS = 0.05
 KINDS = {"activate": "activation", "password/reset": "password_reset", "username/reset": "username_reset"}
 
 
-async def read_links(service: Service, number: int) -> list[dict[str, str]]:
-    """Wait for that many letters with a link: kind, to, uid and token of each. Raises TimeoutError.
+async def read_links(service: Service, number: int, *addresses: str) -> list[dict[str, str]]:
+    """Wait for that many letters with a link to `addresses`: kind, to, uid and token of each. Raises TimeoutError.
 
     The link of a new address is an activation link, so its kind is "activation", too.
     """
@@ -24,7 +24,7 @@ async def read_links(service: Service, number: int) -> list[dict[str, str]]:
         await asyncio.sleep(LOOK_SECONDS)
         for letter in collect(service.letters):
             for path, kind in KINDS.items():
-                if f"/{path}/" in letter.link:
+                if f"/{path}/" in letter.link and letter.to in addresses:
                     links.append({"kind": kind, "to": letter.to, **letter.uid_and_token})
     return links
 

@@ -239,15 +239,16 @@ class Stage:
 class Visitor:
     """A client of a service. Its methods return (status, json)."""
 
-    def __init__(self, service: Service, connections: int = 100) -> None:
-        """Open a session of at most that many connections; use it as a context."""
+    def __init__(self, service: Service, connections: int = 100, source: str = "127.0.0.1") -> None:
+        """Open a session of at most that many connections from the address `source`; use it as a context."""
         self.service = service
         self._connections = connections
+        self._source = source
 
     async def __aenter__(self) -> Self:
         self.http = aiohttp.ClientSession(
             self.service.url,
-            connector=aiohttp.TCPConnector(limit=self._connections),
+            connector=aiohttp.TCPConnector(limit=self._connections, local_addr=(self._source, 0)),
             timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             max_line_size=1 << 16,
