@@ -14,7 +14,7 @@ from tests.jwts import claims_of
 
 PROGRAMS = Path(sys.executable).parent
 CONFIG = Path(__file__).parent / "schemathesis.toml"
-SCAN_SECONDS = 300
+SCAN_SECONDS = 900
 EXPLORER_PASSWORD = "a password outside of the document"
 """Not the password of the document's examples, which would delete the account."""
 
