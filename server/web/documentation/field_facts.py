@@ -37,7 +37,10 @@ def field_facts(self: Any, field: fields.Field[Any], **kwargs: Any) -> dict[str,
     if isinstance(field, Password):
         facts["format"] = "password"
     if isinstance(field, Flag):
-        kwargs["ret"].pop("type")  # every word of contract 3.3, in any case
+        found = kwargs["ret"]
+        found.pop("type")  # every word of contract 3.3, in any case
+        if "default" in found and found["default"] is None:  # a filter that is left out
+            del found["default"]
         facts["anyOf"] = [{"type": "boolean"}, {"type": "string", "pattern": _FLAG_WORDS}, {"enum": [0, 1]}]
     if isinstance(field, RoleFields) and field.whole:
         facts["anyOf"] = [{"$ref": component(fields_name(role))} for role in field.roles]
