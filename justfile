@@ -27,3 +27,7 @@ browser:
 # run each load scenario for a moment
 load:
     .venv/bin/python -m tests.load --quick --driver python
+
+# carry out a little of each attack
+attack:
+    .venv/bin/pip install -q --cache-dir .cache/pip -e '.[test,attack]' && .venv/bin/python -m tests.attack --quick

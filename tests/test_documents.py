@@ -123,7 +123,7 @@ def recipes() -> dict[str, str]:
 
 def test_a_task_runs_a_line_that_readme_or_contributing_shows() -> None:
     shown = "".join((ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md")).splitlines()
-    assert {"dev", "test", "fix", "browser", "load"} <= recipes().keys()
+    assert {"dev", "test", "fix", "browser", "load", "attack"} <= recipes().keys()
     plain = {name: line for name, line in recipes().items() if "{{" not in line}
     assert [name for name, line in plain.items() if line not in shown] == []
 

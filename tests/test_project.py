@@ -113,7 +113,7 @@ IN_PYTHON = {
     "server/commands/check_database.py": 2,  # advice to the operator: "GRANT … ON …"
     "server/database/connecting.py": 4,  # session settings, which have no parameters, and begin, for a pooler
     "server/postgres/unix_socket.py": 1,  # as in server.py
-    "server/postgres/server.py": 4,  # run before the database exists, in a protocol without parameters
+    "server/postgres/server.py": 3,  # run before the database exists, in a protocol without parameters
     "server/database/migrate.py": 2,  # psycopg's parameters are %s, so that no file of sql/ could be prepared by a test
 }
 SQL_WORDS = re.compile(

@@ -115,7 +115,7 @@ class Settings:
     unlimited_networks: tuple[values.IPNetwork, ...] = _setting(
         values.networks,
         values.networks("127.0.0.0/8,::1"),
-        "networks without limits per network; this machine, since all clients of a local proxy look like it",
+        "networks without limits per network, or `off`; this machine, since all clients of a local proxy look like it",
     )
     events_lifetime: int = _setting(values.whole(1, 36500), 180, "days that events are kept")
     migrate_on_start: bool = _setting(values.flag, True, "migrate the schema at start")

@@ -122,8 +122,10 @@ def origins(value: str) -> tuple[str, ...]:
 
 
 def networks(value: str) -> tuple[IPNetwork, ...]:
-    """IP addresses and networks, separated by commas."""
+    """IP addresses and networks, separated by commas; `off`: none, where an empty text would mean the default."""
     found = []
+    if value == "off":
+        return ()
     for text in (part.strip() for part in value.split(",")):
         if text:
             try:

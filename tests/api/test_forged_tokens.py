@@ -79,6 +79,13 @@ async def test_any_algorithm_but_hs256_is_refused(anna: Person, algorithm: Any) 
     assert await with_token(anna.client, token.rpartition(".")[0] + ".") == refused(INVALID)
 
 
+@pytest.mark.parametrize("size", ["384", "512", "1"])
+async def test_another_hmac_with_the_key_of_the_service_is_refused(anna: Person, size: str) -> None:
+    payload = json.dumps(claims_of(anna.tokens["access"])).encode()
+    token = sign_bytes({"alg": f"HS{size}", "typ": "JWT"}, payload, digest=f"sha{size}")
+    assert await with_token(anna.client, token) == refused(INVALID)
+
+
 @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e400", "9" * 1500])
 @pytest.mark.parametrize("claim", ["exp", "nbf", "iat"])
 async def test_a_time_that_is_not_a_finite_number_is_refused(anna: Person, claim: str, word: str) -> None:

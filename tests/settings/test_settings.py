@@ -119,3 +119,7 @@ def test_an_origin_has_a_scheme_a_host_and_an_optional_port(right: str) -> None:
 )
 def test_an_origin_that_no_browser_sends_is_refused(wrong: str) -> None:
     assert faults(CORS_ORIGINS=wrong) == ["CORS_ORIGINS"]
+
+
+def test_off_means_that_no_network_is_unlimited() -> None:
+    assert Settings.read({"UNLIMITED_NETWORKS": "off"}).unlimited_networks == ()

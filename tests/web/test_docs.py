@@ -67,9 +67,14 @@ def test_bodies_have_three_media_types_and_examples(described: dict[str, Any]) -
     content = operations(described)["/auth/users/", "post"]["requestBody"]["content"]
     assert list(content) == ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
     fields = described["components"]["schemas"]["Registration"]["properties"]
-    assert fields["username"].items() >= {"type": "string", "maxLength": 150, "minLength": 1, "example": "anna"}.items()
+    assert fields["username"]["type"] == ["string", "number"]
+    assert fields["username"].items() >= {"maxLength": 150, "minLength": 1, "example": "anna"}.items()
     assert fields["password"]["writeOnly"] is True
-    assert described["components"]["schemas"]["ProfileEdit"]["properties"]["description"]["type"] == ["string", "null"]
+    assert described["components"]["schemas"]["ProfileEdit"]["properties"]["description"]["type"] == [
+        "string",
+        "null",
+        "number",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -165,3 +170,22 @@ async def test_a_file_of_swagger_ui_is_read_from_disk_once(client: Client, monke
     monkeypatch.setattr(Path, "read_bytes", fail)
     for _ in range(2):
         assert await (await client.get("/docs/swagger-ui.css")).read() == first
+
+
+def test_every_link_leads_to_an_operation_and_fills_what_it_takes(described: dict[str, Any]) -> None:
+    by_id = {each["operationId"]: each for each in operations(described).values()}
+    links = [
+        link
+        for each in by_id.values()
+        for response in each["responses"].values()
+        for link in response.get("links", {}).values()
+    ]
+    assert len(links) >= 10
+    for link in links:
+        operation = by_id[link["operationId"]]
+        taken = {each["name"] for each in operation["parameters"] if each["in"] == "path"}
+        assert set(link.get("parameters", {})) == taken
+        if "requestBody" in link:
+            reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+            schema = described["components"]["schemas"][reference.rpartition("/")[2]]
+            assert set(link["requestBody"]) == set(schema["required"])

@@ -12,17 +12,14 @@ from aiohttp import web
 from aiohttp_apispec import AiohttpApiSpec, docs, json_schema, querystring_schema, response_schema
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
-from marshmallow import fields
 
 from server import __version__
 from server.settings.field_schemas import moved
-from server.settings.roles import Role
 from server.settings.settings import Settings
 from server.web.app_keys import SETTINGS
+from server.web.documentation.field_facts import component, field_facts, fields_name
+from server.web.documentation.links import LINKS
 from server.web.endpoints import MEDIA_TYPES, Access, Endpoint
-from server.web.schemas.account_fields import AccountValue
-from server.web.schemas.fields import Email, Password, Text
-from server.web.schemas.role_fields import RoleFields
 
 DESCRIPTION = """Accounts and sign-in for any front end, in the HTTP contract of djoser and simplejwt.
 
@@ -205,7 +202,7 @@ class _Spec(AiohttpApiSpec):  # type: ignore[misc]
         )
         assert self.plugin.converter is not None  # APISpec has set it
         self.converter = self.plugin.converter
-        self.converter.add_attribute_function(_field_facts)  # type: ignore[no-untyped-call]
+        self.converter.add_attribute_function(field_facts)  # type: ignore[no-untyped-call]
         self.spec.components.security_scheme(
             "bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "An access token."}
         )
@@ -221,7 +218,7 @@ class _Spec(AiohttpApiSpec):  # type: ignore[misc]
         for name, schema in _COMPONENTS.items():
             self.spec.components.schema(name, schema)
         for role in settings.roles:
-            self.spec.components.schema(_fields_name(role), moved(role.fields, _component(_fields_name(role))))
+            self.spec.components.schema(fields_name(role), moved(role.fields, component(fields_name(role))))
 
     def _update_paths(self, data: dict[str, Any], method: str, url_path: str) -> None:
         operation = copy.deepcopy({name: data[name] for name in _OPERATION_KEYS if data.get(name) not in (None, "")})
@@ -229,6 +226,8 @@ class _Spec(AiohttpApiSpec):  # type: ignore[misc]
         done: dict[str, Any] = {"description": "Done.", "headers": headers}
         if response:
             done["content"] = {"application/json": {"schema": response}}
+        if data["operationId"] in LINKS:
+            done["links"] = copy.deepcopy(LINKS[data["operationId"]])
         operation["responses"] = {str(status): done} | {
             key: value for key, value in operation["responses"].items() if key != str(status)
         }
@@ -246,27 +245,3 @@ _OPERATION_KEYS = ("tags", "operationId", "summary", "description", "parameters"
 
 def _schema_name(schema: Any) -> str:
     return schema.__name__ if isinstance(schema, type) else type(schema).__name__
-
-
-def _fields_name(role: Role) -> str:
-    return f"fields.{role.name}"
-
-
-def _component(name: str) -> str:
-    return f"#/components/schemas/{name}"
-
-
-def _field_facts(self: Any, field: fields.Field[Any], **kwargs: Any) -> dict[str, Any]:
-    """The rules of the service's own fields, which apispec does not know."""
-    facts: dict[str, Any] = {}
-    if isinstance(field, Text) and not field.blank:
-        facts["minLength"] = 1
-    if isinstance(field, Email):
-        facts["format"] = "email"
-    if isinstance(field, Password):
-        facts["format"] = "password"
-    if isinstance(field, RoleFields) and field.whole:
-        facts["anyOf"] = [{"$ref": _component(_fields_name(role))} for role in field.roles]
-    if isinstance(field, AccountValue):
-        return field.document()
-    return facts

@@ -267,6 +267,9 @@ class WholeNumber(fields.Integer):
         return int(value)
 
 
+MOMENT_PATTERN = r"^(?:19[7-9][0-9]|[2-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-"  # the years of a Moment
+
+
 class Moment(fields.AwareDateTime):
     """A time with its offset (RFC 3339)."""
 
