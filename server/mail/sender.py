@@ -61,6 +61,7 @@ class LetterSender:
         self._writer = writer
         self._link_seconds = link_seconds
         self._in_flight: set[asyncio.Task[None]] = set()
+        self._taking = asyncio.Lock()  # letters that one caller of `_take` has taken are in flight for the next one
         self._sweeps_at = 0.0
 
     @classmethod
@@ -100,12 +101,13 @@ class LetterSender:
 
     async def _take(self, db: Database, max_in_flight: int = MAX_LETTERS_IN_FLIGHT) -> bool:
         """Start to handle due letters. True when more may be due than may be in flight."""
-        free = max_in_flight - len(self._in_flight)
-        rows = await db.rows("letters/take", free, LEASE_SECONDS) if free > 0 else []
-        for row in rows:
-            task = asyncio.create_task(self._handle(db, row))
-            self._in_flight.add(task)
-            task.add_done_callback(self._in_flight.discard)
+        async with self._taking:
+            free = max_in_flight - len(self._in_flight)
+            rows = await db.rows("letters/take", free, LEASE_SECONDS) if free > 0 else []
+            for row in rows:
+                task = asyncio.create_task(self._handle(db, row))
+                self._in_flight.add(task)
+                task.add_done_callback(self._in_flight.discard)
         return len(rows) == free or free <= 0
 
     async def _finish(self) -> None:

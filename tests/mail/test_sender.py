@@ -34,6 +34,32 @@ async def test_two_senders_send_a_letter_once(office: Office) -> None:
     assert len(collect(office.settings.letters_dir)) == 40
 
 
+async def test_letters_that_another_look_of_the_sender_has_just_taken_are_sent_too(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, may_go_on = asyncio.Event(), asyncio.Event()
+    rows = office.db.rows
+
+    async def slow_at_first(name: str, *arguments: Any) -> Any:
+        found = await rows(name, *arguments)
+        if name == "letters/take" and not taken.is_set():
+            taken.set()
+            await may_go_on.wait()
+        return found
+
+    monkeypatch.setattr(office.db, "rows", slow_at_first)
+    await office.queue("confirmation", office.account())
+    running = asyncio.create_task(office.sender.run(office.db))
+    await taken.wait()
+    draining = asyncio.create_task(office.sender.drain(office.db))
+    await asyncio.wait({draining}, timeout=0.2)
+    may_go_on.set()
+    await draining
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert len(collect(office.settings.letters_dir)) == 1
+
+
 async def test_a_sender_survives_a_lost_database(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "LOOK_SECONDS", 0.02)
     running = asyncio.create_task(office.sender.run(office.db))
