@@ -18,7 +18,7 @@ def make_traces(settings: Settings) -> "Traces | None":
     """The traces that `settings` want, or None. A trace that a proxy of TRUSTED_PROXIES began is continued."""
     if not settings.otel_exporter_otlp_endpoint:
         return None
-    # Here: OpenTelemetry takes 0.2 s of a start, and is not installed without the extra.
+    # Here: OpenTelemetry takes a sixth more of a start, and is not installed without the extra.
     from server.telemetry.tracing import Traces
 
     def trusts(request: web.Request) -> bool:
