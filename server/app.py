@@ -26,13 +26,20 @@ from server.auth.one_time_tokens import OneTimeTokens
 from server.auth.passwords import Passwords
 from server.auth.session_uses import SessionUses
 from server.auth.tokens import Tokens
-from server.background import note_session_uses, revive, run_while_serving, send_letters, sweep
+from server.background import (
+    note_session_uses,
+    revive,
+    run_while_serving,
+    send_letters,
+    sweep,
+    watch_database,
+    watch_event_loop,
+)
 from server.database.database import Database
 from server.mail.letters import Letters
 from server.mail.sender import LetterSender
 from server.settings.settings import Settings
 from server.settings.values import cores
-from server.telemetry.metrics import Metrics
 from server.templates import Templates
 from server.web.app_keys import (
     API_TOKENS,
@@ -57,14 +64,13 @@ from server.web.endpoints import LONG_BODY_MAX_BYTES, install
 from server.web.html_pages import asking, pages
 from server.web.html_pages.unknown_paths import unknown_paths
 from server.web.middleware import errors
+from server.web.traces import make_traces
 
 NOUNS = (users, activation, passwords, usernames, sign_in, sessions, tokens, profiles, roles, site, events, service)
 TABLES = (*(noun.endpoints for noun in NOUNS), documentation.endpoints, pages.endpoints, asking.endpoints)
 
 
-def create_app(
-    settings: Settings, restart_database: Callable[[], bool] | None = None, metrics: Metrics | None = None
-) -> web.Application:
+def create_app(settings: Settings, restart_database: Callable[[], bool] | None = None) -> web.Application:
     """The service for `settings`, whose `database_url` and `signing_key` are set.
 
     `restart_database` starts the bundled database again if it stopped; it blocks, and runs in a thread.
@@ -72,10 +78,17 @@ def create_app(
     middlewares: list[Middleware] = [errors, unknown_paths, access]
     if settings.cors_origins:
         middlewares = [cors(settings.cors_origins), errors, preflight, unknown_paths, access]
+    traces = make_traces(settings)
+    if traces:
+        middlewares.insert(0, traces.middleware)
     app = web.Application(middlewares=middlewares, client_max_size=LONG_BODY_MAX_BYTES)
-    _provide(app, settings, metrics or Metrics.alone())
+    if traces:
+        app.cleanup_ctx.append(traces.run)
+    _provide(app, settings)
     sweeping = run_while_serving(sweep(settings.events_lifetime))
     app.cleanup_ctx.extend([_devices, _database, _hashing, sweeping, note_session_uses, send_letters])
+    if settings.metrics:
+        app.cleanup_ctx.extend([run_while_serving(watch_event_loop), run_while_serving(watch_database)])
     if restart_database is not None:
         app.cleanup_ctx.append(run_while_serving(revive(restart_database)))
     install(app, TABLES)
@@ -83,12 +96,12 @@ def create_app(
     return app
 
 
-def _provide(app: web.Application, settings: Settings, metrics: Metrics) -> None:
+def _provide(app: web.Application, settings: Settings) -> None:
     """Put what endpoints use into the application."""
     app[SETTINGS] = settings
     app[STOPPING] = asyncio.Event()
     app[LIMITS] = Limits(settings)
-    app[PASSWORDS] = Passwords(settings.bcrypt_rounds, threads=max(1, cores() // settings.workers), metrics=metrics)
+    app[PASSWORDS] = Passwords(settings.bcrypt_rounds, threads=max(1, cores() // settings.workers))
     app[TOKENS] = Tokens(
         settings.signing_key,
         access_lifetime=settings.access_lifetime,

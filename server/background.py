@@ -1,10 +1,15 @@
-"""Periodic work beside the requests: sweep, restart the bundled database, send letters, note uses of sessions."""
+"""Periodic work beside the requests: sweep, restart the bundled database, send letters, note uses of sessions.
+
+With METRICS also: watch the event loop, the connections and the queue of letters.
+"""
 
 import asyncio
 import contextlib
 import functools
 import logging
+import math
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
 from aiohttp import web
@@ -12,6 +17,7 @@ from aiohttp import web
 from server.database.database import Database
 from server.errors import Unavailable
 from server.postgres.errors import BundledPostgresError
+from server.telemetry import metrics
 from server.web.app_keys import DB, LETTER_SENDER, SESSION_USES, STOPPING
 
 log = logging.getLogger(__name__)
@@ -20,6 +26,9 @@ SWEEP_SECONDS = 600.0  # between two sweeps of one process
 SWEEP_ROWS = 1000  # deleted by one statement
 SWEEP_STATEMENTS = ("sessions/sweep", "users/sweep", "one_time_tokens/sweep", "limits/sweep")
 REVIVE_PAUSE_SECONDS = 0.5  # between two attempts to restart a database that keeps crashing
+
+WATCH_LOOP_SECONDS = 0.5
+WATCH_DATABASE_SECONDS = 15.0  # in each process: all of them show what the database has
 
 CleanupContext = Callable[[web.Application], AsyncIterator[None]]
 
@@ -51,8 +60,11 @@ async def _sweep(statements: Sequence[tuple[str, tuple[int, ...]]], db: Database
         await asyncio.sleep(SWEEP_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  spreads the processes
         try:
             for name, arguments in statements:
-                while len(await db.rows(name, SWEEP_ROWS, *arguments)) == SWEEP_ROWS:
-                    pass
+                swept = SWEEP_ROWS
+                while swept == SWEEP_ROWS:
+                    swept = len(await db.rows(name, SWEEP_ROWS, *arguments))
+                    if name == "sessions/sweep":
+                        metrics.SESSIONS_ENDED.add("expired", by=swept)
         except Unavailable:
             log.warning("expired rows were not swept: the database is unavailable; the next sweep tries again")
         except Exception:  # the loop must survive: otherwise this process never sweeps again
@@ -80,6 +92,42 @@ def revive(restart: Callable[[], bool]) -> Callable[[Database], Coroutine[None, 
             await asyncio.sleep(REVIVE_PAUSE_SECONDS)
 
     return watch
+
+
+async def watch_event_loop(db: Database) -> None:
+    """Observe how much later than asked the event loop continues this task, and count the open connections."""
+    for use, limit in db.connection_limits().items():
+        metrics.CONNECTION_LIMIT.set(limit, use)
+    while True:
+        began = time.perf_counter()
+        await asyncio.sleep(WATCH_LOOP_SECONDS)
+        metrics.EVENT_LOOP_LAG.observe(max(0.0, time.perf_counter() - began - WATCH_LOOP_SECONDS))
+        for (use, state), count in db.connection_counts().items():
+            metrics.CONNECTIONS.set(count, use, state)
+
+
+async def watch_database(db: Database) -> None:
+    """Look from time to time whether the database responds, and which letters are in it."""
+    while True:
+        await look_at_database(db)
+        await asyncio.sleep(WATCH_DATABASE_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311  spreads the processes
+
+
+async def look_at_database(db: Database) -> None:
+    """Set the gauges of the database and its letters; unknown when it does not respond."""
+    try:
+        row = await db.row("letters/state")
+        assert row is not None
+    except Exception as failure:  # the loop must survive; Database has logged that it is unavailable
+        if not isinstance(failure, Unavailable):
+            log.warning("the letters could not be counted: %s", type(failure).__name__)
+        row = {"waiting": math.nan, "oldest": math.nan, "given_up": math.nan}
+        metrics.DATABASE_REACHABLE.set(0)
+    else:
+        metrics.DATABASE_REACHABLE.set(1)
+    metrics.LETTERS_WAITING.set(row["waiting"])
+    metrics.LETTERS_OLDEST.set(row["oldest"])
+    metrics.LETTERS_GIVEN_UP.set(row["given_up"])
 
 
 async def send_letters(app: web.Application) -> AsyncIterator[None]:

@@ -5,6 +5,7 @@
 
 import asyncio
 import itertools
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,8 @@ from server.process.http_server import make_runner, tune_garbage_collection
 from server.settings import roles
 from server.settings.roles import Roles
 from server.settings.settings import Settings
+from server.telemetry import instruments
+from server.telemetry.cells import Row
 from server.web.app_keys import DB, LETTER_SENDER
 from tests.mail.reading import Read, collect
 from tests.rows import Connection
@@ -59,6 +62,12 @@ def pytest_collection_finish() -> None:
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run the tests in the event loop that the service uses."""
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+def counted() -> None:
+    """Let every metric of this process begin at zero."""
+    instruments.use(Row.private())
 
 
 @pytest.fixture(scope="session")
@@ -174,6 +183,18 @@ class FrontdeskServer(TestServer):
 def _idle_letter_sender(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the letter sender of the service look once only: the fixture `letters` sends what is queued."""
     monkeypatch.setattr(sender, "LOOK_SECONDS", 3600.0)
+
+
+@pytest.fixture(autouse=True)
+def _no_client_causes_an_error(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail a test with a client whose requests log an ERROR (security 42), unless it is marked: it breaks the service.
+
+    So every refused, malformed and random request of the other tests is a test of this rule.
+    """
+    yield
+    if "client" in request.fixturenames and request.node.get_closest_marker("breaks_the_service") is None:
+        found = [each for each in caplog.get_records("call") if each.levelno >= logging.ERROR]
+        assert [record.getMessage() for record in found] == []
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from server.database.transaction import Transaction
 from server.errors import TooManyRequests
 from server.settings.rates import Rate
 from server.settings.settings import Settings
+from server.telemetry import metrics
 
 IPV6_PREFIX = 64  # bits: what one customer of a provider has
 KNOWN_NETWORKS_MAX = 20  # of an account: the latest are remembered
@@ -162,6 +163,7 @@ class Limits:
         if await db.row("limits/report", bucket.key, bucket.rate.window):
             async with db.transaction() as transaction:
                 await events.record(transaction, events.LIMIT_MET, user_id, source, {"limit": bucket.key.split()[0]})
+        metrics.LIMITS_MET.add(bucket.limit)
         wait = max(1, math.ceil(seconds))
         raise TooManyRequests(bucket.limit, bucket.rate.count, bucket.rate.window, wait)
 

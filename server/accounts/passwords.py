@@ -14,6 +14,7 @@ from server.database.transaction import Transaction
 from server.errors import FieldErrors
 from server.mail.letters import PASSWORD_CHANGED, PASSWORD_RESET, Letters
 from server.settings.settings import Settings
+from server.telemetry.metrics import SESSIONS_ENDED
 
 
 class InvalidPassword(FieldErrors):
@@ -95,7 +96,8 @@ async def _replace(
     row = await transaction.row("passwords/change", user_id, checked_hash, new_hash)
     if row is None:
         return False
-    await transaction.rows("sessions/end_others", user_id, kept_session)
+    ended = await transaction.rows("sessions/end_others", user_id, kept_session)
+    transaction.after_commit(lambda: SESSIONS_ENDED.add("password", by=len(ended)))
     await transaction.row("api_tokens/end", user_id)
     if settings.password_changed_email_confirmation:
         await letters.queue(transaction, PASSWORD_CHANGED, user_id, address=row["email"])

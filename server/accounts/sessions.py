@@ -12,6 +12,7 @@ from server.database.database import Database
 from server.database.transaction import Transaction
 from server.errors import NotFound, TokenNotValid
 from server.settings.settings import Settings
+from server.telemetry.metrics import SESSIONS_ENDED
 
 
 class PresentToken(NamedTuple):
@@ -43,6 +44,8 @@ async def rotate(db: Database, claims: Claims, *, settings: Settings, source: So
         if is_replay:
             details = {"session": str(claims.session_id)}
             await events.record(transaction, events.REFRESH_REPLAYED, claims.user_id, source, details)
+    if is_replay:
+        SESSIONS_ENDED.add("replayed")
     if row is None or is_replay:
         raise TokenNotValid(SESSION_ENDED)
     # From the row alone, so that each of simultaneous callers computes the same.
@@ -64,6 +67,7 @@ async def end(db: Database, session_id: UUID, *, user_id: int | None, source: So
         if ended is None:
             raise NotFound
         await events.record(transaction, events.SESSION_ENDED, user_id, source, {"session": str(session_id)})
+    SESSIONS_ENDED.add("listed")
 
 
 async def end_all(db: Database, user_id: int, *, kept_session: UUID | None, source: Source) -> None:
@@ -72,6 +76,7 @@ async def end_all(db: Database, user_id: int, *, kept_session: UUID | None, sour
         ended = await transaction.rows("sessions/end_others", user_id, kept_session)
         if ended:
             await events.record(transaction, events.SESSION_ENDED, user_id, source, {"sessions": len(ended)})
+    SESSIONS_ENDED.add("listed", by=len(ended))
 
 
 async def end_everything(transaction: Transaction, user_id: int, *, source: Source) -> int:

@@ -13,8 +13,9 @@ from server.auth.sessions import SESSION_ENDED, Credentials
 from server.auth.tokens import Claims
 from server.database.database import Database
 from server.database.transaction import Transaction
-from server.errors import NoActiveAccount, TokenNotValid
+from server.errors import NoActiveAccount, TokenNotValid, TooManyRequests
 from server.settings.settings import Settings
+from server.telemetry import metrics
 
 
 class SignedIn(NamedTuple):
@@ -46,10 +47,15 @@ async def check_credentials(
         account = await db.row("users/credentials", login, network)
     user_id, stored, knows_network = account or (None, None, False)
     buckets = limits.sign_in(source, login=login, user_id=user_id, knows_network=knows_network)
-    fits = await check_password(
-        db, passwords, limits, password, stored, buckets=buckets, user_id=user_id, source=source
-    )
+    try:
+        fits = await check_password(
+            db, passwords, limits, password, stored, buckets=buckets, user_id=user_id, source=source
+        )
+    except TooManyRequests:
+        metrics.SIGN_INS.add("limited")
+        raise
     if not fits or user_id is None or stored is None:
+        metrics.SIGN_INS.add("unknown_name" if user_id is None else "wrong_password")
         raise NoActiveAccount
     return Credentials(user_id, await renew_hash(db, passwords, user_id, password, stored))
 
@@ -101,6 +107,7 @@ async def open_session(
         )
         if session is not None:
             await _signed_in(transaction, limits, user_id, "session", source)
+            transaction.after_commit(metrics.SESSIONS_OPENED.add)
             return SignedIn(session["id"], session["role"])
     return await _refuse(db, user_id, "inactive or changed" if role is None else "inactive, changed or role", source)
 
@@ -124,12 +131,13 @@ async def sign_out(db: Database, claims: Claims, *, source: Source) -> None:
         if await transaction.row("sessions/end", claims.session_id, claims.user_id) is None:
             raise TokenNotValid(SESSION_ENDED)
         await events.record(transaction, events.SIGNED_OUT, claims.user_id, source, actor_id=claims.user_id)
+    metrics.SESSIONS_ENDED.add("signed_out")
 
 
 async def log_out(transaction: Transaction, user_id: int, *, session_id: UUID | None, source: Source) -> None:
     """End the API token of an account and, if it is given, the session of the caller (contract 11.31)."""
-    if session_id is not None:
-        await transaction.row("sessions/end", session_id, user_id)
+    if session_id is not None and await transaction.row("sessions/end", session_id, user_id) is not None:
+        transaction.after_commit(lambda: metrics.SESSIONS_ENDED.add("signed_out"))
     await transaction.row("api_tokens/end", user_id)
     await events.record(transaction, events.SIGNED_OUT, user_id, source)
 
@@ -152,10 +160,12 @@ async def renew_hash(db: Database, passwords: Passwords, user_id: int, password:
 async def _signed_in(transaction: Transaction, limits: Limits, user_id: int, by: str, source: Source) -> None:
     await limits.remember_network(transaction, user_id, source)
     await events.record(transaction, events.SIGNED_IN, user_id, source, {"by": by}, actor_id=user_id)
+    transaction.after_commit(lambda: metrics.SIGN_INS.add("success"))
 
 
 async def _refuse(db: Database, user_id: int | None, reason: str, source: Source) -> NoReturn:
     """Record why a sign-in is refused; the response does not say it. Raises NoActiveAccount."""
     async with db.transaction() as transaction:
         await events.record(transaction, events.SIGN_IN_REFUSED, user_id, source, {"reason": reason})
+    metrics.SIGN_INS.add("refused")
     raise NoActiveAccount

@@ -24,7 +24,7 @@ import bcrypt
 
 from server.auth import foreign_hashes
 from server.errors import Busy
-from server.telemetry.metrics import Metrics
+from server.telemetry import metrics
 
 Result = TypeVar("Result")
 
@@ -53,16 +53,13 @@ _OURS = re.compile(r"bcrypt_sha256\$\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
 class Passwords:
     """Hashes and checks passwords with bcrypt of `rounds`."""
 
-    def __init__(
-        self, rounds: int, *, threads: int = 1, queue_length: int = HASH_QUEUE_LENGTH, metrics: Metrics | None = None
-    ) -> None:
+    def __init__(self, rounds: int, *, threads: int = 1, queue_length: int = HASH_QUEUE_LENGTH) -> None:
         self._rounds = rounds
         self._queue_length = queue_length
         self._waiting = 0
         self._slots = asyncio.Semaphore(threads)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="hash", initializer=_lower_priority)
-        self._metrics = metrics or Metrics.alone()
-        self._metrics.add("hash_threads", threads)
+        metrics.HASH_THREADS.set(threads)
 
     async def hash(self, password: str) -> str:
         """The stored form of a password: `bcrypt_sha256$$2b$…`. Raises Busy when the queue is full."""
@@ -102,28 +99,27 @@ class Passwords:
     async def _wait_for_slot(self) -> None:
         """Wait for a free thread. Raises Busy when the queue is full, ConnectionResetError if the client is gone."""
         if self._waiting >= self._queue_length:
-            self._metrics.add("hash_refused_total")
+            metrics.HASH_REFUSED.add()
             raise Busy
         connection, began = client_connection.get(), time.perf_counter()
         if connection is not None and connection.transport is None:
-            self._metrics.add("hash_left_total")
+            metrics.HASH_LEFT.add()
             raise ConnectionResetError
         try:
             self._count_waiting(1, connection, asyncio.current_task())
             await self._slots.acquire()  # a caller that is cancelled here leaves the queue; no hash is run for it
         except asyncio.CancelledError:
-            self._metrics.add("hash_left_total")
+            metrics.HASH_LEFT.add()
             raise
         finally:
             self._count_waiting(-1, connection, None)
-        self._metrics.add("hash_waits_total")
-        self._metrics.add("hash_wait_seconds_total", time.perf_counter() - began)
+        metrics.HASH_WAIT_SECONDS.observe(time.perf_counter() - began)
 
     def _count_waiting(
         self, change: int, connection: ClientConnection | None, waiting: "asyncio.Task[Any] | None"
     ) -> None:
         self._waiting += change
-        self._metrics.add("hash_waiting", change)
+        metrics.HASH_WAITING.add(by=change)
         if connection is not None:
             connection.waiting = waiting
 
@@ -191,9 +187,9 @@ class Slot:
 
     async def _run(self, work: Callable[..., Result], *arguments: object) -> Result:
         passwords = self._passwords
-        passwords._metrics.add("hash_running")
+        metrics.HASH_RUNNING.add()
         running = asyncio.get_running_loop().run_in_executor(passwords._threads, work, *arguments)
-        running.add_done_callback(lambda _: passwords._metrics.add("hash_running", -1))
+        running.add_done_callback(lambda _: metrics.HASH_RUNNING.add(by=-1))
         self._running = running
         return await asyncio.shield(running)
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 from server import __version__
 from server.commands import (
@@ -47,7 +48,7 @@ from server.process.workers import NotReadyError
 from server.settings import environment
 from server.settings.faults import SettingsError
 from server.settings.settings import Settings
-from server.telemetry.logs import start_logging
+from server.telemetry.logs import form_of, line_of, start_logging
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ COMMANDS: dict[str, ModuleType] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command: the exit status."""
+    start_logging(form_of(os.environ, (f"{environment.PREFIX}LOG_FORMAT", "LOG_FORMAT")))
     options = _parser().parse_args(arguments)
     try:
         read = Settings.read(os.environ)
@@ -89,21 +91,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with signals.raised():
             COMMANDS[options.command].run(read, options)
     except SettingsError as failure:
-        print(*failure.faults, sep="\n", file=sys.stderr)
+        _complain(*failure.faults)
         return 2
     except (CommandError, StartError, CannotListen, BundledPostgresError, NotReadyError) as failure:
-        print(failure, file=sys.stderr)
+        _complain(str(failure))
         return 1
     except Unavailable as failure:
-        print(f"The database cannot be reached: {failure.__cause__ or failure}", file=sys.stderr)
+        _complain(f"The database cannot be reached: {failure.__cause__ or failure}")
         return 1
     except BrokenPipeError:
         return _end_without_reader()
     return 0
 
 
+def _complain(*texts: str) -> None:
+    """Write why the command cannot do its work to standard error, in the form of the log."""
+    for text in texts:
+        print(line_of(text, logging.ERROR), file=sys.stderr)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong command line in the form of the log."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and exit with status 2."""
+        _complain(f"{self.format_usage()}{self.prog}: error: {message}")
+        self.exit(2)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=_program(), description="Frontdesk: accounts and sign-in.")
+    parser = _Parser(prog=_program(), description="Frontdesk: accounts and sign-in.")
     parser.add_argument("--version", action="version", version=f"Frontdesk {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     parser.set_defaults(command="serve", worker=None)

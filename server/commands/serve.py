@@ -9,6 +9,7 @@ from server.process import serving, supervisor
 from server.settings.faults import SettingsError
 from server.settings.settings import Settings
 from server.templates import Templates
+from server.web import traces
 
 Run = Callable[[Settings, serving.DatabaseSource], None]
 
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(settings: Settings, options: argparse.Namespace) -> None:
     """Serve until SIGINT or SIGTERM."""
     check_templates(settings)
+    check_traces(settings)
     if options.worker:
         inherited, channel = serving.Inherited.read(options.worker[0]), int(options.worker[1])
         with opened(settings) as (ready, revive):
@@ -38,6 +40,12 @@ def run_service(settings: Settings, run: Run) -> None:
             check_schema(ready)
         name = "PostgreSQL at DATABASE_URL" if settings.database_url else f"bundled PostgreSQL in {settings.data_dir}"
         run(ready, serving.DatabaseSource(name, revive))
+
+
+def check_traces(settings: Settings) -> None:
+    """Report that the extra of the traces is not installed. Raises SettingsError."""
+    if missing := traces.faults(settings):
+        raise SettingsError(missing)
 
 
 def check_templates(settings: Settings) -> None:

@@ -12,6 +12,7 @@ The rules (docs/decisions/batching.md has the measurements):
 """
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
@@ -19,6 +20,7 @@ from itertools import islice
 from typing import Any, TypeAlias
 
 from server.errors import Busy, Unavailable
+from server.telemetry import metrics
 
 Row: TypeAlias = Any
 """A row of the result. Its first column is the key."""
@@ -42,13 +44,14 @@ MAX_SLOW_BATCHES = 3  # of one statement: with more the database is slow, not on
 class _Entry:
     """One row of a batch, and the callers that wait for it."""
 
-    __slots__ = ("arguments", "is_done", "key", "waiters")
+    __slots__ = ("arguments", "asked_at", "is_done", "key", "waiters")
 
     def __init__(self, arguments: Sequence[Any], waiter: Future) -> None:
         self.arguments = arguments
         self.key: Hashable = arguments[0]
         self.waiters = [waiter]
         self.is_done = False
+        self.asked_at = time.perf_counter()
 
     @property
     def is_abandoned(self) -> bool:
@@ -80,11 +83,14 @@ class Batcher(ABC):
         self,
         run: Run,
         *,
+        name: str = "",
         max_batch_rows: int = MAX_BATCH_ROWS,
         max_waiting: int = MAX_WAITING_CALLERS,
         max_in_flight: int = MAX_IN_FLIGHT,
     ) -> None:
+        """`name`: of the statement, in the metrics."""
         self._run = run
+        self._name = name
         self._max_batch_rows = max_batch_rows
         self._max_waiting = max_waiting
         self._max_in_flight = max_in_flight
@@ -178,6 +184,8 @@ class Batcher(ABC):
             self._slow += 1
             self._schedule_send()
 
+        metrics.BATCH_ROWS.observe(len(batch), self._name)
+        metrics.BATCH_WAIT_SECONDS.observe(time.perf_counter() - batch[0].asked_at, self._name)
         timer = self._loop.call_later(SLOW_BATCH_SECONDS, on_slow_batch)
         try:
             await self._run_batch(batch)
@@ -239,8 +247,8 @@ class ReadBatcher(Batcher):
 class WriteBatcher(Batcher):
     """A statement that changes one row for each key. It skips rows that are locked; these run alone."""
 
-    def __init__(self, run: Run, run_row: RunRow, **limits: int) -> None:
-        super().__init__(run, **limits)
+    def __init__(self, run: Run, run_row: RunRow, *, name: str = "", **limits: int) -> None:
+        super().__init__(run, name=name, **limits)
         self._run_row = run_row
         self._alone_slots = asyncio.Semaphore(MAX_ROWS_ALONE)
         # Every key that waits or is in flight, with the later changes of the same key.

@@ -16,6 +16,7 @@ import asyncpg
 from server.database.connecting import Connection
 from server.database.failures import NoFreeConnection, is_lost, is_refused, leaves_usable
 from server.errors import Busy
+from server.telemetry.instruments import Histogram
 
 CONNECTION_MAX_AGE_SECONDS = 300.0  # reconnect after that: finds dropped connections and failovers
 REFUSED_PAUSE_SECONDS = 2.0  # after PostgreSQL refused a further connection, until the next try
@@ -28,12 +29,13 @@ Waiter: TypeAlias = "asyncio.Future[Connection | None]"
 
 
 class Connections:
-    """At most `most` connections, opened by `connect` when they are needed."""
+    """At most `most` connections, opened by `connect` when they are needed. `waits` observes how long callers wait."""
 
-    def __init__(self, connect: Callable[[], Awaitable[Connection]], most: int) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[Connection]], most: int, waits: Histogram | None = None) -> None:
         self.spare: Connections | None = None  # used while PostgreSQL refuses even the first connection of these
         self._connect = connect
-        self._most = most
+        self.most = most
+        self._waits = waits
         self._opening = 0
         self._opened_at: dict[Connection, float] = {}  # every open connection, and the loop's time when it was opened
         self._free: list[Connection] = []
@@ -55,12 +57,27 @@ class Connections:
         """How many connections are open."""
         return len(self._opened_at)
 
+    @property
+    def free(self) -> int:
+        """How many open connections no caller uses."""
+        return len(self._free)
+
+    @property
+    def in_use(self) -> int:
+        """How many open connections a caller uses, or are being closed."""
+        return len(self._opened_at) - len(self._free)
+
     async def acquire(self, seconds: float) -> Connection:
         """A connection for the caller alone, until `release`. Waits for other callers for at most `seconds`.
 
         Raises NoFreeConnection, Busy, and what asyncpg raises when it connects.
         """
-        return self._take_free() or await self._open_or_wait(asyncio.get_running_loop().time() + seconds)
+        began = asyncio.get_running_loop().time()
+        try:
+            return self._take_free() or await self._open_or_wait(began + seconds)
+        finally:
+            if self._waits:
+                self._waits.observe(asyncio.get_running_loop().time() - began)
 
     def release(self, connection: Connection, *, is_usable: bool = True) -> None:
         """Give a connection back. One that is not usable is closed."""
@@ -147,7 +164,7 @@ class Connections:
         self._waiters.clear()
 
     def _may_open(self) -> bool:
-        return len(self._opened_at) + self._opening < self._most and self._tries_again is None
+        return len(self._opened_at) + self._opening < self.most and self._tries_again is None
 
     def _is_old(self, connection: Connection) -> bool:
         age = asyncio.get_running_loop().time() - self._opened_at[connection]

@@ -19,12 +19,14 @@ import orjson
 from server.database.batching import Batcher, ReadBatcher, WriteBatcher
 from server.database.connecting import Connector
 from server.database.connections import Connections
-from server.database.failures import NoFreeConnection, is_lost, is_timeout, is_unavailable, reason_of
+from server.database.failures import NoFreeConnection, is_disk_full, is_lost, is_timeout, is_unavailable, reason_of
 from server.database.transaction import Transaction
 from server.database.version import check_version
 from server.errors import StartError, Unavailable
 from server.resources import statements
 from server.settings.database_url import DatabaseUrl
+from server.telemetry import metrics
+from server.telemetry.instruments import Stopwatch
 
 Made = TypeVar("Made")
 
@@ -35,6 +37,7 @@ BATCH_CONNECTIONS = 4  # of a process, for batches: one for each statement that 
 ACQUIRE_SECONDS = 5.0  # longest wait for a free connection
 COMMAND_SECONDS = 15.0  # longest wait for a result
 CLOSE_SECONDS = 1.0
+OUTAGE_SECONDS = 30.0  # without a statement that succeeds: longer than a restart or a failover takes
 LOG_PAUSE_SECONDS = 1.0  # between log lines: one failure can affect thousands of requests
 REPEAT_PAUSE_SECONDS = 60.0  # between two log lines that say the same
 MAX_SHARED_IN_FLIGHT = 4  # of `share`, for each statement: they must not use up the pool
@@ -59,7 +62,8 @@ class Database:
         self._pool = pool
         self._for_batches = for_batches
         self._sql = statements()
-        self._logged_at: dict[str, float] = {}  # each line of the log, and when it was written last
+        self._logged_at: dict[tuple[int, str], float] = {}  # each line of the log, and when it was written last
+        self._unavailable_since = math.inf
         self.lost = asyncio.Event()  # set whenever the database was unavailable; the reader clears it
         self._reads: dict[str, ReadBatcher] = {}
         self._shared: dict[str, ReadBatcher] = {}
@@ -81,7 +85,8 @@ class Database:
         """
         for_batches = max(1, connections * BATCH_CONNECTIONS // (POOL_CONNECTIONS + BATCH_CONNECTIONS))
         connector = Connector(DatabaseUrl.read(url), command_timeout=COMMAND_SECONDS, pooler=pooler)
-        pool = Connections(connector.opener(SESSION_SETTINGS), max(1, connections - for_batches))
+        alone = max(1, connections - for_batches)
+        pool = Connections(connector.opener(SESSION_SETTINGS), alone, metrics.CONNECTION_WAIT_SECONDS)
         batches = Connections(connector.opener(SESSION_SETTINGS | BATCH_SESSION_SETTINGS), for_batches)
         pool.spare, batches.spare = batches, pool
         try:
@@ -91,6 +96,18 @@ class Database:
                 await pool.close()
                 raise
         return cls(pool, batches)
+
+    def connection_counts(self) -> dict[tuple[str, str], int]:
+        """How many connections are open, by their use and by whether they are in use now."""
+        return {
+            (use, state): count
+            for use, connections in (("statements", self._pool), ("batches", self._for_batches))
+            for state, count in (("in_use", connections.in_use), ("idle", connections.free))
+        }
+
+    def connection_limits(self) -> dict[str, int]:
+        """The most connections that may be open, by their use."""
+        return {"statements": self._pool.most, "batches": self._for_batches.most}
 
     async def close(self) -> None:
         """Wait for the batches in flight, then close every connection; after CLOSE_SECONDS without waiting."""
@@ -128,7 +145,7 @@ class Database:
         """The row of `key`, or None; in one batch with all calls of the statement now. Raises Unavailable, Busy."""
         reads = self._reads.get(name)
         if reads is None:
-            reads = self._reads[name] = ReadBatcher(functools.partial(self._run_batch, name))
+            reads = self._reads[name] = ReadBatcher(functools.partial(self._run_batch, name), name=name)
         return reads.ask(key, *more)
 
     async def share(self, name: str, make: Callable[..., Made], *arguments: Any) -> Made:
@@ -143,7 +160,8 @@ class Database:
             # A batch of one: a page of 1,000 rows must not delay a page of 10. One batcher for all functions of a
             # statement, so that MAX_SHARED_IN_FLIGHT holds for the statement.
             run = functools.partial(self._make_shared, name)
-            shared = self._shared[name] = ReadBatcher(run, max_batch_rows=1, max_in_flight=MAX_SHARED_IN_FLIGHT)
+            limits = {"max_batch_rows": 1, "max_in_flight": MAX_SHARED_IN_FLIGHT}
+            shared = self._shared[name] = ReadBatcher(run, name=name, **limits)
         made: Made = (await shared.ask((make, arguments)))[1]  # type: ignore[index]
         return made
 
@@ -161,7 +179,7 @@ class Database:
         changes = self._changes.get((name, lock))
         if changes is None:
             changes = self._changes[name, lock] = WriteBatcher(
-                functools.partial(self._run_batch, name), functools.partial(self._change_locked, name, lock)
+                functools.partial(self._run_batch, name), functools.partial(self._change_locked, name, lock), name=name
             )
         return changes.ask(key, orjson.dumps(given).decode())
 
@@ -190,7 +208,10 @@ class Database:
         """Run the statement `name`; again when PostgreSQL ended it to break a deadlock. Raises Unavailable."""
         for attempt in range(DEADLOCK_TRIES):
             try:
-                return await run(self._sql[name], arguments)
+                with Stopwatch(metrics.STATEMENT_SECONDS, name):
+                    rows = await run(self._sql[name], arguments)
+                self._unavailable_since = math.inf
+                return rows
             except asyncpg.DeadlockDetectedError as failure:
                 if attempt == DEADLOCK_TRIES - 1:
                     self._raise_if_unavailable(failure)
@@ -209,28 +230,41 @@ class Database:
     def _raise_if_unavailable(self, failure: Exception) -> None:
         if not is_unavailable(failure):
             return
-        if is_lost(failure):
+        if is_timeout(failure):
+            metrics.DATABASE_FAILURES.add("timeout")
+            self._log(logging.WARNING, "did not finish a statement in time", failure)
+        elif isinstance(failure, NoFreeConnection):
+            self._log_unavailable("has no free connection for this process", failure, cause="no_connection")
+        elif is_lost(failure):
             self.lost.set()
-            self._log("is unavailable", failure)
+            self._log_unavailable("is unavailable", failure)
             # Other connections may be affected too: after a failover none of them may go on with a read-only server.
             self.expire()
-        elif is_timeout(failure):
-            self._log("did not finish a statement in time", failure)
-        elif isinstance(failure, NoFreeConnection):
-            self._log("has no free connection for this process", failure)
+        elif is_disk_full(failure):
+            self._log_unavailable("cannot run a statement", failure, cause="disk_full", level=logging.ERROR)
         else:
-            self._log("cannot run a statement", failure)
+            self._log_unavailable("cannot run a statement", failure)
         raise Unavailable from failure
 
-    def _log(self, what: str, failure: Exception) -> None:
-        line = f"the database {what}: {type(failure).__name__}: {reason_of(failure)}"
+    def _log_unavailable(
+        self, what: str, failure: Exception, *, cause: str = "unavailable", level: int = logging.WARNING
+    ) -> None:
+        """A warning, since most failures end by themselves; an error when no statement has succeeded for long."""
+        metrics.DATABASE_FAILURES.add(cause)
+        now = time.monotonic()
+        self._unavailable_since = min(self._unavailable_since, now)
+        is_long = now - self._unavailable_since >= OUTAGE_SECONDS
+        self._log(logging.ERROR if is_long else level, what, failure)
+
+    def _log(self, level: int, what: str, failure: Exception) -> None:
+        line = (level, f"the database {what}: {type(failure).__name__}: {reason_of(failure)}")
         now = time.monotonic()
         if now - max(self._logged_at.values(), default=-math.inf) < LOG_PAUSE_SECONDS:
             return
         if now - self._logged_at.get(line, -math.inf) >= REPEAT_PAUSE_SECONDS:
             self._logged_at = {each: at for each, at in self._logged_at.items() if now - at < REPEAT_PAUSE_SECONDS}
             self._logged_at[line] = now
-            log.warning("%s", line)
+            log.log(level, "%s", line[1])
 
 
 async def _check_server(pool: Connections, connector: Connector) -> None:

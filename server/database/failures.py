@@ -78,6 +78,11 @@ def is_timeout(failure: BaseException) -> bool:
     return isinstance(failure, asyncpg.PostgresError) and failure.sqlstate in _TIMED_OUT
 
 
+def is_disk_full(failure: BaseException) -> bool:
+    """Whether PostgreSQL has no room to write: it will not recover by itself."""
+    return isinstance(failure, asyncpg.DiskFullError)
+
+
 def leaves_usable(failure: BaseException) -> bool:
     """Whether the connection can be used again after `failure` of a statement: PostgreSQL refused the statement.
 

@@ -6,6 +6,8 @@ from typing import Any
 import asyncpg
 
 from server.database.connecting import Connection
+from server.telemetry.instruments import Stopwatch
+from server.telemetry.metrics import STATEMENT_SECONDS
 
 
 class Transaction:
@@ -27,9 +29,11 @@ class Transaction:
 
     async def rows(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
         """Every row of the statement `name`."""
-        rows: list[asyncpg.Record] = await self.connection.fetch(self._sql[name], *arguments)
-        return rows
+        with Stopwatch(STATEMENT_SECONDS, name):
+            rows: list[asyncpg.Record] = await self.connection.fetch(self._sql[name], *arguments)
+            return rows
 
     async def row(self, name: str, *arguments: Any) -> asyncpg.Record | None:
         """The first row of the statement `name`, or None."""
-        return await self.connection.fetchrow(self._sql[name], *arguments)
+        with Stopwatch(STATEMENT_SECONDS, name):
+            return await self.connection.fetchrow(self._sql[name], *arguments)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import os
 import re
@@ -35,6 +36,21 @@ class DeliveryRefused(DeliveryFailed):
     """The mail server refuses the letter permanently."""
 
 
+class DeliveryUnavailable(DeliveryFailed):
+    """No letter can be delivered: the mail server cannot be reached or does not accept this service, or a disk is full.
+
+    The cause is never the letter.
+    """
+
+
+class DiskFull(DeliveryUnavailable):
+    """The disk of the folder has no room."""
+
+
+class SenderRefused(DeliveryUnavailable, DeliveryRefused):
+    """The mail server permanently refuses the address that letters are from."""
+
+
 class Delivery(Protocol):
     """Delivers letters."""
 
@@ -64,7 +80,10 @@ class FolderDelivery:
         except TimeoutError:
             raise DeliveryFailed(f"MAIL_DIR {self._folder}: takes too long") from None
         except OSError as failure:
-            raise DeliveryFailed(f"MAIL_DIR {self._folder}: {failure.strerror}") from None
+            is_full = failure.errno in (errno.ENOSPC, errno.EDQUOT)
+            raise (DiskFull if is_full else DeliveryUnavailable)(
+                f"MAIL_DIR {self._folder}: {failure.strerror}"
+            ) from None
 
     async def check(self) -> None:
         """Write a file, and remove it. Raises DeliveryFailed."""
@@ -139,7 +158,7 @@ class SmtpDelivery:
         try:
             await client.connect()
         except (aiosmtplib.SMTPException, OSError, ValueError) as failure:
-            raise DeliveryFailed(_reason(failure)) from None
+            raise DeliveryUnavailable(_reason(failure)) from None
 
     async def _transfer(self, client: aiosmtplib.SMTP, letter: Letter) -> None:
         await self._connect(client)
@@ -149,7 +168,9 @@ class SmtpDelivery:
         except aiosmtplib.SMTPRecipientsRefused as failure:
             first = failure.recipients[0]
             raise (DeliveryRefused if first.code >= 500 else DeliveryFailed)(_reason(first)) from None
-        except (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPDataError) as failure:
+        except aiosmtplib.SMTPSenderRefused as failure:
+            raise (SenderRefused if failure.code >= 500 else DeliveryUnavailable)(_reason(failure)) from None
+        except aiosmtplib.SMTPDataError as failure:
             raise (DeliveryRefused if failure.code >= 500 else DeliveryFailed)(_reason(failure)) from None
         except aiosmtplib.SMTPNotSupported as failure:
             raise DeliveryRefused(_reason(failure)) from None

@@ -7,6 +7,7 @@ limit. No database connection is held while a letter is sent.
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Mapping
@@ -17,10 +18,19 @@ import jinja2
 from server.auth.one_time_tokens import OneTimeTokens
 from server.database.database import Database
 from server.errors import Unavailable
-from server.mail.delivery import TRY_SECONDS, Delivery, DeliveryFailed, DeliveryRefused, delivery_for
+from server.mail.delivery import (
+    TRY_SECONDS,
+    Delivery,
+    DeliveryFailed,
+    DeliveryRefused,
+    DeliveryUnavailable,
+    DiskFull,
+    delivery_for,
+)
 from server.mail.letters import EMAIL_CHANGE, LINK_LETTER_KINDS, Letters
 from server.mail.writer import CannotWriteLetter, LetterWriter
 from server.settings.settings import Settings
+from server.telemetry.metrics import LETTERS
 from server.templates import Templates
 
 log = logging.getLogger(__name__)
@@ -32,6 +42,7 @@ RECORD_SECONDS = LEASE_SECONDS - TRY_SECONDS  # how long a result is recorded ag
 RECORD_RETRY_SECONDS = 1.0
 FINISH_SECONDS = 5.0  # for letters in flight when the sender stops
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 600.0  # between tries; each pause is twice the one before
+LATE_SECONDS = 600.0  # a letter is late then; a restart of the mail server is over
 GIVE_UP_SECONDS = 259_200.0  # three days after a letter was queued
 GIVEN_UP_KEPT_DAYS = 30
 GIVEN_UP_SWEEP_SECONDS = 3600.0  # between two sweeps of one process
@@ -128,7 +139,7 @@ class LetterSender:
         except Unavailable:
             raise
         except Exception as failure:
-            await self._fail(db, row, f"unforeseen {_name_and_place(failure)}")
+            await self._fail(db, row, f"unforeseen {_name_and_place(failure)}", error_after=LATE_SECONDS)
 
     async def _fulfil(self, db: Database, row: Mapping[str, Any]) -> None:
         """Replace a request by letters. One transaction, so that a request is fulfilled once."""
@@ -145,6 +156,7 @@ class LetterSender:
                 *(row["id"], row["kind"]),
             )
             await self._record(db, "letters/remove", row["id"])
+            LETTERS.add("withdrawn")
             return
         address = _address(row, account)
         try:
@@ -152,36 +164,50 @@ class LetterSender:
                 letter = self._writer.write(row, account, address, token)
                 await self.delivery.deliver(letter, row["kind"])
         except (DeliveryRefused, CannotWriteLetter) as failure:
-            await self._give_up(db, row, str(failure), address)
+            await self._give_up(db, row, str(failure), address, error_after=_error_after(failure))
         except DeliveryFailed as failure:
-            await self._fail(db, row, str(failure), address)
+            await self._fail(db, row, str(failure), address, error_after=_error_after(failure))
         except jinja2.TemplateError as failure:
-            await self._fail(db, row, f"template: {type(failure).__name__}: {failure}", address)
+            await self._fail(
+                db, row, f"template: {type(failure).__name__}: {failure}", address, error_after=LATE_SECONDS
+            )
         else:
             await self._record(db, "letters/remove", row["id"])
+            LETTERS.add("sent" if address else "withdrawn")
 
     async def _is_usable(self, db: Database, row: Mapping[str, Any], token: str) -> bool:
         return await self._one_time_tokens.is_used(db, row["user_id"], token, row["kind"]) is False
 
-    async def _fail(self, db: Database, row: Mapping[str, Any], fault: str, address: str = "") -> None:
-        """Postpone the letter, or give it up when the next try would be too late."""
+    async def _fail(
+        self, db: Database, row: Mapping[str, Any], fault: str, address: str = "", *, error_after: float
+    ) -> None:
+        """Postpone the letter, or give it up when the next try would be too late.
+
+        `error_after`: the age in seconds from which it is an error.
+        """
         pause = min(FIRST_PAUSE_SECONDS * 2 ** min(row["tries"] - 1, 30), LONGEST_PAUSE_SECONDS) * _spread(0.2)
         limit = min(GIVE_UP_SECONDS, self._link_seconds) if row["nonce"] else GIVE_UP_SECONDS
         if row["age"] + pause > limit:
-            await self._give_up(db, row, fault, address)
+            await self._give_up(db, row, fault, address, error_after=error_after)
             return
-        log.warning(
+        log.log(
+            logging.ERROR if row["age"] >= error_after else logging.WARNING,
             "letter %s (%s) to %s: try %s failed, the next follows in %.0f s: %s",
             *(row["id"], row["kind"], _domain(address), row["tries"], pause, fault),
         )
         await self._record(db, "letters/defer", row["id"], row["tries"], pause, fault)
+        LETTERS.add("deferred")
 
-    async def _give_up(self, db: Database, row: Mapping[str, Any], fault: str, address: str) -> None:
-        log.error(
+    async def _give_up(
+        self, db: Database, row: Mapping[str, Any], fault: str, address: str, *, error_after: float
+    ) -> None:
+        log.log(
+            logging.ERROR if error_after < math.inf else logging.WARNING,
             "letter %s (%s) to %s: try %s failed, no other follows unless the letter is queued again: %s",
             *(row["id"], row["kind"], _domain(address), row["tries"], fault),
         )
         await self._record(db, "letters/give_up", row["id"], row["tries"], fault)
+        LETTERS.add("given_up")
 
     async def _record(self, db: Database, statement: str, *arguments: Any) -> None:
         """Record the result of a try. If the database fails, repeat for RECORD_SECONDS.
@@ -215,6 +241,16 @@ def _address(row: Mapping[str, Any], account: Mapping[str, Any]) -> str:
     """The letter's own address if it has one, else the new one that it asks to confirm, else the account's."""
     address: str = row["address"] or (account["pending_email"] if row["kind"] == EMAIL_CHANGE else account["email"])
     return address or ""
+
+
+def _error_after(failure: Exception) -> float:
+    """The age of a letter in seconds from which its failure is an error.
+
+    Never when the letter is the cause, because a stranger may have typed its address (security 42).
+    """
+    if isinstance(failure, DiskFull):
+        return 0.0
+    return LATE_SECONDS if isinstance(failure, DeliveryUnavailable) else math.inf
 
 
 def _domain(address: str) -> str:

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import platform
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -18,17 +19,24 @@ from server.app import create_app
 from server.process import http_server, signals, sockets
 from server.process.http_server import CannotListen
 from server.settings.settings import Settings
-from server.telemetry.metrics import Metrics
-from server.web.metrics_app import create_metrics_app
+from server.telemetry import instruments, metrics
+from server.telemetry.cells import Row
+from server.telemetry.logs import line_of
 from server.web.protocol import Runner
 
 Revive: TypeAlias = Callable[[], bool]
 """Starts the bundled PostgreSQL again if it died; blocks."""
 
 
+ALONE_NAME = "worker-1"  # of the only process, in the label `process` of the metrics
+
+Sources: TypeAlias = Callable[[], Iterable[tuple[str, int, Row]]]
+"""The processes whose metrics are shown: the name, process id and row of each."""
+
+
 def say(text: str) -> None:
-    """Write a line for the operator to standard output."""
-    print(text, flush=True)
+    """Write a line for the operator to standard output, in the form of the log."""
+    print(line_of(text), flush=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +52,6 @@ class Inherited:
     """What a worker inherits from the supervisor: numbers of open files, and its row in the table of metrics."""
 
     listen: list[int]
-    metrics: list[int]
     table: int
     row: int
 
@@ -59,7 +66,7 @@ class Inherited:
     @property
     def files(self) -> list[int]:
         """All inherited files."""
-        return [*self.listen, *self.metrics, self.table]
+        return [*self.listen, self.table]
 
 
 def serve_alone(settings: Settings, database: DatabaseSource) -> None:
@@ -85,18 +92,19 @@ def serve_as_worker(settings: Settings, inherited: Inherited, channel: int, revi
 
 async def _serve_alone(settings: Settings, database: DatabaseSource) -> None:
     requested = stop_requests()
-    async with _service(settings, database.revive, Metrics.alone(), requested) as (service, metrics_service):
+    row = Row.private()
+    async with _service(settings, database.revive, row, requested) as service:
         address = await http_server.listen(service)
         metrics_sockets = bind_metrics(settings)
-        await _listen(metrics_service, metrics_sockets)
-        announce(address, database, metrics_sockets)
-        await requested.stop.wait()
+        async with showing(metrics_sockets, lambda: [(ALONE_NAME, os.getpid(), row)]):
+            announce(address, database, metrics_sockets)
+            await requested.stop.wait()
         say("Frontdesk stops: it finishes the requests in progress.")
 
 
 async def _send_letters(settings: Settings, database: DatabaseSource) -> None:
     requested = stop_requests()
-    async with _service(settings, database.revive, Metrics.alone(), requested):
+    async with _service(settings, database.revive, Row.private(), requested):
         say(f"Frontdesk {__version__} sends letters.")
         say(f"  Database    {database.name}")
         await requested.stop.wait()
@@ -105,10 +113,9 @@ async def _send_letters(settings: Settings, database: DatabaseSource) -> None:
 
 async def _serve_as_worker(settings: Settings, inherited: Inherited, channel: int, revive: Revive | None) -> None:
     requested = stop_requests()
-    metrics = Metrics.shared(inherited.table, inherited.row)
-    async with _service(settings, revive, metrics, requested) as (service, metrics_service):
+    row = Row.shared(inherited.table, inherited.row, empty=True)
+    async with _service(settings, revive, row, requested) as service:
         await _listen(service, [socket.socket(fileno=fd) for fd in inherited.listen])
-        await _listen(metrics_service, [socket.socket(fileno=fd) for fd in inherited.metrics])
         # The supervisor writes nothing to the channel: it becomes readable when the supervisor has ended.
         asyncio.get_running_loop().add_reader(channel, requested.stop.set)
         with contextlib.suppress(BrokenPipeError):
@@ -119,19 +126,37 @@ async def _serve_as_worker(settings: Settings, inherited: Inherited, channel: in
 
 @contextlib.asynccontextmanager
 async def _service(
-    settings: Settings, revive: Revive | None, metrics: Metrics, requested: "StopRequests"
-) -> AsyncIterator[tuple[Runner, Runner]]:
-    """Set up the service and the server of its metrics. At the end both stop, and no request is cut."""
-    service = http_server.make_runner(create_app(settings, revive, metrics))
-    metrics_service = http_server.make_runner(create_metrics_app(metrics))
+    settings: Settings, revive: Revive | None, row: Row, requested: "StopRequests"
+) -> AsyncIterator[Runner]:
+    """Set up the service, which counts in `row`. At the end it stops, and no request is cut."""
+    instruments.use(row)
+    service = http_server.make_runner(create_app(settings, revive))
     try:
         await service.setup()
-        await metrics_service.setup()
         http_server.tune_garbage_collection()
-        yield service, metrics_service
+        metrics.PROCESSES.add()
+        metrics.BUILD_INFO.set(1, __version__, platform.python_version())
+        yield service
     finally:
         await http_server.stop(service, requested.at_once)
-        await metrics_service.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def showing(opened: list[socket.socket], sources: Sources) -> AsyncIterator[None]:
+    """Show the sums over `sources` at the bound sockets of METRICS for the block; without a socket, do nothing."""
+    if not opened:
+        yield
+        return
+    # Here: prometheus_client takes 25 ms of a start, and most processes show nothing.
+    from server.web.metrics_app import create_metrics_app
+
+    runner = http_server.make_runner(create_metrics_app(sources))
+    await runner.setup()
+    try:
+        await _listen(runner, opened)
+        yield
+    finally:
+        await runner.cleanup()
 
 
 async def _listen(runner: Runner, opened: Iterable[socket.socket]) -> None:

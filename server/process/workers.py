@@ -12,6 +12,8 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 
+from server.telemetry.metrics import WORKERS_REPLACED
+
 log = logging.getLogger(__name__)
 
 READY_SECONDS = 60.0  # a worker that is not ready by then is killed
@@ -139,6 +141,7 @@ class Workers:
             if self._current[number] is not worker:  # a renewal replaced it
                 continue
             log.error("worker %d ended (%s) and is replaced", worker.pid, _reason(worker.ended.result()))
+            WORKERS_REPLACED.add()
             await _pause(failures)
             while self._current[number] is worker and not self._replace(number):
                 failures += 1

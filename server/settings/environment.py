@@ -72,7 +72,8 @@ def misspelt(environment: Mapping[str, str], names: Iterable[str]) -> Iterator[s
         if variable.upper() != variable and variable.upper() in known:
             yield f"{variable} is set and is no setting: {variable.upper()} is one"
             continue
-        if variable in known or variable.startswith(PREFIX) or len(variable) < COMPARED_MIN_LENGTH:
+        # OpenTelemetry reads further variables itself.
+        if variable in known or variable.startswith((PREFIX, "OTEL_")) or len(variable) < COMPARED_MIN_LENGTH:
             continue
         if (meant := _most_similar(variable, known)) and len(meant) >= COMPARED_MIN_LENGTH:
             yield f"{variable} is set and is no setting: {meant} is one"

@@ -46,6 +46,9 @@ class Settings:
     metrics: str = _setting(
         values.address, "", "address and port of `/metrics` for Prometheus, such as `127.0.0.1:9464`; empty: nowhere"
     )
+    otel_exporter_otlp_endpoint: str = _setting(
+        values.site, "", "collector of OpenTelemetry that gets traces, such as `http://127.0.0.1:4318`; empty: none"
+    )
     database_url: str = _setting(
         database_urls.database_url,
         "",

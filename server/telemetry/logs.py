@@ -1,6 +1,7 @@
 """Log lines: one for each event, as text or JSON, with the id of the request.
 
-They never contain a password, a token or a link (security 34).
+ERROR is what somebody must look at soon: a fault of the service, or what it does not recover from by itself. What a
+client can cause is never an ERROR (security 42). Lines never contain a password, a token or a link (security 34).
 """
 
 import contextvars
@@ -10,8 +11,16 @@ import logging
 import re
 import secrets
 import sys
+import threading
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
+from server.telemetry.metrics import LOG_RECORDS
+
+log = logging.getLogger(__name__)
+
+TEXT, JSON = "text", "json"  # the forms of LOG_FORMAT
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 # An id must be unique, not secret: random bytes for each would take a tenth of the time of a short request.
 _PROCESS = secrets.token_hex(5)
@@ -93,11 +102,53 @@ class JsonLines(logging.Formatter):
         return _printable_json(json.dumps(line, default=str, ensure_ascii=False, separators=(",", ":")))
 
 
+class _Lines(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes the log, and counts its lines for the metrics."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record. The lock of the handler is held: threads count one after the other."""
+        super().emit(record)
+        level = record.levelno
+        LOG_RECORDS.add("error" if level >= logging.ERROR else "warning" if level >= logging.WARNING else "info")
+
+
+_form = TEXT
+
+
+def form_of(environment: Mapping[str, str], names: tuple[str, ...]) -> str:
+    """The form of the log before the settings are read, which may have faults; `names` of the variable, by rank."""
+    given = next((text for name in names if (text := environment.get(name, "").strip())), TEXT)
+    return JSON if given == JSON else TEXT
+
+
+def line_of(text: str, level: int = logging.INFO) -> str:
+    """A text for the operator as it is written to standard output or error: as it is, or as a line of JSON."""
+    if _form == TEXT:
+        return text
+    return JsonLines().format(logging.LogRecord("server", level, "", 0, text.strip(), (), None))
+
+
 def start_logging(form: str) -> None:
-    """Send every log record to standard error in `form` ("text" or "json")."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if form == "json" else TextLines())
+    """Send every log record to standard error in `form` (TEXT or JSON), and make records of what Python would print.
+
+    These are warnings, and exceptions that end the program or a thread, or that have no caller.
+    """
+    global _form
+    _form = form
+    handler = _Lines(sys.stderr)
+    handler.setFormatter(JsonLines() if form == JSON else TextLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    sys.excepthook = _on_exception
+    sys.unraisablehook = lambda failure: _on_exception(failure.exc_type, failure.exc_value, failure.exc_traceback)
+    threading.excepthook = lambda failure: _on_exception(failure.exc_type, failure.exc_value, failure.exc_traceback)
     # asyncpg logs a traceback for each failure while the database is unavailable; database.py logs one line.
     logging.getLogger("asyncpg").setLevel(logging.ERROR)
     logging.getLogger("yoyo").setLevel(logging.WARNING)
+
+
+def _on_exception(kind: Any, failure: Any, traceback: Any) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, failure, traceback)
+    else:
+        log.error("unforeseen failure", exc_info=(kind, failure, traceback))

@@ -1,77 +1,100 @@
-"""Metrics: a row of numbers for each process, in memory that all processes of the service share.
+"""The metrics of the service. Each process counts, and `exposition.py` shows the sums over all processes.
 
-Every process responds with the sums over all rows, so that a scrape gets the same response from any worker. Counters of
-ended processes are added to the first row. Only one thread of one process writes each row.
+Labels have few values: the template of a route, never a path; a reason, never a name that a client chose. Names follow
+Prometheus: https://prometheus.io/docs/practices/naming/
 """
 
-import mmap
-import os
-import tempfile
-from typing import Self
+from server.telemetry.instruments import MAX, MIN, Counter, Gauge, Histogram
 
-METRICS: dict[str, tuple[str, str]] = {
-    "processes": ("gauge", "Processes that serve."),
-    "hash_threads": ("gauge", "Threads that hash passwords."),
-    "hash_running": ("gauge", "Passwords that are being hashed."),
-    "hash_waiting": ("gauge", "Callers that wait for a hashing thread."),
-    "hash_waits_total": ("counter", "Callers that got a hashing thread."),
-    "hash_wait_seconds_total": ("counter", "Seconds that these callers have waited."),
-    "hash_refused_total": ("counter", "Callers that found the queue full and got 503."),
-    "hash_left_total": ("counter", "Callers that left the queue before their turn; nothing was hashed."),
-}
-_COLUMNS = {name: column for column, name in enumerate(METRICS)}
-_ROW_BYTES = 8 * len(METRICS)
-ENDED_PROCESSES_ROW = 0
+_FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
+_SLOW = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
+PROCESSES = Gauge("processes", "Processes that serve.")
+BUILD_INFO = Gauge("build_info", "Always 1; the labels name what runs.", "version", "python", merge=MAX)
+WORKERS_REPLACED = Counter("workers_replaced_total", "Workers that ended unexpectedly and were replaced.")
+LOG_RECORDS = Counter(
+    "log_records_total", "Lines of the log, by level.", "level", known=[("info",), ("warning",), ("error",)]
+)
+EVENT_LOOP_LAG = Histogram(
+    "event_loop_lag_seconds", "How much later than asked the event loop continued a task, twice a second.", bounds=_SLOW
+)
 
-def make_table(rows: int) -> int:
-    """A file descriptor for `Metrics.shared`: an unnamed file of zeros, with `rows` rows after ENDED_PROCESSES_ROW."""
-    with tempfile.TemporaryFile() as file:
-        file.truncate((1 + rows) * _ROW_BYTES)
-        return os.dup(file.fileno())
+UNKNOWN_ROUTE, MALFORMED_ROUTE = "unknown", "malformed"  # a path without an endpoint; what is not HTTP
+OTHER_METHOD = "other"
+HTTP_REQUESTS = Counter("http_requests_total", "Requests that were answered.", "method", "route", "status")
+HTTP_SECONDS = Histogram(
+    "http_request_duration_seconds",
+    "Time from the head of a request to its response, without sending it.",
+    "method",
+    "route",
+    bounds=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
+LIMITS_MET = Counter(
+    "limits_met_total",
+    "Requests that were refused because a limit was used up.",
+    "limit",
+    known=[("account",), ("network",), ("registrations",), ("letters",), ("links",)],
+)
 
+SIGN_INS = Counter(
+    "sign_ins_total",
+    "Attempts to sign in, by their result.",
+    "result",
+    known=[("success",), ("wrong_password",), ("unknown_name",), ("refused",), ("limited",)],
+)
+SESSIONS_OPENED = Counter("sessions_opened_total", "Sessions that were opened.")
+SESSIONS_ENDED = Counter(
+    "sessions_ended_total",
+    "Sessions that ended, by cause; those that end with their account are not counted.",
+    "cause",
+    known=[("signed_out",), ("listed",), ("replayed",), ("password",), ("expired",)],
+)
 
-class Metrics:
-    """The metrics of this process, and the sums over all processes."""
+HASH_THREADS = Gauge("hash_threads", "Threads that hash passwords.")
+HASH_RUNNING = Gauge("hash_running", "Passwords that are being hashed.")
+HASH_WAITING = Gauge("hash_waiting", "Callers that wait for a hashing thread.")
+HASH_WAIT_SECONDS = Histogram(
+    "hash_wait_seconds", "How long callers that got a hashing thread waited for it.", bounds=_SLOW
+)
+HASH_REFUSED = Counter("hash_refused_total", "Callers that found the queue full and got 503.")
+HASH_LEFT = Counter("hash_left_total", "Callers that left the queue before their turn; nothing was hashed.")
 
-    def __init__(self, memory: mmap.mmap, row: int) -> None:
-        self._cells = memoryview(memory).cast("d")
-        self._first_cell = row * len(METRICS)
-        for cell in range(self._first_cell, self._first_cell + len(METRICS)):
-            self._cells[cell] = 0.0
-        if row != ENDED_PROCESSES_ROW:
-            self.add("processes")
+STATEMENT_SECONDS = Histogram(
+    "statement_duration_seconds", "Time until the result of a statement.", "statement", bounds=_FAST
+)
+BATCH_ROWS = Histogram("batch_rows", "Rows of a batch.", "statement", bounds=_ROWS)
+BATCH_WAIT_SECONDS = Histogram(
+    "batch_wait_seconds", "How long the first row of a batch waited until it was sent.", "statement", bounds=_FAST
+)
+CONNECTIONS = Gauge(
+    "database_connections",
+    "Open connections to the database, for single statements and transactions or for batches.",
+    "use",
+    "state",
+)
+CONNECTION_LIMIT = Gauge("database_connections_limit", "The most connections that may be open.", "use")
+CONNECTION_WAIT_SECONDS = Histogram(
+    "database_connection_wait_seconds",
+    "How long a single statement or transaction waited for a connection.",
+    bounds=_FAST,
+)
+DATABASE_REACHABLE = Gauge("database_reachable", "Whether the last look at the database succeeded: 1 or 0.", merge=MIN)
+DATABASE_FAILURES = Counter(
+    "database_failures_total",
+    "Statements that failed because the database was not able to run them, by cause.",
+    "cause",
+    known=[("unavailable",), ("no_connection",), ("timeout",), ("disk_full",)],
+)
 
-    @classmethod
-    def alone(cls) -> Self:
-        """Metrics of a process that is the whole service."""
-        return cls(mmap.mmap(-1, 2 * _ROW_BYTES), 1)
-
-    @classmethod
-    def shared(cls, table: int, row: int) -> Self:
-        """Metrics in row `row` of the file `table`. They begin at zero."""
-        return cls(mmap.mmap(table, 0), row)
-
-    def add(self, name: str, amount: float = 1.0) -> None:
-        """Add `amount` to the metric `name` of this process."""
-        self._cells[self._first_cell + _COLUMNS[name]] += amount
-
-    def end(self, row: int) -> None:
-        """The process of `row` has ended: keep its counters, and set its gauges to zero."""
-        for name, (kind, _) in METRICS.items():
-            cell = row * len(METRICS) + _COLUMNS[name]
-            if kind == "counter":
-                self._cells[_COLUMNS[name]] += self._cells[cell]
-            self._cells[cell] = 0.0
-
-    def total(self, name: str) -> float:
-        """The sum over all processes."""
-        return sum(self._cells[_COLUMNS[name] :: len(METRICS)])
-
-    def text(self) -> str:
-        """All metrics in the text format of Prometheus, version 0.0.4."""
-        lines = []
-        for name, (kind, description) in METRICS.items():
-            metric = f"frontdesk_{name}"
-            lines += [f"# HELP {metric} {description}", f"# TYPE {metric} {kind}", f"{metric} {self.total(name):.17g}"]
-        return "\n".join(lines) + "\n"
+LETTERS = Counter(
+    "letters_total",
+    "Letters that were handled, by result.",
+    "result",
+    known=[("sent",), ("deferred",), ("given_up",), ("withdrawn",)],
+)
+LETTERS_WAITING = Gauge("letters_waiting", "Letters that wait, in the database.", merge=MAX)
+LETTERS_OLDEST = Gauge("letters_oldest_seconds", "Age of the oldest letter that waits; 0 without one.", merge=MAX)
+LETTERS_GIVEN_UP = Gauge(
+    "letters_given_up", "Letters that were given up and are still listed, in the database.", merge=MAX
+)

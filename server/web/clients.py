@@ -36,7 +36,7 @@ def source_of(request: web.Request) -> Source:
 
 def client_address(request: web.Request) -> str | None:
     """The IP address of the client; behind a trusted proxy the one that the proxy names. None: not known."""
-    settings, address = request.app[SETTINGS], _address(request.remote or "")
+    settings, address = request.app[SETTINGS], peer_address(request)
     if address is None or not settings.trusted_proxies:
         return address
     for hop in _hops(request, settings):
@@ -46,6 +46,11 @@ def client_address(request: web.Request) -> str | None:
             break  # the proxy does not tell the address: it stands for its clients
         address = named
     return address
+
+
+def peer_address(request: web.Request) -> str | None:
+    """The IP address that the connection comes from: the client's, or that of the last proxy."""
+    return _address(request.remote or "")
 
 
 def is_in(address: str, networks: tuple[IPNetwork, ...]) -> bool:

@@ -12,8 +12,12 @@ from aiohttp.typedefs import Handler
 
 from server.auth.passwords import client_connection
 from server.errors import BadRequest, ParseError, Problem
+from server.telemetry import metrics
 from server.telemetry.logs import new_id, request_id
 from server.web.app_keys import SETTINGS, STOPPING
+from server.web.authentication import IDENTITY
+from server.web.clients import client_address
+from server.web.endpoints import HTTP_METHODS
 from server.web.refusals import TransferEncodingNotSupported, VersionNotSupported
 from server.web.responses import error_response
 
@@ -23,6 +27,7 @@ _VERSIONS = (HttpVersion11, HttpVersion10)
 _LONG_SEGMENT = re.compile("[^/]{32,}")  # no path of the service has one; a token has 43 characters
 _HOST = re.compile(r"([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?", re.ASCII)
 HOST_MAX_LENGTH = 300  # a name has 253 characters at most
+COUNTED_METHODS = frozenset({*HTTP_METHODS, "HEAD", "OPTIONS"})
 _USABLE_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
 
@@ -49,10 +54,36 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     app = request.app
     if app[STOPPING].is_set():
         response.force_close()
+    method, route = _counted_method(request), route_of(request)
+    metrics.HTTP_REQUESTS.add(method, route, response.status)
+    metrics.HTTP_SECONDS.observe(time.perf_counter() - began, method, route)
     if app[SETTINGS].access_log:
-        spent = (time.perf_counter() - began) * 1000
-        log.info("%s %s %s %.1f ms", request.method, _log_path(request), response.status, spent)
+        _log_request(request, response.status, time.perf_counter() - began)
     return response
+
+
+def route_of(request: web.Request) -> str:
+    """The template of the request's path, for metrics and logs: never what a client chose."""
+    endpoint = getattr(request.match_info.handler, "endpoint", None)
+    return endpoint.path if endpoint else metrics.UNKNOWN_ROUTE
+
+
+def _log_request(request: web.Request, status: int, seconds: float) -> None:
+    identity = request.get(IDENTITY)
+    fields = {
+        "method": request.method,
+        "route": route_of(request),
+        "path": _log_path(request),
+        "status": status,
+        "ms": round(seconds * 1000, 1),
+        "client": client_address(request),
+        "account": identity.id if identity else None,
+    }
+    log.info("request", extra={"fields": fields})
+
+
+def _counted_method(request: web.Request) -> str:
+    return request.method if request.method in COUNTED_METHODS else metrics.OTHER_METHOD
 
 
 def _check_http(request: web.Request) -> None:

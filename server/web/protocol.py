@@ -15,6 +15,7 @@ from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from server.errors import BadRequest, ExpectationFailed, MethodNotAllowed, NotFound, Problem
+from server.telemetry import metrics
 from server.telemetry.logs import new_id, request_id
 from server.web.arriving import Arriving, Refused
 from server.web.bounds import ARRIVING_MAX_BYTES, UNSENT_MAX_BYTES, Budget
@@ -250,6 +251,7 @@ def _give_id() -> None:
 
 
 def _error_response(problem: Problem) -> web.Response:
+    metrics.HTTP_REQUESTS.add(metrics.OTHER_METHOD, metrics.MALFORMED_ROUTE, problem.status)
     response = error_response(problem)
     response.headers["X-Request-ID"] = request_id.get()
     return response

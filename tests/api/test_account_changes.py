@@ -152,6 +152,7 @@ def refused_letters(database: Connection) -> Iterator[Callable[[], None]]:
 
 @every_change
 @in_mode("activation")
+@pytest.mark.breaks_the_service
 async def test_a_change_whose_letter_cannot_be_queued_is_not_made(
     account: Account, database: Connection, refused_letters: Callable[[], None], change: Change
 ) -> None:
@@ -163,6 +164,7 @@ async def test_a_change_whose_letter_cannot_be_queued_is_not_made(
 
 
 @in_mode("activation")
+@pytest.mark.breaks_the_service
 async def test_a_registration_whose_letter_cannot_be_queued_stores_nothing(
     client: Client, database: Connection, refused_letters: Callable[[], None]
 ) -> None:

@@ -49,6 +49,7 @@ async def test_what_was_typed_is_in_no_row_and_no_log_line(
     assert "secret" not in events + caplog.text + str([record.__dict__ for record in caplog.records])
 
 
+@pytest.mark.breaks_the_service
 async def test_an_event_of_an_act_that_is_rolled_back_is_neither_row_nor_line(
     client: Client, anna: Person, database: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:

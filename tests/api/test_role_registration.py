@@ -203,6 +203,7 @@ def broken_fields(database: Connection) -> Iterator[None]:
     database.execute("drop trigger fail on role_fields; drop function fail()")
 
 
+@pytest.mark.breaks_the_service
 async def test_a_failure_at_the_last_insert_stores_nothing(
     client: Client, database: Connection, broken_fields: None
 ) -> None:

@@ -1,6 +1,8 @@
 """What the service makes of PostgreSQL's errors: unavailable, run again, or the caller's own."""
 
 import asyncio
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -204,3 +206,49 @@ async def test_too_many_arguments_are_an_error_of_the_caller(db: Database) -> No
 )
 def test_unavailable_is_not_the_same_as_refused(failure: Exception, unavailable: bool) -> None:
     assert is_unavailable(failure) is unavailable
+
+
+@pytest.mark.parametrize(
+    ("failure", "outage_seconds", "level"),
+    [
+        (ConnectionRefusedError(), 3600.0, "WARNING"),
+        (ConnectionRefusedError(), 0.0, "ERROR"),
+        (asyncpg.DiskFullError("No space left on device"), 3600.0, "ERROR"),
+        (asyncpg.LockNotAvailableError("timeout"), 0.0, "WARNING"),
+    ],
+    ids=["a moment", "long", "disk full", "locks"],
+)
+async def test_a_database_is_an_error_when_it_is_gone_for_long_or_its_disk_is_full(
+    db: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    failure: Exception,
+    outage_seconds: float,
+    level: str,
+) -> None:
+    async def fail(*arguments: Any) -> Any:
+        raise failure
+
+    monkeypatch.setattr(module, "OUTAGE_SECONDS", outage_seconds)
+    monkeypatch.setattr(asyncpg.Connection, "fetch", fail)
+    with pytest.raises(Unavailable):
+        await db.rows("users/list", 0, 10, True)
+    assert [record.levelname for record in caplog.records] == [level]
+
+
+async def test_a_statement_that_succeeds_ends_an_outage(
+    db: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*arguments: Any) -> Any:
+        raise ConnectionRefusedError
+
+    clock = SimpleNamespace(perf_counter=time.perf_counter)
+    monkeypatch.setattr(module, "time", clock)
+    for moment in (100.0, 200.0):
+        clock.monotonic = lambda moment=moment: moment
+        with monkeypatch.context() as failing:
+            failing.setattr(asyncpg.Connection, "fetch", fail)
+            with pytest.raises(Unavailable):
+                await db.rows("users/list", 0, 10, True)
+        assert await db.rows("users/list", 0, 10, True) == []
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]

@@ -14,7 +14,10 @@ from tests.deploy.machine import CannotBoot, Machine
 from tests.deploy.systemd import Walk
 
 ROOT = Path(__file__).parents[2]
-PROGRAMS = {name: name for name in ("nginx", "caddy", "docker-compose")} | {"systemd-analyze": "systemd"}
+PROGRAMS = {name: name for name in ("nginx", "caddy", "docker-compose")} | {
+    "systemd-analyze": "systemd",
+    "promtool": "prometheus",
+}
 WALK_PROGRAMS = {"systemd-nspawn": "systemd-container", "curl": "curl", "git": "git"}
 
 

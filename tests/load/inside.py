@@ -2,15 +2,19 @@
 
 Bytes go into the protocol and come out of it; rows are there in the next turn of the event loop. The result is in
 microseconds per request. On a busy machine it varies less than a rate, and it shows the cost of a change in the code.
+
+`python -m tests.load.inside counting`: what the metrics are of that, measured with them and without them in turn.
 """
 
 import asyncio
+import contextlib
 import functools
 import statistics
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, cast
 
 import uvloop
@@ -22,11 +26,13 @@ from server.database.batching import ReadBatcher
 from server.database.database import Database
 from server.process.http_server import make_runner, tune_garbage_collection
 from server.settings.settings import Settings
+from server.telemetry.instruments import Counter, Gauge, Histogram
 from server.web.app_keys import DB, TOKENS
 
 CONNECTIONS = 64
 ROUNDS = 60  # requests on each connection in one measurement
 MEASUREMENTS = 9
+PAIRS, PAIR_ROUNDS = 150, 8  # many short pairs: another process of the machine disturbs both halves of a pair alike
 
 
 class Record(dict[str, Any]):
@@ -95,8 +101,21 @@ def requests(app: web.Application, kind: str) -> list[bytes]:
     return made
 
 
-async def cost(kind: str) -> list[float]:
-    """Microseconds per request, measured several times."""
+@contextlib.contextmanager
+def not_counting() -> Iterator[None]:
+    """In the block, the metrics count nothing."""
+    kept = Counter.add, Gauge.add, Histogram.observe
+    Counter.add = Gauge.add = Histogram.observe = lambda *values, **by: None  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        Counter.add, Gauge.add, Histogram.observe = kept  # type: ignore[method-assign]
+
+
+async def cost(
+    kind: str, without: Callable[[], AbstractContextManager[None]] | None = None
+) -> tuple[list[float], list[float]]:
+    """Microseconds per request, measured several times; and after each time once more in the block of `without`."""
     app = create_app(Settings(database_url="postgresql:///nowhere", signing_key="k" * 32))
     app.cleanup_ctx.clear()
     app[DB] = cast(Database, FakeDatabase())
@@ -122,15 +141,27 @@ async def cost(kind: str) -> list[float]:
         return (time.process_time() - began) / (count * CONNECTIONS) * 1e6
 
     await measure(ROUNDS)
-    return [await measure(ROUNDS) for _ in range(MEASUREMENTS)]
+    if without is None:
+        return [await measure(ROUNDS) for _ in range(MEASUREMENTS)], []
+    found: list[float] = []
+    found_without: list[float] = []
+    for _ in range(PAIRS):
+        found.append(await measure(PAIR_ROUNDS))
+        with without():
+            found_without.append(await measure(PAIR_ROUNDS))
+    return found, found_without
 
 
 def main() -> int:
     """Print the cost of each kind of request. Returns the exit status."""
     for kind in ("healthz", "me", "profile", "refresh"):
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-            found = loop.run(cost(kind))
-        print(f"{kind:<8} {statistics.median(found):6.1f} µs (lowest {min(found):.1f})", flush=True)
+            found, without = loop.run(cost(kind, not_counting if sys.argv[1:] == ["counting"] else None))
+        line = f"{kind:<8} {statistics.median(found):6.1f} µs (lowest {min(found):.1f})"
+        if without:
+            spent = statistics.median(a - b for a, b in zip(found, without, strict=True))
+            line += f", of that the metrics {spent:.1f} (lowest {min(found) - min(without):.1f})"
+        print(line, flush=True)
     return 0
 
 

@@ -1,5 +1,6 @@
 """Letters are written into a folder when no mail server is set."""
 
+import errno
 import os
 import stat
 import threading
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from server.mail import delivery
+from server.mail.delivery import FolderDelivery
+from server.mail.sender import LATE_SECONDS
 from tests.mail.conftest import MakeOffice, Office
 from tests.mail.reading import collect
 
@@ -34,6 +37,28 @@ async def test_a_folder_that_cannot_be_written_loses_no_letter(make_office: Make
     (row,) = office.queued()
     assert row["given_up_at"] is None
     assert row["fault"].startswith("MAIL_DIR ")
+
+
+@pytest.mark.parametrize(
+    ("number", "age", "level"),
+    [(errno.ENOSPC, 0, "ERROR"), (errno.EACCES, 0, "WARNING"), (errno.EACCES, LATE_SECONDS, "ERROR")],
+)
+async def test_a_full_disk_is_an_error_at_once_and_another_failure_when_letters_are_late(
+    office: Office,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    number: int,
+    age: float,
+    level: str,
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(FolderDelivery, "_write", fail)
+    await office.queue("confirmation", office.account())
+    office.rows.execute("update letters set queued_at = now() - make_interval(secs => %s)", [age])
+    await office.send()
+    assert [record.levelname for record in caplog.records] == [level]
 
 
 async def test_a_disk_that_hangs_holds_a_letter_for_one_try_only(

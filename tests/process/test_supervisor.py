@@ -47,7 +47,10 @@ def processes_that_answer(url: str, headers: dict[str, str] | None = None) -> se
 def numbers(service: Started) -> dict[str, float]:
     """The metrics by name."""
     text = requests.get(service.metrics_url(), timeout=10).text
-    return {line.split()[0].removeprefix("frontdesk_"): float(line.split()[1]) for line in lines_of(text)}
+    return {
+        name.removeprefix("frontdesk_"): float(value)
+        for name, value in (line.rsplit(" ", 1) for line in lines_of(text))
+    }
 
 
 def lines_of(text: str) -> list[str]:
@@ -71,7 +74,8 @@ def test_a_killed_worker_is_replaced_and_tokens_stay_valid(start: Callable[..., 
     # A connection to the socket of the dead worker waits for the next one: none is refused.
     assert len(processes_that_answer(service.url, headers)) == 2
     assert numbers(service)["processes"] == 2
-    assert numbers(service)["hash_waits_total"] == counted["hash_waits_total"] == 2
+    assert numbers(service)["hash_wait_seconds_count"] == counted["hash_wait_seconds_count"] == 2
+    assert numbers(service)["workers_replaced_total"] == 1
 
 
 def test_workers_read_secrets_from_files_and_have_none_in_their_environment(

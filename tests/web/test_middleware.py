@@ -14,6 +14,7 @@ from server.settings.settings import Settings
 from server.web.app_keys import DB
 from server.web.endpoints import Access, Endpoints, install
 from tests.conftest import Client, FrontdeskServer, Person
+from tests.logs import lines, written
 
 HEADERS = {
     "X-Frame-Options": "DENY",
@@ -89,7 +90,7 @@ async def test_an_unforeseen_failure_is_in_the_log_and_not_in_the_response(
     assert {name: response.headers.get(name) for name in HEADERS} == HEADERS
     assert response.headers["X-Request-ID"] == "number-one"
     assert logged in caplog.text
-    assert not re.search("|".join(SECRETS), caplog.text)
+    assert not re.search("|".join(SECRETS), written(caplog))
 
 
 async def test_each_request_has_a_log_line_if_the_setting_is_on(
@@ -99,7 +100,29 @@ async def test_each_request_has_a_log_line_if_the_setting_is_on(
         caplog.clear()
         caplog.set_level(logging.INFO, "server")
         async with TestClient(FrontdeskServer(create_app(replace(settings, access_log=is_on)))) as client:
-            await client.get("/auth/users/me/?secret=x")
-        lines = [record.getMessage() for record in caplog.records if record.name == "server.web.middleware"]
-        assert len(lines) == is_on
-        assert all(re.fullmatch(r"GET /auth/users/me/ 401 \d+\.\d ms", line) for line in lines)
+            await client.get("/auth/users/7/?secret=x")
+        found = lines(caplog, "server.web.middleware")
+        assert len(found) == is_on
+        for line in found:
+            assert line.pop("ms") >= 0
+            del line["time"]
+            assert line == {
+                "level": "INFO",
+                "logger": "server.web.middleware",
+                "message": "request",
+                "method": "GET",
+                "route": "/auth/users/{id}/",
+                "path": "/auth/users/7/",
+                "status": 401,
+                "client": "127.0.0.1",
+            }
+
+
+@pytest.mark.parametrize("settings", [{"access_log": True}], indirect=True)
+async def test_the_line_of_a_request_names_the_account_and_the_client_behind_a_proxy(
+    anna: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "server"):
+        await anna.get("/auth/users/me/")
+    (line,) = lines(caplog, "server.web.middleware")
+    assert (line["account"], line["status"]) == (anna.id, 200)
