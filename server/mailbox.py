@@ -11,6 +11,8 @@ import idna
 ADDRESS_MAX_LENGTH = 254  # RFC 5321 §4.5.3.1.3, without the angle brackets
 HEADER_MAX_LENGTH = 76  # of a line that holds encoded words (RFC 2047 §2)
 
+LOCAL_MAX_LENGTH = 64  # RFC 5321 §4.5.3.1.1
+
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LOCAL = re.compile(rf'{_ATOM}(\.{_ATOM})*|"([ !#-\[\]-~]|\\[ -~])+"')  # RFC 5321 §4.1.2, but not ""
 _ASCII_DOMAIN = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?")
@@ -77,7 +79,11 @@ def read(text: str) -> Mailbox:
     name = (found["name"] or "").strip()
     if name.startswith('"'):
         name = re.sub(r"\\(.)", r"\1", name[1:-1]).strip()
-    return mailbox((found["inside"] or found["alone"]).strip(), name)
+    address = (found["inside"] or found["alone"]).strip()
+    # Of the sender alone: what another server takes for a long name of its own is for that server to say.
+    if len(address.rpartition("@")[0]) > LOCAL_MAX_LENGTH:
+        raise NoMailbox
+    return mailbox(address, name)
 
 
 def ascii_domain(domain: str) -> str:

@@ -39,6 +39,8 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
     """Make a staff account; the password comes from a prompt, or from standard input if that is not a terminal."""
     if settings.login_field == "email" and settings.account.has_username and not options.email:
         raise CommandError("--email is required: with LOGIN_FIELD=email people sign in with their address")
+    if options.email and not settings.account.has_username:
+        raise CommandError("--email: accounts have no username here, so that NAME is the address already")
     given = _given(settings, options)
     try:
         account = load(by_settings.admin(settings)(), given)

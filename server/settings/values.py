@@ -158,7 +158,12 @@ def is_below(path: str, other: str) -> bool:
 
 def site(value: str) -> str:
     """The address of a site, without a slash at the end."""
-    if not re.fullmatch(r"https?://[^/\s?#@]+(/[^\s?#]*)?", value):
+    try:
+        parts = urlsplit(value)
+        is_address = bool(parts.hostname) and parts.port != 0  # the port raises when it is out of range
+    except ValueError:
+        is_address = False
+    if not is_address or not re.fullmatch(r"https?://[^/\s?#@<>\"\\^`{|}]+(/[^\s?#<>\"\\^`{|}]*)?", value):
         raise ValueError("is an address such as https://accounts.example.com")
     return value.rstrip("/")
 

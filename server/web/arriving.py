@@ -13,6 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from server.errors import BadRequest, Busy, Problem
 from server.web.bounds import Budget
+from server.web.refusals import VersionNotSupported
 
 SLICE_BYTES = 16 * 1024  # the parser gets no more at once, so that bounds are checked in between
 HEAD_MAX_BYTES = 32 * 1024
@@ -22,6 +23,7 @@ Message = tuple[Any, StreamReader]
 Fed = tuple[Sequence[Message], bool, bytes]
 """What a parser returns: messages, whether the connection was upgraded, and the bytes after that."""
 
+_OTHER_VERSIONS = (b" HTTP/0.9", b" HTTP/2.0")
 _NOTHING: Fed = ((), False, b"")
 
 
@@ -87,8 +89,8 @@ class Arriving:
         try:
             fed = self._parser.feed_data(data)
         except HttpProcessingError as failure:
-            self.is_broken, self._failure = True, failure
-            raise
+            self.is_broken, self._failure = True, self._reason(data, failure)
+            raise self._failure from None
         messages = fed[0]
         if len(messages) == 1 and not fed[1] and messages[0][1].is_eof():
             self.requests = 1
@@ -164,13 +166,18 @@ class Arriving:
             messages = self._read(data)
         except HttpProcessingError as failure:
             if body is None or body.is_eof():
-                self.is_broken, self._failure = True, failure
-                raise
+                self.is_broken, self._failure = True, self._reason(data, failure)
+                raise self._failure from None
             # aiohttp would let the handler wait for the rest of the body.
             self._break(failure.with_traceback(None))  # which holds the bytes
             return _NOTHING
         self._count(body, messages, size)
         return messages, False, b""
+
+    def _reason(self, data: bytes, failure: HttpProcessingError) -> HttpProcessingError:
+        """Why a request is refused: the parser takes these versions, and then trips over what follows the request."""
+        is_other_version = not self._head_bytes and data.partition(b"\r\n")[0].endswith(_OTHER_VERSIONS)
+        return Refused(VersionNotSupported()) if is_other_version else failure
 
     def _count(self, body: StreamReader | None, messages: Sequence[Message], size: int) -> None:
         """Count `size` bytes that were read: `messages` began with them, `body` was not complete before."""

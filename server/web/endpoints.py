@@ -9,7 +9,7 @@ from enum import Enum
 from functools import partial
 from typing import Any
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 from marshmallow import Schema
 
 from server.errors import MethodNotAllowed, Problem
@@ -181,8 +181,22 @@ def install(app: web.Application, tables: Iterable[Endpoints]) -> list[Endpoint]
         for spelling in {pattern or "/", f"{pattern}/"}:
             resource = app.router.add_resource(spelling)
             for method, handler in handlers.items():
-                resource.add_route(method, handler)
+                resource.add_route(method, handler, expect_handler=_expect)
     return [endpoint for path in paths.values() for endpoint in path.endpoints.values()]
+
+
+async def _expect(request: web.Request) -> None:
+    """Ask for the body when the client waits for that; not for one that is too long (security 40, RFC 9110 §10.1.1).
+
+    Raises aiohttp's error for another expectation.
+    """
+    if request.version < HttpVersion11:
+        return
+    if request.headers[hdrs.EXPECT].lower() != "100-continue":
+        raise web.HTTPExpectationFailed
+    endpoint = getattr(request.match_info.handler, "endpoint", None)
+    if endpoint is None or (request.content_length or 0) <= endpoint.body_max_bytes:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 def endpoint_of(handler: Any) -> Endpoint:

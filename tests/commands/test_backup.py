@@ -18,7 +18,7 @@ from server.postgres.client_programs import find_client_program
 from server.postgres.errors import BundledPostgresError
 from tests.commands.conftest import Ran, Run
 from tests.conftest import PASSWORD
-from tests.processes import ROOT, Started, header, register, surroundings
+from tests.processes import COUNTED, ROOT, Started, header, register, surroundings
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +58,7 @@ def command(data: Path) -> Callable[..., Ran]:
         ran = subprocess.run(
             [sys.executable, "-m", "server", *arguments],
             cwd=ROOT,
-            env=surroundings(DATA_DIR=str(data)),
+            env=surroundings(DATA_DIR=str(data), **COUNTED),
             input="",
             capture_output=True,
             text=True,

@@ -36,6 +36,11 @@ def test_create_admin_names_every_fault_of_declared_fields(run: Run, database: C
     assert count(database, "users") == 0
 
 
+def test_without_usernames_a_second_address_is_refused(run: Run, database: Connection) -> None:
+    status, _, err = run("create-admin", "a@example.com", "--email", "b@example.com", typed=TYPED, **NAMES)
+    assert (status, err) == (1, "--email: accounts have no username here, so that NAME is the address already\n")
+
+
 @pytest.mark.parametrize("text", ["shoe=7", "first_name"])
 def test_a_field_that_is_not_declared_is_refused(run: Run, text: str) -> None:
     status, _, err = run("create-admin", "sofia@example.com", "--field", text, typed=TYPED, **NAMES)

@@ -105,6 +105,7 @@ async def test_each_recipient_is_one_mailbox(
         *("eve@example.org <a@example.com>", "Acme <a@example.com> x", "Acme <a@example.com>, <b@example.com>"),
         *('"Acme" x" <a@example.com>', "Team: a@example.com;", "Acme\r\nBcc: <a@example.com>", "боря@example.com"),
         *("a@xn--.ü", "a@❤.example", f"a@{'d' * 64}.example", f"{'a' * 250}@example.com"),
+        f"{'a' * 65}@example.com",
     ],
 )
 def test_a_sender_that_is_not_exactly_one_mailbox_is_a_fault(value: str) -> None:

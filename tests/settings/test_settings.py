@@ -68,6 +68,18 @@ def test_metrics_is_an_address_with_a_port() -> None:
         assert faults(METRICS=wrong) == ["METRICS"]
 
 
+def test_public_url_is_an_address() -> None:
+    assert Settings.read({"PUBLIC_URL": "https://h.example:8443/desk/"}).public_url == "https://h.example:8443/desk"
+    for wrong in (
+        "h.example",
+        "https://h.example:99999",
+        'https://h.example/"><script>',
+        "https://u@h.example",
+        "https://",
+    ):
+        assert faults(PUBLIC_URL=wrong) == ["PUBLIC_URL"]
+
+
 def test_an_empty_variable_counts_as_absent() -> None:
     assert Settings.read({"PORT": "", "DATABASE_URL": "", "SIGNING_KEY": ""}) == Settings()
 

@@ -260,3 +260,19 @@ async def test_what_a_client_does_is_never_an_error_in_the_log(
             await asyncio.wait([asyncio.ensure_future(reader.read(100))], timeout=0.2)
     await until(lambda: not server_side(client))
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_a_body_that_is_announced_too_long_is_not_asked_for(client: Client) -> None:
+    start = b"POST /auth/jwt/verify/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"
+    for length, first in ((2, b"HTTP/1.1 100 Continue\r\n"), (16385, b"HTTP/1.1 413 Request Entity Too Large\r\n")):
+        async with opened(client, start + b"Content-Length: %d\r\n\r\n" % length) as (reader, _):
+            assert await reader.readline() == first
+
+
+@pytest.mark.parametrize("version", [b"0.9", b"2.0", b"1.2"])
+async def test_another_version_is_a_505_also_when_more_follows_in_the_same_packet(
+    client: Client, version: bytes
+) -> None:
+    more = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with opened(client, b"GET /healthz HTTP/" + version + b"\r\nHost: x\r\n\r\n" + more) as (reader, _):
+        assert (await reader.readline()).split()[1] == b"505"
