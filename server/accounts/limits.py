@@ -4,7 +4,6 @@ Each limit is a leaky bucket in the database: `count` uses at once, then one mor
 (docs/decisions/limits.md). What a person does meets none; what is refused costs no hash.
 """
 
-import hashlib
 import ipaddress
 import math
 from collections.abc import Sequence
@@ -15,10 +14,12 @@ from server.accounts.events import Source
 from server.database.database import Database
 from server.database.transaction import Transaction
 from server.errors import TooManyRequests
+from server.mail.letters import PASSWORD_RESET
 from server.settings.rates import Rate
 from server.settings.settings import Settings
 from server.telemetry import metrics
 
+OF_RESET = " of a reset"
 IPV6_PREFIX = 64  # bits: what one customer of a provider has
 KNOWN_NETWORKS_MAX = 20  # of an account: the latest are remembered
 
@@ -36,6 +37,8 @@ def network_of(address: str | None) -> str | None:
     if address is None:
         return None
     parsed = ipaddress.ip_address(address)
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
     bits = parsed.max_prefixlen if parsed.version == 4 else IPV6_PREFIX
     return str(ipaddress.ip_network((parsed, bits), strict=False))
 
@@ -83,14 +86,20 @@ class Limits:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def sign_in(self, source: Source, *, login: str, user_id: int | None, knows_network: bool) -> list[Bucket]:
-        """What a wrong password counts against; `login` is the typed name, `user_id` the account if there is one.
+    async def name_of_unknown(self, db: Database, login: str) -> str:
+        """What a limit keeps of a name without an account: the same for all spellings that would be one account."""
+        row = await db.row("limits/name_key", login, self._settings.login_field == "email")
+        assert row is not None
+        return str(row["hash"])
+
+    def sign_in(self, source: Source, *, name: str, user_id: int | None, knows_network: bool) -> list[Bucket]:
+        """What a wrong password counts against; `name` is of `name_of_unknown`, `user_id` the account if there is one.
 
         From a network that the account has signed in from before it counts for the two alone: others who guess
         cannot lock the owner out. An unknown name is counted like a known one.
         """
         account, network = self._settings.limit_sign_in_account, network_of(source.address)
-        subject = f"account {user_id}" if user_id is not None else f"name {_hash(login)}"
+        subject = f"account {user_id}" if user_id is not None else f"name {name}"
         if knows_network and account:
             return [Bucket("account", f"sign-in {subject} {network}", account)]
         buckets = self._of_network("network", "sign-in", source, self._settings.limit_sign_in_network)
@@ -128,13 +137,18 @@ class Limits:
         rate = self._settings.limit_registrations_network
         await self._take(db, self._of_network("registrations", "registrations", source, rate), source)
 
-    async def take_letter(self, db: Database, address: str, source: Source) -> None:
-        """Count a letter to an address that the caller names, known or unknown. Raises TooManyRequests."""
+    async def take_letter(self, db: Database, address: str, source: Source, *, kind: str = "") -> None:
+        """Count a letter to an address that the caller names, known or unknown. Raises TooManyRequests.
+
+        Letters that reset a password count alone: requests for other letters must not keep the owner from one.
+        """
         buckets = self._of_network("letters", "letters", source, self._settings.limit_letters_network)
         if rate := self._settings.limit_letters_address:
             row = await db.row("limits/address_key", address)
             assert row is not None
-            buckets.append(Bucket("letters", f"letters to {row['hash']}", rate))
+            buckets.append(
+                Bucket("letters", f"letters{OF_RESET if kind == PASSWORD_RESET else ''} to {row['hash']}", rate)
+            )
         await self._take(db, buckets, source)
 
     def links(self, source: Source) -> list[Bucket]:
@@ -166,8 +180,3 @@ class Limits:
         metrics.LIMITS_MET.add(bucket.limit)
         wait = max(1, math.ceil(seconds))
         raise TooManyRequests(bucket.limit, bucket.rate.count, bucket.rate.window, wait)
-
-
-def _hash(login: str) -> str:
-    """A typed name as a limit keeps it: the text may be a password typed into the wrong field."""
-    return hashlib.sha256(login.casefold().encode(errors="surrogatepass")).hexdigest()

@@ -40,7 +40,7 @@ async def request_link(
 
     Raises TooManyRequests, and EmailNotFound for an unknown address, if the settings allow to say so (contract 7.1).
     """
-    await limits.take_letter(db, address, source)
+    await limits.take_letter(db, address, source, kind=kind)
     await check_known(db, kind, address, settings=settings)
     async with db.transaction() as transaction:
         await letters.queue_request(transaction, kind, address)

@@ -46,7 +46,8 @@ async def check_credentials(
     if account is None and settings.login_field != "email":
         account = await db.row("users/credentials", login, network)
     user_id, stored, knows_network = account or (None, None, False)
-    buckets = limits.sign_in(source, login=login, user_id=user_id, knows_network=knows_network)
+    name = await limits.name_of_unknown(db, login) if user_id is None else ""
+    buckets = limits.sign_in(source, name=name, user_id=user_id, knows_network=knows_network)
     try:
         fits = await check_password(
             db, passwords, limits, password, stored, buckets=buckets, user_id=user_id, source=source
@@ -109,7 +110,9 @@ async def open_session(
             await _signed_in(transaction, limits, user_id, "session", source)
             transaction.after_commit(metrics.SESSIONS_OPENED.add)
             return SignedIn(session["id"], session["role"])
-    return await _refuse(db, user_id, "inactive or changed" if role is None else "inactive, changed or role", source)
+    return await _refuse(
+        db, limits, user_id, "inactive or changed" if role is None else "inactive, changed or role", source
+    )
 
 
 async def log_in(
@@ -122,7 +125,7 @@ async def log_in(
         if token is not None:
             await _signed_in(transaction, limits, user_id, "API token", source)
             return token
-    return await _refuse(db, user_id, "inactive or changed", source)
+    return await _refuse(db, limits, user_id, "inactive or changed", source)
 
 
 async def sign_out(db: Database, claims: Claims, *, source: Source) -> None:
@@ -163,9 +166,15 @@ async def _signed_in(transaction: Transaction, limits: Limits, user_id: int, by:
     transaction.after_commit(lambda: metrics.SIGN_INS.add("success"))
 
 
-async def _refuse(db: Database, user_id: int | None, reason: str, source: Source) -> NoReturn:
-    """Record why a sign-in is refused; the response does not say it. Raises NoActiveAccount."""
+async def _refuse(db: Database, limits: Limits, user_id: int, reason: str, source: Source) -> NoReturn:
+    """Record why a sign-in is refused; the response does not say it. Raises NoActiveAccount.
+
+    It counts as a wrong password does, from a known network and from others: a right one would be told by the limit.
+    """
+    known = limits.sign_in(source, name="", user_id=user_id, knows_network=True)
+    other = limits.sign_in(source, name="", user_id=user_id, knows_network=False)
     async with db.transaction() as transaction:
+        await limits.count(transaction, list({each.key: each for each in (*known, *other)}.values()))
         await events.record(transaction, events.SIGN_IN_REFUSED, user_id, source, {"reason": reason})
     metrics.SIGN_INS.add("refused")
     raise NoActiveAccount

@@ -62,7 +62,7 @@ async def confirm_password(request: web.Request, current_password: str) -> str:
     row = await db.row("users/password", user_id, network_of(source.address))
     if row is None:
         raise UserNotFound
-    buckets = limits.sign_in(source, login="", user_id=user_id, knows_network=row["knows_network"])
+    buckets = limits.sign_in(source, name="", user_id=user_id, knows_network=row["knows_network"])
     fits = await check_password(
         db, passwords, limits, current_password, row["password"], buckets=buckets, user_id=user_id, source=source
     )

@@ -201,6 +201,52 @@ async def test_letters_to_an_address_are_limited_whether_it_is_known_or_not(
 
 
 @low
+@pytest.mark.parametrize("name", ["anna", "zoee"])
+async def test_all_spellings_of_a_name_count_together_whether_it_is_known_or_not(
+    client: Client, database: Connection, name: str
+) -> None:
+    assert await send(client, "/auth/users/", by=HOME, username="anna", password=PASSWORD) == 201
+    wide = "".join(chr(ord(each) + 0xFEE0) for each in name)
+    tries = [(each, {"username": text}) for each, text in enumerate([name, name.upper(), wide, name, wide])]
+    statuses = [
+        await send(client, "/auth/jwt/create/", by=f"198.51.100.{100 + number}", password="wrong one", **given)
+        for number, given in tries
+    ]
+    assert statuses[-1] == 429
+    assert statuses.index(429) == 3
+
+
+@low
+async def test_a_right_password_of_an_inactive_account_counts_like_a_wrong_one(
+    client: Client, database: Connection
+) -> None:
+    assert await send(client, "/auth/users/", by=HOME, username="anna", password=PASSWORD) == 201
+    database.execute("update users set is_active = false")
+    statuses = {
+        password: [
+            await send(client, "/auth/jwt/create/", by=f"198.51.100.{first + each}", username="anna", password=password)
+            for each in range(5)
+        ]
+        for first, password in ((1, PASSWORD), (50, "wrong one"))
+        if database.execute("delete from limits")
+    }
+    assert statuses[PASSWORD] == statuses["wrong one"]
+    assert 429 in statuses[PASSWORD]
+
+
+@low
+async def test_requests_for_other_letters_do_not_keep_the_owner_from_a_reset(
+    client: Client, database: Connection
+) -> None:
+    account = {"username": "anna", "email": "anna@example.com", "password": PASSWORD}
+    assert await send(client, "/auth/users/", by=HOME, **account) == 201
+    database.execute("delete from limits")
+    strangers = [await send(client, "/auth/users/reset_username/", email="anna@example.com") for _ in range(3)]
+    assert strangers == [204, 204, 429]
+    assert await send(client, "/auth/users/reset_password/", by=HOME, email="anna@example.com") == 204
+
+
+@low
 async def test_letters_that_a_network_asks_for_are_limited(client: Client, database: Connection) -> None:
     asked = [send(client, "/auth/users/reset_password/", email=f"a{number}@example.com") for number in range(5)]
     assert [await each for each in asked] == [204, 204, 204, 204, 429]

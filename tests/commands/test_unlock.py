@@ -47,3 +47,7 @@ def test_a_network_may_try_again(run: Run, database: Connection, name: str, netw
 
 def test_an_unknown_name_is_told(run: Run, database: Connection) -> None:
     assert run("unlock", "unknown") == (1, "", "There is no account named unknown.\n")
+
+
+def test_an_ipv4_address_that_is_written_as_ipv6_is_that_network(run: Run, database: Connection) -> None:
+    assert run("unlock", "::ffff:10.77.0.1")[1] == "Network 10.77.0.1/32 may sign in again.\n"

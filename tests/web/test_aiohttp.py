@@ -70,3 +70,8 @@ async def test_without_the_parser_of_aiohttp_its_own_way_serves(
     assert made._arriving is None
     assert (await client.post("/auth/jwt/create/", json={})).status == 400
     assert (await client.get("/healthz")).status == 200
+
+
+def test_the_line_of_an_unknown_method_is_searched_once_whatever_its_length() -> None:
+    # With a pattern that goes back, this would take an hour.
+    assert protocol._REQUEST_LINE.search("b'FOO /" + "a" * 1_000_000) is None
