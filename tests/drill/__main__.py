@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import tests.drill
 from tests.attack.attacks import faults
-from tests.drill.drills import DRILLS, Drill, Result, table
+from tests.drill.drills import DRILLS, Drill, Result, prepare, table
 
 QUICK = ("kill-worker", "kill-postgres", "cut-connection")
 
@@ -59,13 +59,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def carry_out(chosen: Sequence[Drill], *, quick: bool, done: list[tuple[Drill, Result]]) -> None:
     """Carry out the drills one after the other, and add each with its result to `done`."""
-    for each in chosen:
-        print(f"{each.name}: {each.description}", flush=True)
-        result = await each.carry_out(quick=quick)
-        done.append((each, result))
-        state = f"skipped: {result.skipped}" if result.skipped else "BROKEN" if result.faults else "nothing lost"
-        print(f"  again after: {result.times}; failed writes: {result.failures}; compared: {result.compared}")
-        print("\n".join([f"  {state}, {result.seconds:.0f} s in all; {result.worst}", *faults(result)]), flush=True)
+    with prepare() as prepared:
+        for each in chosen:
+            print(f"{each.name}: {each.description}", flush=True)
+            result = await each.carry_out(prepared, quick=quick)
+            done.append((each, result))
+            state = f"skipped: {result.skipped}" if result.skipped else "BROKEN" if result.faults else "nothing lost"
+            print(f"  again after: {result.times}; failed writes: {result.failures}; compared: {result.compared}")
+            print("\n".join([f"  {state}, {result.seconds:.0f} s in all; {result.worst}", *faults(result)]), flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -17,6 +19,7 @@ from server.postgres.bundled import attach
 from tests.attack.attacks import Outcome, Skipped
 from tests.attack.stage import Service, Visitor
 from tests.drill.ledger import CLIENTS, Ledger
+from tests.processes import ROOT, surroundings
 
 WARM_UP_SECONDS = 1.0
 STORED_SECONDS = 20.0
@@ -51,9 +54,11 @@ class Result(Outcome):
 class Scene:
     """A folder for a drill, services in it, and clients. Everything ends with it."""
 
-    def __init__(self, result: Result, *, quick: bool) -> None:
+    def __init__(self, result: Result, prepared: Path, *, quick: bool) -> None:
+        """`prepared`: a data folder that was made by `prepare`, to be copied."""
         self.result = result
         self.quick = quick
+        self._prepared = prepared
         # Short: a socket's path has at most 107 bytes. Other users can enter it: PostgreSQL may run as one.
         self.folder = Path(tempfile.mkdtemp(prefix="drill-"))
         self.folder.chmod(0o755)
@@ -68,8 +73,11 @@ class Scene:
 
     @property
     def data(self) -> Path:
-        """The data folder of the bundled database."""
-        return self.folder / "data"
+        """The data folder of the bundled database; its schema is up to date."""
+        data = self.folder / "data"
+        if not (data / "postgres").exists():
+            subprocess.run(["cp", "-a", f"{self._prepared}/.", str(data)], check=True)
+        return data
 
     @contextlib.contextmanager
     def service(self, database_url: str = "", **settings: str) -> Iterator[Service]:
@@ -115,6 +123,18 @@ class Scene:
             share.release()
 
 
+@contextlib.contextmanager
+def prepare() -> Iterator[Path]:
+    """A data folder of the bundled database with an up-to-date schema, which drills copy."""
+    with tempfile.TemporaryDirectory(prefix="drill-") as folder:
+        data = Path(folder) / "data"
+        Path(folder).chmod(0o755)
+        environment = surroundings(DATA_DIR=str(data))
+        command = [sys.executable, "-m", "server", "migrate"]
+        subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+        yield data
+
+
 def _show_end(log: Path) -> None:
     with contextlib.suppress(OSError):
         print(log.read_text(errors="replace")[-3000:], flush=True)
@@ -135,10 +155,10 @@ class Drill:
         """What it does."""
         return " ".join((self.run.__doc__ or "").split())
 
-    async def carry_out(self, *, quick: bool) -> Result:
+    async def carry_out(self, prepared: Path, *, quick: bool) -> Result:
         """Run it; a failure of the drill itself is a fault, too."""
         result, began = Result(), time.monotonic()
-        scene = Scene(result, quick=quick)
+        scene = Scene(result, prepared, quick=quick)
         try:
             await self.run(scene)
         except Skipped as reason:
