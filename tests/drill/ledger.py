@@ -142,7 +142,9 @@ class Ledger:
         for tokens, wanted in ((self.sessions, 200), (self.ended, 401)):
             for token in tokens[-COMPARED_TOKENS:]:
                 status, _ = await visitor.post("/auth/jwt/verify/", token=token)
-                self.outcome.expect(status == wanted, f"a session that was {'ended' if wanted == 401 else 'begun'}: {status}")
+                self.outcome.expect(
+                    status == wanted, f"a session that was {'ended' if wanted == 401 else 'begun'}: {status}"
+                )
 
     @property
     def text(self) -> str:
@@ -156,7 +158,9 @@ class Ledger:
     def failures(self) -> str:
         """The requests that failed, for the table."""
         kinds = ", ".join(f"{kind} × {count}" for kind, count in sorted(self.failed.items()))
-        return f"{self.failed.total():,} of {len(self.writes) + self.failed.total():,}" + (f" ({kinds})" if kinds else "")
+        return f"{self.failed.total():,} of {len(self.writes) + self.failed.total():,}" + (
+            f" ({kinds})" if kinds else ""
+        )
 
 
 def _accounts(connection: "psycopg.Connection[Any]") -> list[tuple[Any, ...]]:
