@@ -49,8 +49,9 @@ class Node:
     folder: Path
     within: list[str]
     """The command that begins every process of the node: into its network namespace, as its user."""
+    switch: str = ""
+    """The namespace of the bridge that its network cable `link` leads to; empty: it has none."""
     link: str = ""
-    """The end of its network cable at the bridge; empty: it has none."""
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
     @property
@@ -83,7 +84,7 @@ class Node:
 
     def plug(self, state: str) -> None:
         """Set its network cable `up` or `down`."""
-        subprocess.run(["ip", "link", "set", self.link, state], check=True)
+        subprocess.run(["ip", "-n", self.switch, "link", "set", self.link, state], check=True)
 
 
 class Cluster:
@@ -232,30 +233,42 @@ def _network(folder: Path) -> Iterator[list[Node]]:
             if undo:
                 stack.callback(subprocess.run, ["ip", *undo.split()], check=False)
 
-        bridge = f"dr{os.getpid()}"
+        # The bridge has a namespace of its own, too: the packet filter of this machine may drop what a bridge forwards.
+        switch = f"dr{os.getpid()}"
         if _is_root():
-            ip(f"link add {bridge} type bridge", undo=f"link delete {bridge}")
-            ip(f"address add {NETWORK}.1/24 dev {bridge}")
-            ip(f"link set {bridge} up")
+            ip(f"netns add {switch}", undo=f"netns delete {switch}")
+            ip(f"-n {switch} link add bridge type bridge")
+            ip(f"-n {switch} link set bridge up")
+            _cable(ip, switch, "machine", f"name {switch}")
+            ip(f"address add {NETWORK}.1/24 dev {switch}")
+            ip(f"link set {switch} up")
         nodes = []
         for number in range(1, NODES + 1):
             place = folder / f"node{number}"
             place.mkdir(mode=0o700)
             if _is_root():
-                name, link = f"{bridge}n{number}", f"{bridge}v{number}"
+                name, link = f"{switch}n{number}", f"node{number}"
                 ip(f"netns add {name}", undo=f"netns delete {name}")
-                ip(f"link add {link} type veth peer name eth0 netns {name}")
-                ip(f"link set {link} master {bridge} up")
+                _cable(ip, switch, link, f"name eth0 netns {name}")
                 ip(f"-n {name} address add {NETWORK}.{10 + number}/24 dev eth0")
                 ip(f"-n {name} link set eth0 up")
                 ip(f"-n {name} link set lo up")
                 user = pwd.getpwnam(USER if _has_user(USER) else "nobody")
                 os.chown(place, user.pw_uid, user.pw_gid)
                 within = ["ip", "netns", "exec", name, *_as_user(user)]
-                nodes.append(Node(f"node{number}", f"{NETWORK}.{10 + number}", 5432, 8008, place, within, link))
+                nodes.append(Node(f"node{number}", f"{NETWORK}.{10 + number}", 5432, 8008, place, within, switch, link))
             else:
                 nodes.append(Node(f"node{number}", "127.0.0.1", free_port(), free_port(), place, []))
         yield nodes
+
+
+def _cable(ip: Callable[[str], None], switch: str, link: str, other_end: str) -> None:
+    """Lay a cable from the bridge in the namespace `switch` to `other_end`."""
+    # Made in the namespace of this process, because `netns` names a namespace from there.
+    outside = f"{switch}x"
+    ip(f"link add {outside} type veth peer {other_end}")
+    ip(f"link set {outside} netns {switch} name {link}")
+    ip(f"-n {switch} link set {link} master bridge up")
 
 
 def _has_user(name: str) -> bool:
@@ -277,7 +290,7 @@ def _as_user(user: pwd.struct_passwd) -> list[str]:
 
 def _configure(node: Node, etcd: str) -> None:
     """Write the configuration of Patroni. JSON is YAML."""
-    parameters = {"max_connections": 100, "wal_keep_size": "128MB", "unix_socket_directories": str(node.folder)}
+    parameters = {"max_connections": 100, "wal_keep_size": "128MB"}
     dcs = DCS | {
         "synchronous_mode": True,
         "synchronous_mode_strict": True,  # with no standby, writes wait instead of being stored once
@@ -299,6 +312,7 @@ def _configure(node: Node, etcd: str) -> None:
             "pgpass": str(node.folder / "pgpass"),
             "basebackup": [{"checkpoint": "fast"}],  # instead of after minutes
             "authentication": {"superuser": {"username": "postgres"}, "replication": {"username": "postgres"}},
+            "parameters": {"unix_socket_directories": str(node.folder)},
             "pg_hba": ["local all all trust", *access],
         },
     }
