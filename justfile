@@ -31,3 +31,7 @@ load:
 # carry out a little of each attack
 attack:
     .venv/bin/pip install -q --cache-dir .cache/pip -e '.[test,attack]' && .venv/bin/python -m tests.attack --quick
+
+# harm the service a little while clients write
+drill:
+    .venv/bin/pip install -q --cache-dir .cache/pip -e '.[test,drill]' && .venv/bin/python -m tests.drill --quick

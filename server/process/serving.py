@@ -18,6 +18,7 @@ from server import __version__
 from server.app import create_app
 from server.process import http_server, signals, sockets
 from server.process.http_server import CannotListen
+from server.process.workers import BEAT_SECONDS
 from server.settings.settings import Settings
 from server.telemetry import instruments, metrics
 from server.telemetry.cells import Row
@@ -120,8 +121,19 @@ async def _serve_as_worker(settings: Settings, inherited: Inherited, channel: in
         asyncio.get_running_loop().add_reader(channel, requested.stop.set)
         with contextlib.suppress(BrokenPipeError):
             os.write(channel, b"!")  # ready
+        beating = asyncio.create_task(_beat(channel))  # until this process ends: also while it finishes requests
         await requested.stop.wait()
         asyncio.get_running_loop().remove_reader(channel)
+    beating.cancel()
+
+
+async def _beat(channel: int) -> None:
+    """Tell the supervisor each second that this process reacts."""
+    os.set_blocking(channel, False)
+    while True:
+        await asyncio.sleep(BEAT_SECONDS)
+        with contextlib.suppress(BrokenPipeError, BlockingIOError):  # it has ended, or does not read
+            os.write(channel, b".")
 
 
 @contextlib.asynccontextmanager

@@ -1,7 +1,7 @@
 """Keeps several processes running: replaces those that end, renews all one by one, stops all. Contains no HTTP.
 
-Each process has one end of a channel. It writes a byte when it is ready. The kernel closes the channel when one of the
-two processes ends, however it ends, and so the other one knows.
+Each process has one end of a channel. It writes a byte when it is ready, and then one each BEAT_SECONDS while it
+reacts. The kernel closes the channel when one of the two processes ends, however it ends, and so the other one knows.
 """
 
 import asyncio
@@ -17,6 +17,12 @@ from server.telemetry.metrics import WORKERS_REPLACED
 log = logging.getLogger(__name__)
 
 READY_SECONDS = 60.0  # a worker that is not ready by then is killed
+BEAT_SECONDS = 1.0
+SILENT_SECONDS = 5.0  # without a byte from a process
+MOST_SILENCES = (
+    4  # one after the other: then it hangs. Not one long wait: it also ends when the whole machine was paused
+)
+BEATS_BYTES = 64
 EXIT_POLL_SECONDS = 0.002
 PAUSE_SECONDS = 0.1  # before a dead worker is replaced; doubled each time its successor dies too
 LONGEST_PAUSE_SECONDS = 5.0
@@ -82,13 +88,33 @@ class Worker:
             log.error("worker %d was not ready after %.0f s and is killed", self.pid, READY_SECONDS)
             self.send(signal.SIGKILL)
         self.ready.set_result(bool(received))
-        while received:
-            received = await loop.sock_recv(self._channel, 1)
+        if received:
+            await self._watch_beats()
         self._channel.close()
         # The channel closes a moment before the process has ended.
         while (status := self._process.poll()) is None:  # noqa: ASYNC110
             await asyncio.sleep(EXIT_POLL_SECONDS)
         return status
+
+    async def _watch_beats(self) -> None:
+        """Kill the process when it hangs; return when the channel is closed.
+
+        A process that never wrote a second byte is of a release that does not, and is not judged.
+        """
+        loop = asyncio.get_running_loop()
+        beats, silences = False, 0
+        while True:
+            try:
+                received = await asyncio.wait_for(loop.sock_recv(self._channel, BEATS_BYTES), SILENT_SECONDS)
+            except TimeoutError:
+                silences += beats
+                if silences == MOST_SILENCES:
+                    log.error("worker %d has not reacted for %.0f s and is killed", self.pid, silences * SILENT_SECONDS)
+                    self.send(signal.SIGKILL)
+                continue
+            if not received:
+                return
+            beats, silences = True, 0
 
 
 class Workers:

@@ -158,3 +158,25 @@ async def test_a_worker_that_does_not_stop_is_killed(program: Program) -> None:
     await two.begin()
     await two.stop()
     assert program.started[0].ended.result() == -signal.SIGKILL
+
+
+async def test_a_worker_that_stops_reacting_is_replaced(
+    program: Program, two: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "SILENT_SECONDS", 0.01)
+    program.text = f"{READY}; os.write(int(sys.argv[-1]), b'.'); time.sleep(60)"
+    await two.begin()
+    program.text = f"{READY}; time.sleep(60)"
+    keeping = asyncio.create_task(two.keep())
+    await soon(lambda: len(program.started) == 4)
+    keeping.cancel()
+    assert [worker.ended.result() for worker in program.started[:2]] == [-signal.SIGKILL] * 2
+
+
+async def test_a_worker_that_never_said_that_it_reacts_is_not_judged(
+    program: Program, two: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "SILENT_SECONDS", 0.001)
+    await two.begin()
+    ended, _ = await asyncio.wait([worker.ended for worker in program.started], timeout=0.05)
+    assert not ended
