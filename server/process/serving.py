@@ -18,6 +18,7 @@ from server import __version__
 from server.app import create_app
 from server.process import http_server, signals, sockets
 from server.process.http_server import CannotListen
+from server.process.workers import give_signs_of_life
 from server.settings.settings import Settings
 from server.telemetry import instruments, metrics
 from server.telemetry.cells import Row
@@ -118,9 +119,9 @@ async def _serve_as_worker(settings: Settings, inherited: Inherited, channel: in
         await _listen(service, [socket.socket(fileno=fd) for fd in inherited.listen])
         # The supervisor writes nothing to the channel: it becomes readable when the supervisor has ended.
         asyncio.get_running_loop().add_reader(channel, requested.stop.set)
-        with contextlib.suppress(BrokenPipeError):
-            os.write(channel, b"!")  # ready
+        signs = asyncio.create_task(give_signs_of_life(channel))
         await requested.stop.wait()
+        signs.cancel()
         asyncio.get_running_loop().remove_reader(channel)
 
 

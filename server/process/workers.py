@@ -1,11 +1,15 @@
 """Keeps several processes running: replaces those that end, renews all one by one, stops all. Contains no HTTP.
 
-Each process has one end of a channel. It writes a byte when it is ready. The kernel closes the channel when one of the
-two processes ends, however it ends, and so the other one knows.
+Each process has one end of a channel. It writes a byte when it is ready, and from then on one each second, from its
+event loop: without this sign of life it hangs, and is killed. The kernel closes the channel when one of the two processes
+ends, however it ends, and so the other one knows.
 """
 
 import asyncio
+import contextlib
 import logging
+import math
+import os
 import signal
 import socket
 import subprocess
@@ -22,6 +26,23 @@ PAUSE_SECONDS = 0.1  # before a dead worker is replaced; doubled each time its s
 LONGEST_PAUSE_SECONDS = 5.0
 STABLE_SECONDS = 10.0  # after a longer life, the start was not the cause of the end
 
+READY, ALIVE = b"!", b"."  # what a worker writes to its channel
+ALIVE_SECONDS = 1.0  # between two signs of life
+LOOK_SECONDS = 2.0  # how long the supervisor waits for a sign of life at a time
+HANG_SECONDS = 20.0  # without one; no work of ours keeps the event loop from its turn for a tenth of this
+RECEIVE_BYTES = 4096  # more than the kernel keeps of single bytes
+
+
+async def give_signs_of_life(channel: int) -> None:
+    """Tell the supervisor, at the other end of `channel`, that this process is ready and then that it is alive."""
+    os.set_blocking(channel, False)  # a supervisor that is stopped for minutes reads nothing
+    signs = READY + ALIVE
+    while True:
+        with contextlib.suppress(BrokenPipeError, BlockingIOError):
+            os.write(channel, signs)
+        signs = ALIVE
+        await asyncio.sleep(ALIVE_SECONDS)
+
 
 class NotReadyError(Exception):
     """A process ended before it was ready. It has reported the reason itself."""
@@ -31,6 +52,7 @@ class Worker:
     """One process and our end of its channel.
 
     `ready`: True when the process is ready, False if it ended before. `ended`: its status when it has ended.
+    `hangs`: it was killed because it gave no sign of life.
     """
 
     def __init__(self, command: Sequence[str], fds: Sequence[int]) -> None:
@@ -50,7 +72,9 @@ class Worker:
         finally:
             theirs.close()
         self._channel = ours
+        self._is_stopping = False
         self._began = time.monotonic()
+        self.hangs = False
         self.pid = self._process.pid
         self.ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.ended = asyncio.create_task(self._watch())
@@ -66,6 +90,7 @@ class Worker:
 
     async def stop(self, limit: float) -> None:
         """Send SIGTERM, and SIGKILL after `limit` seconds; return when the process has ended."""
+        self._is_stopping = True
         self.send(signal.SIGTERM)
         done, _ = await asyncio.wait({self.ended}, timeout=limit)
         if not done:
@@ -74,21 +99,48 @@ class Worker:
             await asyncio.wait({self.ended})
 
     async def _watch(self) -> int:
-        loop = asyncio.get_running_loop()
-        received = b""
-        try:
-            received = await asyncio.wait_for(loop.sock_recv(self._channel, 1), READY_SECONDS)
-        except TimeoutError:
-            log.error("worker %d was not ready after %.0f s and is killed", self.pid, READY_SECONDS)
-            self.send(signal.SIGKILL)
-        self.ready.set_result(bool(received))
-        while received:
-            received = await loop.sock_recv(self._channel, 1)
+        self.ready.set_result(await self._is_ready())
+        if self.ready.result():
+            await self._listen()
         self._channel.close()
         # The channel closes a moment before the process has ended.
         while (status := self._process.poll()) is None:  # noqa: ASYNC110
             await asyncio.sleep(EXIT_POLL_SECONDS)
         return status
+
+    async def _is_ready(self) -> bool:
+        try:
+            return bool(await asyncio.wait_for(self._receive(len(READY)), READY_SECONDS))
+        except TimeoutError:
+            log.error("worker %d was not ready after %.0f s and is killed", self.pid, READY_SECONDS)
+            self.send(signal.SIGKILL)
+            return False
+
+    async def _listen(self) -> None:
+        """Read signs of life until the channel closes, and kill the process when they stay away.
+
+        Turns are counted, not seconds: after a pause of this process, or of the machine, one turn has passed.
+        """
+        silent, limit = 0, math.inf  # a worker of an earlier release gives no signs
+        while True:
+            try:
+                received = await asyncio.wait_for(self._receive(RECEIVE_BYTES), LOOK_SECONDS)
+            except TimeoutError:
+                silent += 1
+                if silent >= limit and not self._is_stopping and not self.hangs:
+                    self.hangs = True
+                    log.error("worker %d hangs: no sign of life for %.0f s; it is killed", self.pid, HANG_SECONDS)
+                    self.send(signal.SIGKILL)
+                continue
+            if not received:
+                return
+            silent, limit = 0, HANG_SECONDS / LOOK_SECONDS
+
+    async def _receive(self, most: int) -> bytes:
+        try:
+            return await asyncio.get_running_loop().sock_recv(self._channel, most)
+        except ConnectionError:  # it was killed before it read everything
+            return b""
 
 
 class Workers:
@@ -140,7 +192,8 @@ class Workers:
             failures = 0 if worker.is_stable else failures + 1
             if self._current[number] is not worker:  # a renewal replaced it
                 continue
-            log.error("worker %d ended (%s) and is replaced", worker.pid, _reason(worker.ended.result()))
+            if not worker.hangs:  # which has been reported
+                log.error("worker %d ended (%s) and is replaced", worker.pid, _reason(worker.ended.result()))
             WORKERS_REPLACED.add()
             await _pause(failures)
             while self._current[number] is worker and not self._replace(number):
