@@ -1,8 +1,8 @@
 """Keeps several processes running: replaces those that end, renews all one by one, stops all. Contains no HTTP.
 
 Each process has one end of a channel. It writes a byte when it is ready, and from then on one each second, from its
-event loop: without this sign of life it hangs, and is killed. The kernel closes the channel when one of the two processes
-ends, however it ends, and so the other one knows.
+event loop: without this sign of life it hangs, and is killed. The kernel closes the channel when one of the two
+processes ends, however it ends, and so the other one knows.
 """
 
 import asyncio

@@ -168,9 +168,9 @@ ALIVE = f"{READY}; os.write(int(sys.argv[-1]), b'.')\nwhile True: os.write(int(s
 
 @pytest.fixture
 def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker hangs after half a second without a sign of life."""
-    monkeypatch.setattr(workers, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(workers, "HANG_SECONDS", 0.5)
+    """A worker hangs after a second without a sign of life."""
+    monkeypatch.setattr(workers, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(workers, "HANG_SECONDS", 1.0)
 
 
 @pytest.mark.usefixtures("quick_looks")
@@ -199,7 +199,7 @@ async def test_a_pause_of_the_supervisor_kills_no_worker(
     for worker in program.started:
         worker.send(signal.SIGSTOP)
     await asyncio.sleep(0)
-    time.sleep(0.8)  # noqa: ASYNC251  the event loop is the supervisor's, and the channels are empty after it
+    time.sleep(1.2)  the event loop is the supervisor's, and the channels are empty after it
     for worker in program.started:
         worker.send(signal.SIGCONT)
     looked: list[Worker] = []
@@ -217,7 +217,7 @@ async def test_a_pause_of_the_supervisor_kills_no_worker(
 
 @pytest.mark.usefixtures("quick_looks")
 async def test_a_worker_that_stops_is_not_killed_before_the_limit_of_a_stop(program: Program) -> None:
-    on_sigterm = "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), sys.exit(7)))"
+    on_sigterm = "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1.5), sys.exit(7)))"
     program.text = f"import signal, sys, time; {on_sigterm}; {ALIVE}"
     one = Workers(1, program, limit=float(START_SECONDS))
     await one.begin()
@@ -228,7 +228,7 @@ async def test_a_worker_that_stops_is_not_killed_before_the_limit_of_a_stop(prog
 @pytest.mark.usefixtures("quick_looks")
 async def test_a_worker_of_a_release_without_signs_of_life_is_not_killed(program: Program, two: Workers) -> None:
     await two.begin()
-    await asyncio.sleep(0.7)
+    await asyncio.sleep(1.3)
     assert not any(worker.ended.done() for worker in program.started)
 
 
