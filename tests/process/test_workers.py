@@ -199,7 +199,7 @@ async def test_a_pause_of_the_supervisor_kills_no_worker(
     for worker in program.started:
         worker.send(signal.SIGSTOP)
     await asyncio.sleep(0)
-    time.sleep(1.2)  the event loop is the supervisor's, and the channels are empty after it
+    time.sleep(1.2)  # the event loop is the supervisor's, and the channels are empty after it
     for worker in program.started:
         worker.send(signal.SIGCONT)
     looked: list[Worker] = []
