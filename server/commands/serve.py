@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from server.commands.database import bring_up_to_date, check_schema, opened
 from server.mail.writer import VARIABLES, user_variables
-from server.process import serving, supervisor
+from server.process import alone, serving, supervisor
 from server.settings.faults import SettingsError
 from server.settings.settings import Settings
 from server.templates import Templates
@@ -28,7 +28,7 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
         with opened(settings) as (ready, revive):
             serving.serve_as_worker(ready, inherited, channel, revive)
     else:
-        run_service(settings, serving.serve_alone if settings.workers == 1 else supervisor.serve)
+        run_service(settings, alone.serve if settings.workers == 1 else supervisor.serve)
 
 
 def run_service(settings: Settings, run: Run) -> None:

@@ -14,7 +14,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Self
 
 from server.telemetry.metrics import WORKERS_REPLACED
 
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 READY_SECONDS = 60.0  # a worker that is not ready by then is killed
 EXIT_POLL_SECONDS = 0.002
+REST_POLL_SECONDS = 0.05
 PAUSE_SECONDS = 0.1  # before a dead worker is replaced; doubled each time its successor dies too
 LONGEST_PAUSE_SECONDS = 5.0
 STABLE_SECONDS = 10.0  # after a longer life, the start was not the cause of the end
@@ -48,6 +50,27 @@ class NotReadyError(Exception):
     """A process ended before it was ready. It has reported the reason itself."""
 
 
+class _Adopted:
+    """A child process of ours that another program started, before it was replaced in this process."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._status: int | None = None
+
+    def poll(self) -> int | None:
+        """Its status if it has ended, as Popen has it."""
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._status = os.waitstatus_to_exitcode(status)
+        return self._status
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, if it is alive."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
 class Worker:
     """One process and our end of its channel.
 
@@ -55,12 +78,28 @@ class Worker:
     `hangs`: it was killed because it gave no sign of life.
     """
 
-    def __init__(self, command: Sequence[str], fds: Sequence[int]) -> None:
+    def __init__(
+        self, process: "subprocess.Popen[bytes] | _Adopted", channel: socket.socket, *, is_ready: bool
+    ) -> None:
+        """`is_ready`: the process has already written that it is ready."""
+        channel.setblocking(False)
+        self._process = process
+        self._channel = channel
+        self._is_stopping = False
+        self._began = time.monotonic()
+        self.pid = process.pid
+        self.hangs = False
+        self.ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        if is_ready:
+            self.ready.set_result(True)
+        self.ended = asyncio.create_task(self._watch())
+
+    @classmethod
+    def start(cls, command: Sequence[str], fds: Sequence[int]) -> Self:
         """Start `command`; its last argument is the number of its end of the channel. Raises OSError."""
         ours, theirs = socket.socketpair()
-        ours.setblocking(False)
         try:
-            self._process = subprocess.Popen(  # noqa: S603  no shell
+            process = subprocess.Popen(  # noqa: S603  no shell
                 [*command, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[*fds, theirs.fileno()],
@@ -71,13 +110,22 @@ class Worker:
             raise
         finally:
             theirs.close()
-        self._channel = ours
-        self._is_stopping = False
-        self._began = time.monotonic()
-        self.hangs = False
-        self.pid = self._process.pid
-        self.ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self.ended = asyncio.create_task(self._watch())
+        return cls(process, ours, is_ready=False)
+
+    @classmethod
+    def adopt(cls, pid: int, channel: int) -> Self:
+        """Take over a ready child of the program that this process ran before. `channel`: our end, an open file."""
+        return cls(_Adopted(pid), socket.socket(fileno=channel), is_ready=True)
+
+    @property
+    def channel(self) -> int:
+        """Our end of the channel."""
+        return self._channel.fileno()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is ready now; False also before, and if it ended before."""
+        return self.ready.done() and self.ready.result()
 
     @property
     def is_stable(self) -> bool:
@@ -99,7 +147,8 @@ class Worker:
             await asyncio.wait({self.ended})
 
     async def _watch(self) -> int:
-        self.ready.set_result(await self._is_ready())
+        if not self.ready.done():
+            self.ready.set_result(await self._is_ready())
         if self.ready.result():
             await self._listen()
         self._channel.close()
@@ -154,6 +203,7 @@ class Workers:
         self._alive: set[Worker] = set()
         self._current: list[Worker] = []
         self._renewal = asyncio.Event()
+        self._renewing = asyncio.Lock()
 
     async def begin(self) -> None:
         """Start all of them, and return when they are ready. Raises NotReadyError."""
@@ -166,6 +216,10 @@ class Workers:
             if not worker.ready.result():
                 raise NotReadyError(f"worker {worker.pid} ended before it was ready")
 
+    def adopt(self, workers: Sequence[Worker]) -> None:
+        """Keep ready workers that were started before, in the order of their numbers, instead of starting them."""
+        self._current = [self._add(worker) for worker in workers]
+
     async def keep(self) -> None:
         """Replace each one that ends, and renew all after `renew`. Runs until it is cancelled."""
         await asyncio.gather(self._renew(), *(self._keep(number) for number in range(self._count)))
@@ -174,12 +228,22 @@ class Workers:
         """Have `keep` replace every process by a new one, one after the other."""
         self._renewal.set()
 
+    @contextlib.asynccontextmanager
+    async def resting(self) -> AsyncIterator[list[Worker]]:
+        """Yield the current workers when all of them are ready and no renewal runs; none begins in the block."""
+        async with self._renewing:
+            while not all(each.is_ready and not each.ended.done() for each in self._current):  # noqa: ASYNC110
+                await asyncio.sleep(REST_POLL_SECONDS)
+            yield [*self._current]
+
     async def stop(self) -> None:
         """Stop all of them at the same time."""
         await asyncio.gather(*(worker.stop(self._limit) for worker in list(self._alive)))
 
     def _begin(self, number: int) -> Worker:
-        worker = self._start(number)
+        return self._add(self._start(number))
+
+    def _add(self, worker: Worker) -> Worker:
         self._alive.add(worker)
         worker.ended.add_done_callback(lambda _: self._alive.discard(worker))
         return worker
@@ -213,12 +277,15 @@ class Workers:
         while True:
             await self._renewal.wait()
             self._renewal.clear()
-            for number in range(self._count):
-                if not await self._renew_one(number):
-                    log.error("the renewal stops; the other workers are not replaced")
-                    break
-            else:
-                log.info("all workers are new")
+            async with self._renewing:
+                await self._renew_all()
+
+    async def _renew_all(self) -> None:
+        for number in range(self._count):
+            if not await self._renew_one(number):
+                log.error("the renewal stops; the other workers are not replaced")
+                return
+        log.info("all workers are new")
 
     async def _renew_one(self, number: int) -> bool:
         """Start a new process, and stop the old one when the new one is ready; return whether it became ready."""

@@ -31,7 +31,7 @@ class Program:
 
     def __call__(self, number: int) -> Worker:
         self.attempts += 1
-        self.started.append(Worker([self.interpreter, "-c", self.text], []))
+        self.started.append(Worker.start([self.interpreter, "-c", self.text], []))
         return self.started[-1]
 
 
