@@ -51,7 +51,7 @@ async def _serve(settings: Settings, database: DatabaseSource) -> None:
     async with contextlib.AsyncExitStack() as own:
         runner = await own.enter_async_context(service(settings, database.revive, alone.row, requested))
         await listen(runner, [each.dup() for each in alone.opened])
-        metrics_sockets = bind_metrics(settings)
+        metrics_sockets = alone.metrics_sockets = bind_metrics(settings)
         async with showing(metrics_sockets, alone.sources):
             announce(http_server.url_of(alone.opened[0].getsockname()), database, metrics_sockets)
             if await alone.is_succeeded():
@@ -69,6 +69,7 @@ class _Alone:
         self.row = Row.private()
         self._requested = requested
         self._renewals = renewals
+        self.metrics_sockets: list[socket.socket] = []
         self._is_serving = True
         self._supervisor: Supervisor | None = None
 
@@ -82,16 +83,16 @@ class _Alone:
     async def is_succeeded(self) -> bool:
         """Wait until a stop is requested, or a renewal, whose worker then is ready; return whether it is the latter."""
         while True:
-            await _first(self._requested.stop, self._renewals.workers)
+            await _first(self._requested.stop, self._renewals.workers, self._renewals.supervisor)
             if self._requested.stop.is_set():
                 return False
             self._renewals.workers.clear()
-            supervisor = self._supervisor or Supervisor(WorkerStarter([self.opened]), self._requested, self._renewals)
-            self._supervisor = supervisor
+            supervisor = self._supervisor = self._supervisor or self._make_supervisor()
             try:
                 await supervisor.begin()
             except NotReadyError as failure:
                 log.error("%s; process %d serves on as before", failure, os.getpid())
+                self._renewals.supervisor.clear()
             else:
                 if not self._requested.stop.is_set():
                     return True
@@ -100,7 +101,8 @@ class _Alone:
     async def supervise(self, own: contextlib.AsyncExitStack) -> None:
         """Stop the own service, which `own` ends, and keep the worker until a stop is requested."""
         assert self._supervisor
-        finishing = asyncio.create_task(self._finish(own, self._supervisor.start.own_row))
+        self._supervisor.only_supervises.clear()
+        finishing = asyncio.create_task(self._finish(own, self._supervisor))
         try:
             await self._supervisor.keep()
             say("Frontdesk stops: it finishes the requests in progress.")
@@ -108,11 +110,15 @@ class _Alone:
             await self._supervisor.stop()
             await finishing
 
-    async def _finish(self, own: contextlib.AsyncExitStack, kept: Row) -> None:
+    def _make_supervisor(self) -> Supervisor:
+        return Supervisor(WorkerStarter([self.opened]), self._requested, self._renewals, self.metrics_sockets)
+
+    async def _finish(self, own: contextlib.AsyncExitStack, supervisor: Supervisor) -> None:
         await own.aclose()
         self._is_serving = False
-        instruments.keep_ended(self.row, kept)
-        instruments.use(kept)
+        instruments.keep_ended(self.row, supervisor.start.own_row)
+        instruments.use(supervisor.start.own_row)
+        supervisor.only_supervises.set()
         log.info("a worker serves; process %d supervises it", os.getpid())
 
 

@@ -1,4 +1,4 @@
-"""What SIGHUP requests of the first process: a renewal, or a stop when its terminal has closed."""
+"""What SIGHUP and SIGUSR2 request of the first process: a renewal, or a stop when its terminal has closed."""
 
 import asyncio
 import os
@@ -12,16 +12,18 @@ CLOSING_SECONDS = 1.0  # a shell that ends sends SIGHUP a moment before its term
 
 
 class Renewals:
-    """Requests to renew the workers. `workers` is set by SIGHUP."""
+    """Requests: SIGHUP sets `workers`, to renew these; SIGUSR2 sets `supervisor`, to replace its program too."""
 
     def __init__(self, requested: StopRequests) -> None:
-        """Handle the signal from now on; have `requested` stop when SIGHUP came because the terminal closed."""
+        """Handle the signals from now on; have `requested` stop when SIGHUP came because the terminal closed."""
         self.workers = asyncio.Event()
+        self.supervisor = asyncio.Event()
         self._requested = requested
         # nohup has SIGHUP ignored: then the service outlives its terminal, and SIGHUP is for renewals only.
         self._ends_with_terminal = signal.SIGHUP in signals.heard() and _has_terminal()
         self._loop = asyncio.get_running_loop()
         self._loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+        self._loop.add_signal_handler(signal.SIGUSR2, self.supervisor.set)
 
     def _hang_up(self) -> None:
         self._stop_without_terminal()

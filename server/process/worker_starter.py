@@ -3,9 +3,10 @@
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from server.process import sockets
+from server.process.replacement import Handed
 from server.process.serving import Inherited
 from server.process.workers import Worker
 from server.telemetry import instruments
@@ -18,11 +19,11 @@ SPARE_ROWS = 4  # of the table of metrics, for new workers while the old ones fi
 class WorkerStarter:
     """Starts the worker with a number: our interpreter and environment, its sockets, a row of the table of metrics."""
 
-    def __init__(self, opened: list[list[socket.socket]]) -> None:
-        """`opened`: the bound sockets of each worker."""
+    def __init__(self, opened: list[list[socket.socket]], table: int | None = None) -> None:
+        """`opened`: the bound sockets of each worker. `table`: of the program that this process ran before."""
         self._opened = opened
         rows = len(opened) + SPARE_ROWS
-        self._table = make_table(1 + rows)
+        self._table = make_table(1 + rows) if table is None else table
         self.own_row = Row.shared(self._table, OWN_ROW)
         self._free_rows = set(range(1, rows + 1))
         self._workers: dict[int, Worker] = {}  # by row
@@ -46,6 +47,21 @@ class WorkerStarter:
         yield "supervisor", os.getpid(), self.own_row
         for row, worker in sorted(self._workers.items()):
             yield f"worker-{row}", worker.pid, Row.shared(self._table, row)
+
+    def handed(self, workers: Sequence[Worker], metrics: Sequence[socket.socket]) -> Handed:
+        """What a new program of this process needs to keep `workers`."""
+        listen = [[each.fileno() for each in opened] for opened in self._opened]
+        rows = {worker: row for row, worker in self._workers.items()}
+        adopted = [[worker.pid, worker.channel, rows[worker]] for worker in workers]
+        return Handed(listen, [each.fileno() for each in metrics], self._table, adopted)
+
+    def adopt(self, workers: list[list[int]]) -> list[Worker]:
+        """Take over workers of the program that this process ran before."""
+        adopted = []
+        for pid, channel, row in workers:
+            adopted.append(Worker.adopt(pid, channel))
+            self._add(row, adopted[-1])
+        return adopted
 
     def close(self) -> None:
         """Close every socket."""

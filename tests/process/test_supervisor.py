@@ -279,6 +279,50 @@ def test_one_process_serves_on_when_the_new_worker_is_not_ready(start: Callable[
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
+async def test_the_supervisor_replaces_its_program_and_cuts_no_request(
+    start: Callable[..., Started], workers: str
+) -> None:
+    service = start(WORKERS=workers, METRICS="127.0.0.1:0", **COUNTED)
+    url = await asyncio.to_thread(service.metrics_url)
+    await asyncio.to_thread(register, service.url, "anna")
+    before = children(service)
+    kept, fresh = Load(service, fresh=False), Load(service, fresh=True)
+
+    def replace() -> None:
+        service.process.send_signal(signal.SIGUSR2)
+        eventually(lambda: b"--handed" in Path(f"/proc/{service.process.pid}/cmdline").read_bytes())
+        adopted = children(service)
+        assert workers == "1" or adopted == before
+        eventually(lambda: len(now := children(service)) == int(workers) and not now & adopted)
+
+    replaced = asyncio.Event()
+
+    async def replace_once() -> None:
+        await asyncio.to_thread(replace)
+        replaced.set()
+
+    await asyncio.gather(kept.during(replace_once), fresh.during(replaced.wait))
+    text = (await asyncio.to_thread(requests.get, url, timeout=10)).text
+    assert f"frontdesk_processes {workers}.0" in text
+    assert "frontdesk_hash_wait_seconds_count 2.0" in text
+    killed = children(service)
+    os.kill(min(killed), signal.SIGKILL)
+    await asyncio.to_thread(eventually, lambda: len(children(service) - killed) == 1)
+    assert await asyncio.to_thread(service.stop) == 0
+
+
+def test_a_supervisor_whose_new_code_cannot_start_stays(start: Callable[..., Started], tmp_path: Path) -> None:
+    (tmp_path / "letters").mkdir()
+    service = start(WORKERS="2", TEMPLATES_DIR=str(tmp_path))
+    before = children(service)
+    (tmp_path / "letters" / "activation.txt").write_text("{{ unclosed")
+    service.process.send_signal(signal.SIGUSR2)
+    assert service.wait_for("(the new code cannot start)")
+    assert children(service) == before
+    assert len(processes_that_answer(service.url)) == 2
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_terminal_that_closes_stops_the_service(start_in_terminal: StartInTerminal, workers: str) -> None:
     service, terminal = start_in_terminal(WORKERS=workers)
     os.close(terminal)
