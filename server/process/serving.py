@@ -18,7 +18,7 @@ from server import __version__
 from server.app import create_app
 from server.process import http_server, signals, sockets
 from server.process.http_server import CannotListen
-from server.process.workers import give_signs_of_life
+from server.process.worker import give_signs_of_life
 from server.settings.settings import Settings
 from server.telemetry import instruments, metrics
 from server.telemetry.cells import Row

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from server.process import sockets
 from server.process.replacement import Handed
 from server.process.serving import Inherited
-from server.process.workers import Worker
+from server.process.worker import Worker
 from server.telemetry import instruments
 from server.telemetry.cells import Row, make_table
 

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from server.process import worker as one_worker
 from server.process import workers
-from server.process.workers import NotReadyError, Worker, Workers
+from server.process.worker import Worker
+from server.process.workers import NotReadyError, Workers
 from tests.processes import START_SECONDS
 
 pytestmark = pytest.mark.slow
@@ -67,7 +69,7 @@ async def test_a_worker_that_ends_before_it_is_ready_stops_the_start(program: Pr
 async def test_a_worker_that_is_never_ready_is_killed(
     program: Program, two: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "READY_SECONDS", 0.01)
+    monkeypatch.setattr(one_worker, "READY_SECONDS", 0.01)
     program.text = "import time; time.sleep(60)"
     with pytest.raises(NotReadyError):
         await two.begin()
@@ -169,8 +171,8 @@ ALIVE = f"{READY}; os.write(int(sys.argv[-1]), b'.')\nwhile True: os.write(int(s
 @pytest.fixture
 def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker hangs after a second without a sign of life."""
-    monkeypatch.setattr(workers, "LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(workers, "HANG_SECONDS", 1.0)
+    monkeypatch.setattr(one_worker, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(one_worker, "HANG_SECONDS", 1.0)
 
 
 @pytest.mark.usefixtures("quick_looks")
@@ -233,10 +235,10 @@ async def test_a_worker_of_a_release_without_signs_of_life_is_not_killed(program
 
 
 async def test_signs_of_life_do_not_wait_for_a_supervisor_that_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "ALIVE_SECONDS", 0.0)
+    monkeypatch.setattr(one_worker, "ALIVE_SECONDS", 0.0)
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        signs = asyncio.create_task(workers.give_signs_of_life(theirs.fileno()))
+        signs = asyncio.create_task(one_worker.give_signs_of_life(theirs.fileno()))
         await soon(lambda: not select.select([], [theirs], [], 0)[1])
         for _ in range(10):
             await asyncio.sleep(0)
