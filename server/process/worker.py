@@ -178,5 +178,5 @@ class Worker:
     async def _receive(self, most: int) -> bytes:
         try:
             return await asyncio.get_running_loop().sock_recv(self._channel, most)
-        except ConnectionError:  # it was killed before it read everything
+        except ConnectionError:  # an end too
             return b""

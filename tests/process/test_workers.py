@@ -165,7 +165,7 @@ async def test_a_worker_that_does_not_stop_is_killed(program: Program) -> None:
     assert program.started[0].ended.result() == -signal.SIGKILL
 
 
-ALIVE = f"{READY}; os.write(int(sys.argv[-1]), b'.')\nwhile True: os.write(int(sys.argv[-1]), b'.'); time.sleep(0.005)"
+ALIVE = f"{READY.replace('!', '!.')}\nwhile True: os.write(int(sys.argv[-1]), b'.'); time.sleep(0.005)"
 
 
 @pytest.fixture
