@@ -20,6 +20,14 @@ ROOT = Path(__file__).parent.parent
 START_SECONDS = 30
 T = TypeVar("T")
 
+IN_TERMINAL = """
+import fcntl, os, sys, termios
+terminal = int(sys.argv[1])
+fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+os.close(terminal)
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
+
 # Make a process count for coverage. Its start takes twice as long then, so only one process of each kind has them.
 COUNTED = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_PROCESS_")}
 
@@ -43,10 +51,12 @@ def eventually(probe: Callable[[], T], limit: float = START_SECONDS) -> T:
 class Started:
     """A service in a process of its own."""
 
-    def __init__(self, moment: str = r"listens on (\S+)/", **environment: str) -> None:
-        """Start it, and return when it has written a line that matches `moment`."""
+    def __init__(self, moment: str = r"listens on (\S+)/", *, terminal: str = "", **environment: str) -> None:
+        """Start it, with the terminal of that file descriptor as its own, and return when it has written `moment`."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "server"],
+            [sys.executable, *(["-c", IN_TERMINAL, terminal] if terminal else []), "-m", "server"],
+            pass_fds=[int(terminal)] if terminal else [],
+            start_new_session=bool(terminal),
             cwd=ROOT,
             env=surroundings(**{"PORT": "0", "BCRYPT_ROUNDS": "4", "MAIL_DIR": ".cache/mail"} | environment),
             stdout=subprocess.PIPE,
@@ -54,9 +64,10 @@ class Started:
             text=True,
         )
         self.said: list[str] = []
-        self.url = self._wait_for(moment)
+        self.url = self.wait_for(moment)
 
-    def _wait_for(self, pattern: str) -> str:
+    def wait_for(self, pattern: str) -> str:
+        """Return the group of `pattern` in the next line that matches it."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.said.append(line)

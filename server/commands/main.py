@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog=_program(), description="Frontdesk: accounts and sign-in.")
     parser.add_argument("--version", action="version", version=f"Frontdesk {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    parser.set_defaults(command="serve", worker=None)
+    parser.set_defaults(command="serve", worker=None, prepare=None, handed=None)
     for name, command in COMMANDS.items():
         summary = command.run.__doc__ or ""
         each = commands.add_parser(name, help=summary.partition("\n")[0], description=summary)

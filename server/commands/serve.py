@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from server.commands.database import bring_up_to_date, check_schema, opened
 from server.mail.writer import VARIABLES, user_variables
-from server.process import serving, supervisor
+from server.process import alone, serving, supervisor
+from server.process.replacement import Handed
 from server.settings.faults import SettingsError
 from server.settings.settings import Settings
 from server.templates import Templates
@@ -15,8 +16,10 @@ Run = Callable[[Settings, serving.DatabaseSource], None]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the argument with which the supervisor starts a worker."""
+    """Add the arguments with which the supervisor starts a worker, and a new program for itself."""
     parser.add_argument("--worker", nargs=2, default=None, help=argparse.SUPPRESS)
+    parser.add_argument("--prepare", default=None, help=argparse.SUPPRESS)
+    parser.add_argument("--handed", default=None, help=argparse.SUPPRESS)
 
 
 def run(settings: Settings, options: argparse.Namespace) -> None:
@@ -27,8 +30,16 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
         inherited, channel = serving.Inherited.read(options.worker[0]), int(options.worker[1])
         with opened(settings) as (ready, revive):
             serving.serve_as_worker(ready, inherited, channel, revive)
+    elif options.prepare:
+        Handed.read(options.prepare)
+        with opened(settings) as (ready, _):
+            if ready.migrate_on_start:
+                bring_up_to_date(ready)
+    elif options.handed:
+        with opened(settings):
+            supervisor.resume(Handed.read(options.handed))
     else:
-        run_service(settings, serving.serve_alone if settings.workers == 1 else supervisor.serve)
+        run_service(settings, alone.serve if settings.workers == 1 else supervisor.serve)
 
 
 def run_service(settings: Settings, run: Run) -> None:

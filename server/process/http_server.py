@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from server.web.app_keys import SETTINGS, STOPPING
+from server.web.app_keys import STOPPING
 from server.web.protocol import Runner
 
 STOP_SECONDS = 8.0  # for requests in progress, bodies that still arrive included; docker kills after 10
@@ -43,17 +43,6 @@ def tune_garbage_collection() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 50)
-
-
-async def listen(runner: Runner) -> str:
-    """Open the port of the settings: the URL of the service. Raises CannotListen."""
-    settings = runner.app[SETTINGS]
-    site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG)
-    try:
-        await site.start()
-    except OSError as failure:
-        raise CannotListen(f"HOST {settings.host}, PORT {settings.port}: {failure.strerror}") from None
-    return url_of(runner.addresses[0])
 
 
 def url_of(address: tuple[Any, ...]) -> str:

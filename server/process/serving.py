@@ -1,4 +1,4 @@
-"""One process serves: alone, or as one of the workers that `supervisor.py` starts on one port."""
+"""What a process that serves does, alone or as one of several workers on one port; `--worker` is the latter."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from server import __version__
 from server.app import create_app
 from server.process import http_server, signals, sockets
 from server.process.http_server import CannotListen
-from server.process.workers import BEAT_SECONDS
+from server.process.worker import give_signs_of_life
 from server.settings.settings import Settings
 from server.telemetry import instruments, metrics
 from server.telemetry.cells import Row
@@ -28,8 +28,6 @@ from server.web.protocol import Runner
 Revive: TypeAlias = Callable[[], bool]
 """Starts the bundled PostgreSQL again if it died; blocks."""
 
-
-ALONE_NAME = "worker-1"  # of the only process, in the label `process` of the metrics
 
 Sources: TypeAlias = Callable[[], Iterable[tuple[str, int, Row]]]
 """The processes whose metrics are shown: the name, process id and row of each."""
@@ -70,12 +68,6 @@ class Inherited:
         return [*self.listen, self.table]
 
 
-def serve_alone(settings: Settings, database: DatabaseSource) -> None:
-    """Serve until SIGINT or SIGTERM. Raises CannotListen, Unavailable."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-        loop.run(_serve_alone(settings, database))
-
-
 def send_letters(settings: Settings, database: DatabaseSource) -> None:
     """Send letters and do the other periodic work until SIGINT or SIGTERM; open no port. Raises Unavailable."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
@@ -85,27 +77,16 @@ def send_letters(settings: Settings, database: DatabaseSource) -> None:
 def serve_as_worker(settings: Settings, inherited: Inherited, channel: int, revive: Revive | None) -> None:
     """Serve until SIGINT, SIGTERM, or until the supervisor, which holds the other end of `channel`, has ended."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closing terminal sends it to all processes
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # it is for the supervisor, and would end this process
     for fd in (*inherited.files, channel):
         os.set_inheritable(fd, False)  # a PostgreSQL that this worker starts must not keep them open
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
         loop.run(_serve_as_worker(settings, inherited, channel, revive))
 
 
-async def _serve_alone(settings: Settings, database: DatabaseSource) -> None:
-    requested = stop_requests()
-    row = Row.private()
-    async with _service(settings, database.revive, row, requested) as service:
-        address = await http_server.listen(service)
-        metrics_sockets = bind_metrics(settings)
-        async with showing(metrics_sockets, lambda: [(ALONE_NAME, os.getpid(), row)]):
-            announce(address, database, metrics_sockets)
-            await requested.stop.wait()
-        say("Frontdesk stops: it finishes the requests in progress.")
-
-
 async def _send_letters(settings: Settings, database: DatabaseSource) -> None:
     requested = stop_requests()
-    async with _service(settings, database.revive, Row.private(), requested):
+    async with service(settings, database.revive, Row.private(), requested):
         say(f"Frontdesk {__version__} sends letters.")
         say(f"  Database    {database.name}")
         await requested.stop.wait()
@@ -115,42 +96,31 @@ async def _send_letters(settings: Settings, database: DatabaseSource) -> None:
 async def _serve_as_worker(settings: Settings, inherited: Inherited, channel: int, revive: Revive | None) -> None:
     requested = stop_requests()
     row = Row.shared(inherited.table, inherited.row, empty=True)
-    async with _service(settings, revive, row, requested) as service:
-        await _listen(service, [socket.socket(fileno=fd) for fd in inherited.listen])
+    async with service(settings, revive, row, requested) as runner:
+        await listen(runner, [socket.socket(fileno=fd) for fd in inherited.listen])
         # The supervisor writes nothing to the channel: it becomes readable when the supervisor has ended.
         asyncio.get_running_loop().add_reader(channel, requested.stop.set)
-        with contextlib.suppress(BrokenPipeError):
-            os.write(channel, b"!")  # ready
-        beating = asyncio.create_task(_beat(channel))  # until this process ends: also while it finishes requests
+        signs = asyncio.create_task(give_signs_of_life(channel))
         await requested.stop.wait()
+        signs.cancel()
         asyncio.get_running_loop().remove_reader(channel)
-    beating.cancel()
-
-
-async def _beat(channel: int) -> None:
-    """Tell the supervisor each second that this process reacts."""
-    os.set_blocking(channel, False)
-    while True:
-        await asyncio.sleep(BEAT_SECONDS)
-        with contextlib.suppress(BrokenPipeError, BlockingIOError):  # it has ended, or does not read
-            os.write(channel, b".")
 
 
 @contextlib.asynccontextmanager
-async def _service(
+async def service(
     settings: Settings, revive: Revive | None, row: Row, requested: "StopRequests"
 ) -> AsyncIterator[Runner]:
     """Set up the service, which counts in `row`. At the end it stops, and no request is cut."""
     instruments.use(row)
-    service = http_server.make_runner(create_app(settings, revive))
+    runner = http_server.make_runner(create_app(settings, revive))
     try:
-        await service.setup()
+        await runner.setup()
         http_server.tune_garbage_collection()
         metrics.PROCESSES.add()
         metrics.BUILD_INFO.set(1, __version__, platform.python_version())
-        yield service
+        yield runner
     finally:
-        await http_server.stop(service, requested.at_once)
+        await http_server.stop(runner, requested.at_once)
 
 
 @contextlib.asynccontextmanager
@@ -165,13 +135,14 @@ async def showing(opened: list[socket.socket], sources: Sources) -> AsyncIterato
     runner = http_server.make_runner(create_metrics_app(sources))
     await runner.setup()
     try:
-        await _listen(runner, opened)
+        await listen(runner, opened)
         yield
     finally:
         await runner.cleanup()
 
 
-async def _listen(runner: Runner, opened: Iterable[socket.socket]) -> None:
+async def listen(runner: Runner, opened: Iterable[socket.socket]) -> None:
+    """Serve at bound sockets, which belong to the runner from then on."""
     for each in opened:
         await web.SockSite(runner, each, backlog=http_server.BACKLOG).start()
 
@@ -211,6 +182,14 @@ def bind_metrics(settings: Settings) -> list[socket.socket]:
         return sockets.bind(host.strip("[]"), int(port), 1)[0]
     except OSError as failure:
         raise CannotListen(f"METRICS {settings.metrics}: {failure.strerror}") from None
+
+
+def bind(settings: Settings) -> list[list[socket.socket]]:
+    """Return the bound sockets of HOST and PORT for each worker. Raises CannotListen."""
+    try:
+        return sockets.bind(settings.host, settings.port, settings.workers)
+    except OSError as failure:
+        raise CannotListen(f"HOST {settings.host}, PORT {settings.port}: {failure.strerror}") from None
 
 
 def announce(address: str, database: DatabaseSource, metrics_sockets: list[socket.socket]) -> None:

@@ -21,7 +21,7 @@ def bind(host: str, port: int, count: int) -> list[list[socket.socket]]:
         # which fails if the port is in use.
         with _bound(family, (address[0], port, *address[2:])) as first:
             port = first.getsockname()[1]
-            shared = None if BALANCED else first.dup()
+            shared = None if BALANCED and count > 1 else first.dup()
         for each in lists:
             each.append(shared.dup() if shared else _bound(family, (address[0], port, *address[2:]), shares=True))
         if shared:

@@ -5,27 +5,37 @@ database. Each worker attaches to the bundled PostgreSQL itself, so the last one
 """
 
 import asyncio
+import logging
 import os
-import signal
 import socket
-import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from typing import Any
 
 import uvloop
 
+from server import __version__
 from server.database.database import Database
-from server.process import http_server, sockets
-from server.process.http_server import CannotListen
-from server.process.serving import DatabaseSource, Inherited, announce, bind_metrics, say, showing, stop_requests
-from server.process.workers import Worker, Workers
+from server.process import http_server, replacement
+from server.process.renewals import Renewals
+from server.process.replacement import Handed
+from server.process.serving import (
+    DatabaseSource,
+    StopRequests,
+    announce,
+    bind,
+    bind_metrics,
+    say,
+    showing,
+    stop_requests,
+)
+from server.process.worker_starter import WorkerStarter
+from server.process.workers import Workers
 from server.settings.settings import Settings
 from server.telemetry import instruments
-from server.telemetry.cells import Row, make_table
+
+log = logging.getLogger(__name__)
 
 WORKER_STOP_SECONDS = http_server.STOP_SECONDS + 15  # a worker that has not ended by then hangs
-OWN_ROW = 0  # of the supervisor, which keeps the counters of ended workers in it
-SPARE_ROWS = 4  # of the table of metrics, for new workers while the old ones finish their requests
 
 
 def serve(settings: Settings, database: DatabaseSource) -> None:
@@ -39,33 +49,110 @@ def serve(settings: Settings, database: DatabaseSource) -> None:
 
 async def _serve(settings: Settings, database: DatabaseSource) -> None:
     requested = stop_requests()
+    renewals = Renewals(requested)
     # An error is reported here, not by every worker.
     await (await Database.connect(settings.database_url, pooler=settings.database_pooler)).close()
-    opened = _bind(settings)
+    opened = bind(settings)
     metrics_sockets = bind_metrics(settings)
-    start = _WorkerStarter(opened)
-    workers = Workers(settings.workers, start, limit=WORKER_STOP_SECONDS)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, workers.renew)
+    supervisor = Supervisor(WorkerStarter(opened), requested, renewals, metrics_sockets)
+    instruments.use(supervisor.start.own_row)
     try:
-        await _unless(requested.stop, workers.begin())
+        await supervisor.begin()
         if not requested.stop.is_set():
-            async with showing(metrics_sockets, start.sources):
+            async with showing(metrics_sockets, supervisor.start.sources):
                 announce(http_server.url_of(opened[0][0].getsockname()), database, metrics_sockets)
                 say(f"  Workers     {settings.workers}; SIGHUP to process {os.getpid()} renews them one by one")
-                await _unless(requested.stop, workers.keep())
+                await supervisor.keep()
         say("Frontdesk stops: it finishes the requests in progress.")
     finally:
-        start.close()  # first: new connections are refused, instead of waiting until a worker accepts them
-        await _unless(requested.at_once, workers.stop())
-        if requested.at_once.is_set():
-            await workers.stop()  # the second SIGTERM has each worker cut its requests
+        await supervisor.stop()
 
 
-def _bind(settings: Settings) -> list[list[socket.socket]]:
+def resume(handed: Handed) -> None:
+    """Supervise the workers of the program that this process ran before, and renew them, until SIGINT or SIGTERM."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+        loop.run(_resume(handed))
+
+
+async def _resume(handed: Handed) -> None:
+    requested = stop_requests()
+    renewals = Renewals(requested)
+    replacement.take_over(handed)
+    opened = [[socket.socket(fileno=fd) for fd in each] for each in handed.listen]
+    metrics_sockets = [socket.socket(fileno=fd) for fd in handed.metrics]
+    supervisor = Supervisor(WorkerStarter(opened, handed.table), requested, renewals, metrics_sockets)
+    instruments.use(supervisor.start.own_row)
+    supervisor.adopt(handed)
     try:
-        return sockets.bind(settings.host, settings.port, settings.workers)
-    except OSError as failure:
-        raise CannotListen(f"HOST {settings.host}, PORT {settings.port}: {failure.strerror}") from None
+        async with showing(metrics_sockets, supervisor.start.sources):
+            say(f"Frontdesk {__version__} supervises the workers now, and renews them.")
+            renewals.workers.set()
+            await supervisor.keep()
+        say("Frontdesk stops: it finishes the requests in progress.")
+    finally:
+        await supervisor.stop()
+
+
+class Supervisor:
+    """The workers of one port, until a stop is requested."""
+
+    def __init__(
+        self, start: WorkerStarter, requested: StopRequests, renewals: Renewals, metrics_sockets: list[socket.socket]
+    ) -> None:
+        """`metrics_sockets`: a new program of this process shows its metrics there."""
+        self.start = start
+        self.only_supervises = asyncio.Event()  # until then the program of this process must not be replaced
+        self.only_supervises.set()
+        self._metrics_sockets = metrics_sockets
+        self._requested = requested
+        self._renewals = renewals
+        self._workers = Workers(start.count, start, limit=WORKER_STOP_SECONDS)
+
+    async def begin(self) -> None:
+        """Start the workers; return when they are ready, or a stop is requested. Raises NotReadyError."""
+        await _unless(self._requested.stop, self._workers.begin())
+
+    def adopt(self, handed: Handed) -> None:
+        """Take over the workers of the program that this process ran before."""
+        self._workers.adopt(self.start.adopt(handed.workers))
+
+    async def keep(self) -> None:
+        """Replace workers that end, and renew all on request, until a stop is requested."""
+        await _unless(self._requested.stop, self._keep())
+
+    async def stop_workers(self) -> None:
+        """Stop those that run, after their requests unless a stop at once is requested."""
+        await _unless(self._requested.at_once, self._workers.stop())
+        if self._requested.at_once.is_set():
+            await self._workers.stop()  # the second SIGTERM has each worker cut its requests
+
+    async def stop(self) -> None:
+        """Accept nothing more, and stop the workers."""
+        self.start.close()  # first: new connections are refused, instead of waiting until a worker accepts them
+        await self.stop_workers()
+
+    async def _keep(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._workers.keep())
+            tasks.create_task(self._renew())
+            tasks.create_task(self._replace())
+
+    async def _renew(self) -> None:
+        while True:
+            await self._renewals.workers.wait()
+            self._renewals.workers.clear()
+            self._workers.renew()
+
+    async def _replace(self) -> None:
+        while True:
+            await self._renewals.supervisor.wait()
+            self._renewals.supervisor.clear()
+            await self.only_supervises.wait()
+            if await replacement.is_prepared(self.start.handed([], self._metrics_sockets)):
+                async with self._workers.resting() as workers:
+                    replacement.execute(self.start.handed(workers, self._metrics_sockets))
+            else:
+                log.error("the new code cannot start; the supervisor and the workers are not replaced")
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
@@ -76,41 +163,3 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
     if working.done():
         working.result()
     working.cancel()
-
-
-class _WorkerStarter:
-    """Starts the worker with a number: our interpreter and environment, its sockets, a row of the table of metrics."""
-
-    def __init__(self, opened: list[list[socket.socket]]) -> None:
-        self._opened = opened
-        rows = len(opened) + SPARE_ROWS
-        self._table = make_table(1 + rows)
-        self._own_row = Row.shared(self._table, OWN_ROW)
-        instruments.use(self._own_row)
-        self._free_rows = set(range(1, rows + 1))
-        self._workers: dict[int, Worker] = {}  # by row
-
-    def __call__(self, number: int) -> Worker:
-        row = min(self._free_rows)
-        listen = [each.fileno() for each in self._opened[number]]
-        inherited = Inherited(listen, self._table, row)
-        worker = Worker([sys.executable, "-m", "server", "serve", "--worker", str(inherited)], inherited.files)
-        self._free_rows.remove(row)
-        self._workers[row] = worker
-        worker.ended.add_done_callback(lambda _: self._free(row))
-        return worker
-
-    def sources(self) -> Iterator[tuple[str, int, Row]]:
-        """The name, process id and row of the supervisor and of each worker."""
-        yield "supervisor", os.getpid(), self._own_row
-        for row, worker in sorted(self._workers.items()):
-            yield f"worker-{row}", worker.pid, Row.shared(self._table, row)
-
-    def _free(self, row: int) -> None:
-        instruments.keep_ended(Row.shared(self._table, row), self._own_row)
-        del self._workers[row]
-        self._free_rows.add(row)
-
-    def close(self) -> None:
-        """Close every socket."""
-        sockets.close([each for opened in self._opened for each in opened])

@@ -1,120 +1,23 @@
-"""Keeps several processes running: replaces those that end, renews all one by one, stops all. Contains no HTTP.
-
-Each process has one end of a channel. It writes a byte when it is ready, and then one each BEAT_SECONDS while it
-reacts. The kernel closes the channel when one of the two processes ends, however it ends, and so the other one knows.
-"""
+"""Keeps several processes running: replaces those that end, renews all one by one, stops all. Contains no HTTP."""
 
 import asyncio
+import contextlib
 import logging
 import signal
-import socket
-import subprocess
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
+from server.process.worker import Worker
 from server.telemetry.metrics import WORKERS_REPLACED
 
 log = logging.getLogger(__name__)
 
-READY_SECONDS = 60.0  # a worker that is not ready by then is killed
-BEAT_SECONDS = 1.0
-SILENT_SECONDS = 5.0  # without a byte from a process
-MOST_SILENCES = (
-    4  # one after the other: then it hangs. Not one long wait: it also ends when the whole machine was paused
-)
-BEATS_BYTES = 64
-EXIT_POLL_SECONDS = 0.002
+REST_POLL_SECONDS = 0.05
 PAUSE_SECONDS = 0.1  # before a dead worker is replaced; doubled each time its successor dies too
 LONGEST_PAUSE_SECONDS = 5.0
-STABLE_SECONDS = 10.0  # after a longer life, the start was not the cause of the end
 
 
 class NotReadyError(Exception):
     """A process ended before it was ready. It has reported the reason itself."""
-
-
-class Worker:
-    """One process and our end of its channel.
-
-    `ready`: True when the process is ready, False if it ended before. `ended`: its status when it has ended.
-    """
-
-    def __init__(self, command: Sequence[str], fds: Sequence[int]) -> None:
-        """Start `command`; its last argument is the number of its end of the channel. Raises OSError."""
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        try:
-            self._process = subprocess.Popen(  # noqa: S603  no shell
-                [*command, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[*fds, theirs.fileno()],
-                process_group=0,  # Ctrl-C in a terminal reaches the supervisor only, which stops each worker once
-            )
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        self._channel = ours
-        self._began = time.monotonic()
-        self.pid = self._process.pid
-        self.ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self.ended = asyncio.create_task(self._watch())
-
-    @property
-    def is_stable(self) -> bool:
-        """Whether it has lived for so long that its start cannot be the cause of its death."""
-        return time.monotonic() - self._began > STABLE_SECONDS
-
-    def send(self, number: signal.Signals) -> None:
-        """Send a signal, if the process is alive."""
-        self._process.send_signal(number)
-
-    async def stop(self, limit: float) -> None:
-        """Send SIGTERM, and SIGKILL after `limit` seconds; return when the process has ended."""
-        self.send(signal.SIGTERM)
-        done, _ = await asyncio.wait({self.ended}, timeout=limit)
-        if not done:
-            log.error("worker %d did not stop within %.0f s and is killed", self.pid, limit)
-            self.send(signal.SIGKILL)
-            await asyncio.wait({self.ended})
-
-    async def _watch(self) -> int:
-        loop = asyncio.get_running_loop()
-        received = b""
-        try:
-            received = await asyncio.wait_for(loop.sock_recv(self._channel, 1), READY_SECONDS)
-        except TimeoutError:
-            log.error("worker %d was not ready after %.0f s and is killed", self.pid, READY_SECONDS)
-            self.send(signal.SIGKILL)
-        self.ready.set_result(bool(received))
-        if received:
-            await self._watch_beats()
-        self._channel.close()
-        # The channel closes a moment before the process has ended.
-        while (status := self._process.poll()) is None:  # noqa: ASYNC110
-            await asyncio.sleep(EXIT_POLL_SECONDS)
-        return status
-
-    async def _watch_beats(self) -> None:
-        """Kill the process when it hangs; return when the channel is closed.
-
-        A process that never wrote a second byte is of a release that does not, and is not judged.
-        """
-        loop = asyncio.get_running_loop()
-        beats, silences = False, 0
-        while True:
-            try:
-                received = await asyncio.wait_for(loop.sock_recv(self._channel, BEATS_BYTES), SILENT_SECONDS)
-            except TimeoutError:
-                silences += beats
-                if silences == MOST_SILENCES:
-                    log.error("worker %d has not reacted for %.0f s and is killed", self.pid, silences * SILENT_SECONDS)
-                    self.send(signal.SIGKILL)
-                continue
-            if not received:
-                return
-            beats, silences = True, 0
 
 
 class Workers:
@@ -128,6 +31,7 @@ class Workers:
         self._alive: set[Worker] = set()
         self._current: list[Worker] = []
         self._renewal = asyncio.Event()
+        self._renewing = asyncio.Lock()
 
     async def begin(self) -> None:
         """Start all of them, and return when they are ready. Raises NotReadyError."""
@@ -140,6 +44,10 @@ class Workers:
             if not worker.ready.result():
                 raise NotReadyError(f"worker {worker.pid} ended before it was ready")
 
+    def adopt(self, workers: Sequence[Worker]) -> None:
+        """Keep ready workers that were started before, in the order of their numbers, instead of starting them."""
+        self._current = [self._add(worker) for worker in workers]
+
     async def keep(self) -> None:
         """Replace each one that ends, and renew all after `renew`. Runs until it is cancelled."""
         await asyncio.gather(self._renew(), *(self._keep(number) for number in range(self._count)))
@@ -148,12 +56,22 @@ class Workers:
         """Have `keep` replace every process by a new one, one after the other."""
         self._renewal.set()
 
+    @contextlib.asynccontextmanager
+    async def resting(self) -> AsyncIterator[list[Worker]]:
+        """Yield the current workers when all of them are ready and no renewal runs; none begins in the block."""
+        async with self._renewing:
+            while not all(each.is_ready and not each.ended.done() for each in self._current):  # noqa: ASYNC110
+                await asyncio.sleep(REST_POLL_SECONDS)
+            yield [*self._current]
+
     async def stop(self) -> None:
         """Stop all of them at the same time."""
         await asyncio.gather(*(worker.stop(self._limit) for worker in list(self._alive)))
 
     def _begin(self, number: int) -> Worker:
-        worker = self._start(number)
+        return self._add(self._start(number))
+
+    def _add(self, worker: Worker) -> Worker:
         self._alive.add(worker)
         worker.ended.add_done_callback(lambda _: self._alive.discard(worker))
         return worker
@@ -166,7 +84,8 @@ class Workers:
             failures = 0 if worker.is_stable else failures + 1
             if self._current[number] is not worker:  # a renewal replaced it
                 continue
-            log.error("worker %d ended (%s) and is replaced", worker.pid, _reason(worker.ended.result()))
+            if not worker.hangs:  # which has been reported
+                log.error("worker %d ended (%s) and is replaced", worker.pid, _reason(worker.ended.result()))
             WORKERS_REPLACED.add()
             await _pause(failures)
             while self._current[number] is worker and not self._replace(number):
@@ -186,12 +105,15 @@ class Workers:
         while True:
             await self._renewal.wait()
             self._renewal.clear()
-            for number in range(self._count):
-                if not await self._renew_one(number):
-                    log.error("the renewal stops; the other workers are not replaced")
-                    break
-            else:
-                log.info("all workers are new")
+            async with self._renewing:
+                await self._renew_all()
+
+    async def _renew_all(self) -> None:
+        for number in range(self._count):
+            if not await self._renew_one(number):
+                log.error("the renewal stops; the other workers are not replaced")
+                return
+        log.info("all workers are new")
 
     async def _renew_one(self, number: int) -> bool:
         """Start a new process, and stop the old one when the new one is ready; return whether it became ready."""

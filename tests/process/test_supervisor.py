@@ -5,9 +5,9 @@ import collections
 import contextlib
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import aiohttp
 import pytest
@@ -15,7 +15,7 @@ import requests
 
 from server.postgres.file_locks import take
 from tests.conftest import KEY, StartService
-from tests.processes import COUNTED, Started, eventually, header, register
+from tests.processes import COUNTED, START_SECONDS, Started, eventually, header, register
 
 pytestmark = pytest.mark.slow
 T = TypeVar("T")
@@ -51,6 +51,26 @@ def numbers(service: Started) -> dict[str, float]:
         name.removeprefix("frontdesk_"): float(value)
         for name, value in (line.rsplit(" ", 1) for line in lines_of(text))
     }
+
+
+StartInTerminal: TypeAlias = Callable[..., tuple[Started, int]]
+"""Starts the service with a controlling terminal: the service, and the other side of the terminal."""
+
+
+@pytest.fixture
+def start_in_terminal(start: Callable[..., Started]) -> Iterator[StartInTerminal]:
+    """Starts the service with a terminal of its own."""
+    opened: list[int] = []
+
+    def started(**environment: str) -> tuple[Started, int]:
+        outside, inside = os.openpty()
+        opened.extend((outside, inside))
+        return start(terminal=str(inside), **environment), outside
+
+    yield started
+    for each in opened:
+        with contextlib.suppress(OSError):
+            os.close(each)
 
 
 def lines_of(text: str) -> list[str]:
@@ -214,6 +234,111 @@ async def test_a_renewal_of_the_workers_cuts_no_request(start: Callable[..., Sta
     old_and_new = await asyncio.to_thread(processes_that_answer, service.url)
     assert len(old_and_new) == 2
     assert min(len(kept.answers), len(fresh.answers)) >= 3
+
+
+async def test_one_process_hands_over_to_a_worker_and_cuts_no_request(start: Callable[..., Started]) -> None:
+    service = start(METRICS="127.0.0.1:0", **COUNTED)
+    headers = header(await asyncio.to_thread(register, service.url, "anna"))
+    before = await asyncio.to_thread(process_that_answers, service.url)
+    kept, fresh = Load(service, fresh=False), Load(service, fresh=True)
+
+    def renew(old: set[int]) -> set[int]:
+        service.process.send_signal(signal.SIGHUP)
+        eventually(lambda: len(now := children(service)) == 1 and not now & old)
+        return children(service)
+
+    renewed = asyncio.Event()
+
+    async def renew_twice() -> None:
+        first = await asyncio.to_thread(renew, set())
+        await asyncio.to_thread(renew, first)
+        renewed.set()
+
+    await asyncio.gather(kept.during(renew_twice), fresh.during(renewed.wait))
+    assert await asyncio.to_thread(process_that_answers, service.url, headers) != before
+    assert len(kept.answers) == len(fresh.answers) == 3
+    await asyncio.to_thread(eventually, lambda: numbers(service)["processes"] == 1)
+    assert (await asyncio.to_thread(numbers, service))["hash_wait_seconds_count"] == 2
+    assert await asyncio.to_thread(service.stop) == 0
+
+
+def test_one_process_serves_on_when_the_new_worker_is_not_ready(start: Callable[..., Started], tmp_path: Path) -> None:
+    templates = tmp_path / "templates"
+    templates.mkdir()
+    service = start(TEMPLATES_DIR=str(templates))
+    before = process_that_answers(service.url)
+    (templates / "letters").mkdir()
+    (templates / "letters" / "activation.txt").write_text("{{ unclosed")
+    service.process.send_signal(signal.SIGHUP)
+    assert "serves on as before" in service.wait_for("(.*serves on.*)")
+    assert process_that_answers(service.url) == before
+    (templates / "letters" / "activation.txt").unlink()
+    service.process.send_signal(signal.SIGHUP)
+    eventually(lambda: process_that_answers(service.url) != before)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_the_supervisor_replaces_its_program_and_cuts_no_request(
+    start: Callable[..., Started], workers: str
+) -> None:
+    service = start(WORKERS=workers, METRICS="127.0.0.1:0", **COUNTED)
+    url = await asyncio.to_thread(service.metrics_url)
+    await asyncio.to_thread(register, service.url, "anna")
+    before = children(service)
+    kept, fresh = Load(service, fresh=False), Load(service, fresh=True)
+
+    def replace() -> None:
+        service.process.send_signal(signal.SIGUSR2)
+        eventually(lambda: b"--handed" in Path(f"/proc/{service.process.pid}/cmdline").read_bytes())
+        adopted = children(service)
+        assert workers == "1" or adopted == before
+        eventually(lambda: len(now := children(service)) == int(workers) and not now & adopted)
+
+    replaced = asyncio.Event()
+
+    async def replace_once() -> None:
+        await asyncio.to_thread(replace)
+        replaced.set()
+
+    await asyncio.gather(kept.during(replace_once), fresh.during(replaced.wait))
+
+    def shown() -> str:
+        return requests.get(url, timeout=10).text
+
+    # The supervisor notices the end of a worker a moment after it.
+    await asyncio.to_thread(eventually, lambda: f"frontdesk_processes {workers}.0" in shown())
+    assert "frontdesk_hash_wait_seconds_count 2.0" in await asyncio.to_thread(shown)
+    killed = children(service)
+    os.kill(min(killed), signal.SIGKILL)
+    await asyncio.to_thread(eventually, lambda: len(children(service) - killed) == 1)
+    assert await asyncio.to_thread(service.stop) == 0
+
+
+def test_a_supervisor_whose_new_code_cannot_start_stays(start: Callable[..., Started], tmp_path: Path) -> None:
+    (tmp_path / "letters").mkdir()
+    service = start(WORKERS="2", TEMPLATES_DIR=str(tmp_path))
+    before = children(service)
+    (tmp_path / "letters" / "activation.txt").write_text("{{ unclosed")
+    service.process.send_signal(signal.SIGUSR2)
+    assert service.wait_for("(the new code cannot start)")
+    assert children(service) == before
+    assert len(processes_that_answer(service.url)) == 2
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_terminal_that_closes_stops_the_service(start_in_terminal: StartInTerminal, workers: str) -> None:
+    service, terminal = start_in_terminal(WORKERS=workers)
+    os.close(terminal)
+    service.process.wait(START_SECONDS)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_renewal_in_a_terminal_stops_nothing(start_in_terminal: StartInTerminal, workers: str) -> None:
+    service, _ = start_in_terminal(WORKERS=workers)
+    before = processes_that_answer(service.url)
+    service.process.send_signal(signal.SIGHUP)
+    eventually(lambda: not processes_that_answer(service.url) & before)
+    assert service.process.poll() is None
 
 
 async def test_a_stop_of_the_workers_cuts_no_request(start: Callable[..., Started]) -> None:

@@ -1,15 +1,20 @@
 """Workers that die, fail to start or do not stop. They run small programs here, not the service."""
 
 import asyncio
+import select
 import signal
+import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
+from server.process import worker as one_worker
 from server.process import workers
-from server.process.workers import NotReadyError, Worker, Workers
+from server.process.worker import Worker
+from server.process.workers import NotReadyError, Workers
 from tests.processes import START_SECONDS
 
 pytestmark = pytest.mark.slow
@@ -28,7 +33,7 @@ class Program:
 
     def __call__(self, number: int) -> Worker:
         self.attempts += 1
-        self.started.append(Worker([self.interpreter, "-c", self.text], []))
+        self.started.append(Worker.start([self.interpreter, "-c", self.text], []))
         return self.started[-1]
 
 
@@ -64,7 +69,7 @@ async def test_a_worker_that_ends_before_it_is_ready_stops_the_start(program: Pr
 async def test_a_worker_that_is_never_ready_is_killed(
     program: Program, two: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "READY_SECONDS", 0.01)
+    monkeypatch.setattr(one_worker, "READY_SECONDS", 0.01)
     program.text = "import time; time.sleep(60)"
     with pytest.raises(NotReadyError):
         await two.begin()
@@ -160,23 +165,83 @@ async def test_a_worker_that_does_not_stop_is_killed(program: Program) -> None:
     assert program.started[0].ended.result() == -signal.SIGKILL
 
 
-async def test_a_worker_that_stops_reacting_is_replaced(
-    program: Program, two: Workers, monkeypatch: pytest.MonkeyPatch
+ALIVE = f"{READY.replace('!', '!.')}\nwhile True: os.write(int(sys.argv[-1]), b'.'); time.sleep(0.005)"
+
+
+@pytest.fixture
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker hangs after a second without a sign of life."""
+    monkeypatch.setattr(one_worker, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(one_worker, "HANG_SECONDS", 1.0)
+
+
+@pytest.mark.usefixtures("quick_looks")
+async def test_a_worker_that_hangs_is_killed_and_replaced_with_one_error(
+    program: Program, two: Workers, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(workers, "SILENT_SECONDS", 0.01)
-    program.text = f"{READY}; os.write(int(sys.argv[-1]), b'.'); time.sleep(60)"
+    program.text = ALIVE
     await two.begin()
-    program.text = f"{READY}; time.sleep(60)"
     keeping = asyncio.create_task(two.keep())
-    await soon(lambda: len(program.started) == 4)
+    program.started[0].send(signal.SIGSTOP)
+    await soon(lambda: len(program.started) == 3 and program.started[2].ready.done())
+    assert program.started[0].ended.result() == -signal.SIGKILL
+    assert not program.started[1].ended.done()
+    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert len(errors) == 1
+    assert f"worker {program.started[0].pid} hangs" in errors[0]
     keeping.cancel()
-    assert [worker.ended.result() for worker in program.started[:2]] == [-signal.SIGKILL] * 2
 
 
-async def test_a_worker_that_never_said_that_it_reacts_is_not_judged(
+@pytest.mark.usefixtures("quick_looks")
+async def test_a_pause_of_the_supervisor_kills_no_worker(
     program: Program, two: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "SILENT_SECONDS", 0.001)
+    program.text = ALIVE
     await two.begin()
-    ended, _ = await asyncio.wait([worker.ended for worker in program.started], timeout=0.05)
-    assert not ended
+    for worker in program.started:
+        worker.send(signal.SIGSTOP)
+    await asyncio.sleep(0)
+    time.sleep(1.2)  # the event loop is the supervisor's, and the channels are empty after it
+    for worker in program.started:
+        worker.send(signal.SIGCONT)
+    looked: list[Worker] = []
+    received = Worker._receive
+
+    async def receive(self: Worker, most: int) -> bytes:
+        result = await received(self, most)
+        looked.append(self)
+        return result
+
+    monkeypatch.setattr(Worker, "_receive", receive)
+    await soon(lambda: set(looked) == set(program.started))
+    assert not any(worker.hangs for worker in program.started)
+
+
+@pytest.mark.usefixtures("quick_looks")
+async def test_a_worker_that_stops_is_not_killed_before_the_limit_of_a_stop(program: Program) -> None:
+    on_sigterm = "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1.5), sys.exit(7)))"
+    program.text = f"import signal, sys, time; {on_sigterm}; {ALIVE}"
+    one = Workers(1, program, limit=float(START_SECONDS))
+    await one.begin()
+    await one.stop()
+    assert program.started[0].ended.result() == 7
+
+
+@pytest.mark.usefixtures("quick_looks")
+async def test_a_worker_of_a_release_without_signs_of_life_is_not_killed(program: Program, two: Workers) -> None:
+    await two.begin()
+    await asyncio.sleep(1.3)
+    assert not any(worker.ended.done() for worker in program.started)
+
+
+async def test_signs_of_life_do_not_wait_for_a_supervisor_that_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(one_worker, "ALIVE_SECONDS", 0.0)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        signs = asyncio.create_task(one_worker.give_signs_of_life(theirs.fileno()))
+        await soon(lambda: not select.select([], [theirs], [], 0)[1])
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not signs.done()
+        assert ours.recv(3) == b"!.."
+        signs.cancel()

@@ -10,7 +10,7 @@ import bcrypt
 import pytest
 
 from server.app import create_app
-from server.process import http_server
+from server.process import http_server, serving
 from server.web.app_keys import STOPPING
 from tests.conftest import PASSWORD, Person, post
 
@@ -84,10 +84,12 @@ async def test_idle_clients_do_not_delay_other_clients(
 async def test_a_request_that_arrives_during_the_stop_is_answered_and_its_connection_closed(
     settings: Any, database: Any
 ) -> None:
-    running = http_server.make_runner(create_app(replace(settings, port=0)))
+    running = http_server.make_runner(create_app(settings))
     await running.setup()
-    address = await http_server.listen(running)
-    reader, writer = await asyncio.open_connection(*address[7:-1].split(":"))
+    [opened] = serving.bind(replace(settings, port=0))[0]
+    address = opened.getsockname()
+    await serving.listen(running, [opened])
+    reader, writer = await asyncio.open_connection(*address)
     request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
     writer.write(request)
     assert b"keep-alive" not in (first := await reader.readuntil(b'"ok"}'))

@@ -11,7 +11,8 @@ from aiohttp import web
 
 from server.app import create_app
 from server.auth.tokens import ACCESS
-from server.process.http_server import listen, make_runner, tune_garbage_collection
+from server.process.http_server import make_runner, tune_garbage_collection
+from server.process.serving import bind, listen
 from server.settings.settings import Settings
 from server.web.app_keys import TOKENS
 from server.web.endpoints import Access, Endpoints, install
@@ -51,12 +52,13 @@ async def read_profile(request: web.Request) -> Any:
 
 async def serve() -> None:
     """Serve until SIGTERM."""
-    app = create_app(Settings.read(os.environ))
+    settings = Settings.read(os.environ)
+    app = create_app(settings)
     install(app, [ceiling])
     running = make_runner(app)
     await running.setup()
     tune_garbage_collection()
-    await listen(running)
+    await listen(running, bind(settings)[0])
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await stop.wait()
