@@ -48,7 +48,8 @@ def serve(settings: Settings, database: DatabaseSource) -> None:
 async def _serve(settings: Settings, database: DatabaseSource) -> None:
     requested = stop_requests()
     alone = _Alone(bind(settings)[0], requested, Renewals(requested))
-    async with contextlib.AsyncExitStack() as own:
+    async with contextlib.AsyncExitStack() as own, contextlib.AsyncExitStack() as end:
+        end.callback(sockets.close, alone.opened)  # also when the database cannot be used
         runner = await own.enter_async_context(service(settings, database.revive, alone.row, requested))
         await listen(runner, [each.dup() for each in alone.opened])
         metrics_sockets = alone.metrics_sockets = bind_metrics(settings)
