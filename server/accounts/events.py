@@ -1,4 +1,4 @@
-"""Events: one row and one log line for each act on an account (docs/security.md, "Events").
+"""Events: one row and one log line for each act on an account (contract 2.1).
 
 The row is inserted in the transaction of the act, so that the two commit together; the line is written after that.
 Neither has a password, a token, a link, or the text that a stranger typed as a name.
