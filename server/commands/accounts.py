@@ -30,7 +30,7 @@ def add_last(parser: argparse.ArgumentParser) -> None:
 async def find(transaction: Transaction, name: str) -> int:
     """The id of the account of a username, an address or an id. Raises CommandError when it is none, or several.
 
-    Several: anybody may choose a username that is another account's address or id, so that neither wins.
+    Several: a caller may choose a username that is another account's address or id, so that neither wins.
     """
     text = name.removeprefix(BY_ID)
     try:

@@ -22,7 +22,7 @@ from server.settings.settings import Settings
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the file, and what happens to sessions."""
     parser.add_argument("file", metavar="FILE", type=Path, help="a file that backup wrote")
-    parser.add_argument("--end-sessions", action="store_true", help="sign everybody out")
+    parser.add_argument("--end-sessions", action="store_true", help="end all sessions")
     parser.add_argument("--yes", action="store_true", help="without a question")
 
 

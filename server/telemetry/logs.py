@@ -1,6 +1,6 @@
 """Log lines: one for each event, as text or JSON, with the id of the request.
 
-ERROR is what somebody must look at soon: a fault of the service, or what it does not recover from by itself. What a
+ERROR is what the operator must look at soon: a fault of the service, or what it does not recover from by itself. What a
 client can cause is never an ERROR (security 42). Lines never contain a password, a token or a link (security 34).
 """
 

@@ -180,7 +180,7 @@ def _event(event: Event) -> Event:
 
 
 def _as_warning(record: logging.LogRecord) -> bool:
-    """Let a collector that cannot be reached be a warning: nobody has to be woken for it."""
+    """Let a collector that cannot be reached be a warning: it is no reason to wake the operator."""
     if record.levelno > logging.WARNING:
         record.levelno, record.levelname = logging.WARNING, "WARNING"
     return True

@@ -1,4 +1,4 @@
-"""Memory that all connections of a process share: bounded, and whoever has held some for longest gives way.
+"""Memory that all connections of a process share: bounded, and the connection that has held some for longest gives way.
 
 The bounds hold for each process: with WORKERS=4 the service may hold four times as much (docs/decisions/bounds.md).
 """
@@ -27,7 +27,7 @@ class Budget:
     def hold(self, holder: Holder, size: int) -> None:
         """Let `holder` hold `size` bytes in all. Over the limit the oldest holders give way, `holder` among them.
 
-        The newest one is not refused: then a few hundred unfinished bodies would keep everybody else out.
+        The newest one is not refused: then a few hundred unfinished bodies would keep all other clients out.
         """
         self.total += size - self._held.get(holder, 0)
         if size:

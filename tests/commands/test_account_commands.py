@@ -48,7 +48,7 @@ def test_an_account_is_named_by_username_address_or_id(run: Run, database: Conne
 
 
 def test_a_name_that_means_two_accounts_is_refused_and_an_id_can_be_said(run: Run, database: Connection) -> None:
-    # Anybody may choose the id of another account as a username.
+    # A caller may choose the id of another account as a username.
     anna = only_row(database, "insert into users (username) values ('anna') returning id")["id"]
     other = only_row(database, "insert into users (username) values (%s) returning id", str(anna))["id"]
     assert run("sign-out", str(anna)) == (
