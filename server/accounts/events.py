@@ -7,6 +7,7 @@ Neither has a password, a token, a link, or the text that a stranger typed as a 
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -100,3 +101,8 @@ async def record(
         **(details or {}),
     }
     transaction.after_commit(lambda: log.info("%s", kind, extra={"fields": fields}))
+
+
+def shows_source(event: Mapping[str, Any], user_id: int) -> bool:
+    """Whether the account `user_id` may see where an event of it comes from: not when another account acted."""
+    return event["actor_id"] in (None, user_id)

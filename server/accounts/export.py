@@ -30,6 +30,5 @@ async def collect(transaction: Transaction, user_id: int, *, source: Source) -> 
 
 
 def _event(row: dict[str, Any], user_id: int) -> dict[str, Any]:
-    is_own = row["actor_id"] in (None, user_id)
-    hidden = {} if is_own else {"address": None, "device": "", "request_id": ""}
+    hidden = {} if events.shows_source(row, user_id) else {"address": None, "device": "", "request_id": ""}
     return row | hidden | {"details": orjson.loads(row["details"] or "{}")}

@@ -88,9 +88,7 @@ class Limits:
 
     async def name_of_unknown(self, db: Database, login: str) -> str:
         """What a limit keeps of a name without an account: the same for all spellings that would be one account."""
-        row = await db.row("limits/name_key", login, self._settings.login_field == "email")
-        assert row is not None
-        return str(row["hash"])
+        return await _hash(db, login, is_address=self._settings.login_field == "email")
 
     def sign_in(self, source: Source, *, name: str, user_id: int | None, knows_network: bool) -> list[Bucket]:
         """What a wrong password counts against; `name` is of `name_of_unknown`, `user_id` the account if there is one.
@@ -144,11 +142,8 @@ class Limits:
         """
         buckets = self._of_network("letters", "letters", source, self._settings.limit_letters_network)
         if rate := self._settings.limit_letters_address:
-            row = await db.row("limits/address_key", address)
-            assert row is not None
-            buckets.append(
-                Bucket("letters", f"letters{OF_RESET if kind == PASSWORD_RESET else ''} to {row['hash']}", rate)
-            )
+            to = await _hash(db, address, is_address=True)
+            buckets.append(Bucket("letters", f"letters{OF_RESET if kind == PASSWORD_RESET else ''} to {to}", rate))
         await self._take(db, buckets, source)
 
     def links(self, source: Source) -> list[Bucket]:
@@ -180,3 +175,10 @@ class Limits:
         metrics.LIMITS_MET.add(bucket.limit)
         wait = max(1, math.ceil(seconds))
         raise TooManyRequests(bucket.limit, bucket.rate.count, bucket.rate.window, wait)
+
+
+async def _hash(db: Database, text: str, *, is_address: bool) -> str:
+    """What a limit keeps of a username or an address: the same for all its spellings."""
+    row = await db.row("limits/name_key", text, is_address)
+    assert row is not None
+    return str(row["hash"])

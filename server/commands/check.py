@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 from server.commands import check_database
 from server.commands.failures import CommandError
 from server.commands.findings import Finding, fault, fine, warning
+from server.commands.serve import template_faults
 from server.errors import StartError, Unavailable
 from server.mail.delivery import DeliveryFailed, delivery_for
 from server.postgres.bundled import BundledPostgresError
 from server.process.serving import say
 from server.settings.settings import Settings
-from server.templates import Templates
 
 LOW_ROUNDS = 10  # OWASP's least for bcrypt
 FEW_CHARACTERS = 10  # different ones, of a key that a person typed
@@ -50,8 +50,8 @@ def _settings(settings: Settings) -> Iterator[Finding]:
     defaults = Settings().shown()
     changed = sorted(name for name, value in settings.shown().items() if value != defaults[name])
     yield fine("settings", f"valid; other than the default: {', '.join(changed) or 'none'}")
-    for text in Templates(settings.templates_dir).faults():
-        yield fault("settings", f"TEMPLATES_DIR {settings.templates_dir}: {text}", "correct the template")
+    for text in template_faults(settings):
+        yield fault("settings", text, "correct the template")
     if settings.bcrypt_rounds < LOW_ROUNDS:
         yield warning(
             "settings", f"BCRYPT_ROUNDS={settings.bcrypt_rounds} is for tests", f"{LOW_ROUNDS} or more are for people"

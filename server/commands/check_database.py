@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 
-from server.commands.database import opened
+from server.commands.database import connect, opened
 from server.commands.findings import Finding, fault, fine, warning
 from server.database import migrate
 from server.database.database import Database
@@ -25,7 +25,7 @@ def findings(settings: Settings) -> list[Finding]:
 
 
 async def _collect(settings: Settings) -> list[Finding]:
-    db = await Database.connect(settings.database_url)
+    db = await connect(settings)
     try:
         found = [each async for each in _server(db)]
         migrations = [each async for each in _migrations(db, settings)]
@@ -65,7 +65,9 @@ def _clock(ahead: float) -> Finding:
 
 async def _migrations(db: Database, settings: Settings) -> AsyncIterator[Finding]:
     try:
-        applied = {row["name"] for row in await db.rows("schema/applied")}
+        row = await db.row("schema/state")
+        assert row is not None
+        applied = set(row["applied"])
     except Unavailable as failure:
         if not isinstance(failure.__cause__, asyncpg.UndefinedTableError):
             raise

@@ -91,11 +91,18 @@ def _in_one_line(failure: Exception) -> str:
     return " ".join(str(failure).split())
 
 
+async def connect(settings: Settings) -> Database:
+    """The database of the settings, for a command. Raises StartError, Unavailable."""
+    return await Database.connect(
+        settings.database_url, connections=COMMAND_CONNECTIONS, pooler=settings.database_pooler
+    )
+
+
 def run_on_database(settings: Settings, work: Callable[[Database], Awaitable[None]]) -> None:
     """Run `work` on the database, its schema up to date unless MIGRATE_ON_START=false."""
 
     async def run(ready: Settings) -> None:
-        db = await Database.connect(ready.database_url, connections=COMMAND_CONNECTIONS, pooler=ready.database_pooler)
+        db = await connect(ready)
         try:
             await work(db)
         finally:

@@ -61,9 +61,14 @@ def check_traces(settings: Settings) -> None:
 
 def check_templates(settings: Settings) -> None:
     """Report a template that cannot be used at the start, not when a request needs it. Raises SettingsError."""
+    if faults := template_faults(settings):
+        raise SettingsError(faults)
+
+
+def template_faults(settings: Settings) -> list[str]:
+    """Why templates of TEMPLATES_DIR cannot be used: one sentence each."""
     templates = Templates(settings.templates_dir)
-    faults = templates.faults()
-    if not faults:
-        faults = templates.unknown_names("letters", VARIABLES, {"user": user_variables(settings.account)})
-    if faults:
-        raise SettingsError([f"TEMPLATES_DIR {settings.templates_dir}: {fault}" for fault in faults])
+    faults = templates.faults() or templates.unknown_names(
+        "letters", VARIABLES, {"user": user_variables(settings.account)}
+    )
+    return [f"TEMPLATES_DIR {settings.templates_dir}: {fault}" for fault in faults]

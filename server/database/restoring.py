@@ -27,7 +27,9 @@ def applied_migrations(url: str) -> list[str]:
     """The migrations that a restored database has; empty when it is no database of this service."""
     with psycopg.connect(url, autocommit=True) as connection:
         try:
-            return [name for (name,) in connection.execute(statements()["schema/applied"]).fetchall()]
+            row = connection.execute(statements()["schema/state"]).fetchone()
+            assert row is not None
+            return list(row[0])
         except psycopg.errors.UndefinedTable:
             return []
 
@@ -35,8 +37,8 @@ def applied_migrations(url: str) -> list[str]:
 def put_in_force(url: str) -> None:
     """Let the restored database take the place of the one in force, which stays under the name REPLACED.
 
-    `url` is that of a third database. The rename waits until nobody is connected, so connections are ended until it is
-    done; new ones wait for it, and then reach the restored database. Raises psycopg.Error.
+    `url` is that of a third database. The rename waits until no client is connected, so connections are ended until it
+    is done; new ones wait for it, and then reach the restored database. Raises psycopg.Error.
     """
     run(url, "restore/drop_replaced")
     done = threading.Event()

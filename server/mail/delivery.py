@@ -10,7 +10,7 @@ import secrets
 import socket
 import ssl
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
@@ -131,22 +131,18 @@ class SmtpDelivery:
 
     async def deliver(self, letter: Letter, kind: str) -> None:
         """Send `letter` within TRY_SECONDS. Raises DeliveryFailed, DeliveryRefused."""
-        client = await self._client()
-        try:
-            await _limit(self._transfer(client, letter), TRY_SECONDS)
-            # The server has accepted the letter: an error at QUIT is no failure.
-            with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
-                await client.quit(timeout=QUIT_SECONDS)
-        except TimeoutError:
-            raise DeliveryFailed("the mail server takes too long") from None
-        finally:
-            client.close()
+        await self._use(lambda client: self._transfer(client, letter))
 
     async def check(self) -> None:
         """Connect, with TLS and password, and quit. Raises DeliveryFailed."""
+        await self._use(self._connect)
+
+    async def _use(self, work: Callable[[aiosmtplib.SMTP], Coroutine[Any, Any, None]]) -> None:
+        """Do `work` with a client, within TRY_SECONDS, and quit. Raises DeliveryFailed, and what `work` raises."""
         client = await self._client()
         try:
-            await _limit(self._connect(client), TRY_SECONDS)
+            await _limit(work(client), TRY_SECONDS)
+            # The work is done (the server has accepted the letter): an error at QUIT is no failure.
             with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
                 await client.quit(timeout=QUIT_SECONDS)
         except TimeoutError:

@@ -5,14 +5,13 @@ Everything that can fail is tried before, in a child process with the new code (
 
 import asyncio
 import dataclasses
-import json
 import logging
 import os
 import signal
 import sys
-from typing import Self
 
 from server.process import signals
+from server.process.arguments import Argument
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +20,7 @@ BLOCKED = {*signals.ENDING, signal.SIGUSR2}  # from the end of the old program u
 
 
 @dataclasses.dataclass(frozen=True)
-class Handed:
+class Handed(Argument):
     """What the new program gets: open files, and of each worker its process id, our end of its channel and its row.
 
     A later release reads what an earlier one wrote.
@@ -31,14 +30,6 @@ class Handed:
     metrics: list[int]
     table: int
     workers: list[list[int]]
-
-    def __str__(self) -> str:
-        return json.dumps(dataclasses.asdict(self), separators=(",", ":"))
-
-    @classmethod
-    def read(cls, text: str) -> Self:
-        """Parse the text on the command line."""
-        return cls(**json.loads(text))
 
     @property
     def files(self) -> list[int]:

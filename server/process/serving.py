@@ -3,13 +3,12 @@
 import asyncio
 import contextlib
 import dataclasses
-import json
 import os
 import platform
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Self, TypeAlias
+from typing import TypeAlias
 
 import uvloop
 from aiohttp import web
@@ -17,6 +16,7 @@ from aiohttp import web
 from server import __version__
 from server.app import create_app
 from server.process import http_server, signals, sockets
+from server.process.arguments import Argument
 from server.process.http_server import CannotListen
 from server.process.worker import give_signs_of_life
 from server.settings.settings import Settings
@@ -47,20 +47,12 @@ class DatabaseSource:
 
 
 @dataclasses.dataclass(frozen=True)
-class Inherited:
+class Inherited(Argument):
     """What a worker inherits from the supervisor: numbers of open files, and its row in the table of metrics."""
 
     listen: list[int]
     table: int
     row: int
-
-    def __str__(self) -> str:
-        return json.dumps(dataclasses.asdict(self), separators=(",", ":"))
-
-    @classmethod
-    def read(cls, text: str) -> Self:
-        """Parse the text that the supervisor wrote on the worker's command line."""
-        return cls(**json.loads(text))
 
     @property
     def files(self) -> list[int]:

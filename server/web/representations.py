@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from server.accounts.events import shows_source
 from server.settings.account_model import AccountModel, load_account_fields
 from server.settings.roles import Roles
 from server.settings.settings import Settings
@@ -44,7 +45,7 @@ def user_object_for_staff(settings: Settings, row: Mapping[str, Any]) -> dict[st
 
 def event_object(row: Mapping[str, Any], *, reader_id: int, is_staff: bool) -> dict[str, Any]:
     """The event object. Only staff see from where another account acted: its address is not the reader's business."""
-    is_shown = is_staff or row["actor_id"] in (None, reader_id)
+    is_shown = is_staff or shows_source(row, reader_id)
     return {
         "id": row["id"],
         "kind": row["kind"],

@@ -5,15 +5,13 @@ The exit status is 1 if a rule is broken, 2 for an unknown name.
 
 import argparse
 import asyncio
-import importlib
-import pkgutil
 import resource
 import signal
 import sys
 from collections.abc import Sequence
 
 import tests.attack
-from tests.attack.attacks import ATTACKS, Attack, Outcome, faults, table
+from tests.attack.attacks import ATTACKS, Attack, Outcome, faults, load, table
 from tests.attack.stage import Stage
 
 OPEN_FILES = 20_000  # each of a thousand slow clients is a socket
@@ -22,13 +20,6 @@ OPEN_FILES = 20_000  # each of a thousand slow clients is a socket
 def say(text: str) -> None:
     """Print a line, unbuffered."""
     print(text, flush=True)
-
-
-def load() -> None:
-    """Import every module of attacks, so that they are registered."""
-    for module in pkgutil.iter_modules(tests.attack.__path__):
-        if module.name != "__main__":
-            importlib.import_module(f"tests.attack.{module.name}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -46,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out the attacks. Returns the exit status."""
-    load()
+    load(tests.attack)
     parser = _parser()
     given = parser.parse_args(arguments)
     if unknown := [name for name in given.names if name not in ATTACKS]:

@@ -1,9 +1,12 @@
 """What an attack is: a function that tries something against the service and says what came of it."""
 
+import importlib
+import pkgutil
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -93,6 +96,13 @@ def table(rows: Iterable[tuple[Attack, Outcome]]) -> list[str]:
         worst = outcome.skipped or outcome.worst
         lines.append(f"| {each.name} | {each.rules} | {outcome.tried:,} | {worst} | {state} |")
     return lines
+
+
+def load(package: ModuleType) -> None:
+    """Import every module of a package but its tests, so that what they declare is registered."""
+    for module in pkgutil.iter_modules(package.__path__):
+        if module.name != "__main__" and not module.name.startswith("test_"):
+            importlib.import_module(f"{package.__name__}.{module.name}")
 
 
 def faults(outcome: Outcome) -> list[str]:

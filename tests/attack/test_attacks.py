@@ -5,12 +5,12 @@ import re
 
 import pytest
 
-from tests.attack import __main__ as command
+import tests.attack
 from tests.attack import enumeration, raw
-from tests.attack.attacks import ATTACKS, Attack, Outcome, Skipped, faults, table
+from tests.attack.attacks import ATTACKS, Attack, Outcome, Skipped, faults, load, table
 from tests.processes import ROOT
 
-command.load()
+load(tests.attack)
 RULES = set(re.findall(r"^### ([0-9]+)\. ", (ROOT / "docs" / "security.md").read_text(), re.MULTILINE))
 
 

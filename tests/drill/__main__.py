@@ -5,24 +5,15 @@ The exit status is 1 if something that was answered is lost or the service does 
 
 import argparse
 import asyncio
-import importlib
-import pkgutil
 import signal
 import sys
 from collections.abc import Sequence
 
 import tests.drill
-from tests.attack.attacks import faults
+from tests.attack.attacks import faults, load
 from tests.drill.drills import DRILLS, Drill, Result, prepare, table
 
 QUICK = ("kill-worker", "kill-postgres", "cut-connection")
-
-
-def load() -> None:
-    """Import every module of drills, so that they are registered."""
-    for module in pkgutil.iter_modules(tests.drill.__path__):
-        if module.name != "__main__" and not module.name.startswith("test_"):
-            importlib.import_module(f"tests.drill.{module.name}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -40,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out the drills. Returns the exit status."""
-    load()
+    load(tests.drill)
     parser = _parser()
     given = parser.parse_args(arguments)
     if unknown := [name for name in given.names if name not in DRILLS]:

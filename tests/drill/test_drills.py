@@ -5,12 +5,13 @@ import time
 
 import pytest
 
-from tests.attack.attacks import Outcome
+import tests.drill
+from tests.attack.attacks import Outcome, load
 from tests.drill import __main__ as command
 from tests.drill.drills import DRILLS, Drill, Result, Scene, table
 from tests.drill.ledger import Ledger, Write
 
-command.load()
+load(tests.drill)
 
 
 @pytest.mark.parametrize("name", DRILLS)

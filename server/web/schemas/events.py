@@ -4,7 +4,7 @@ from marshmallow import Schema, fields, validate
 
 from server.accounts.events import EVENT_KINDS
 from server.database.ids import MAX_ID
-from server.web.schemas.fields import MOMENT_PATTERN, Moment, Query, WholeNumber
+from server.web.schemas.fields import Moment, Query, WholeNumber
 
 EVENTS_PAGE_ROWS = 100
 EVENTS_PAGE_MAX_ROWS = 1000
@@ -32,8 +32,8 @@ class EventQuery(Query):
         validate=validate.OneOf(EVENT_KINDS, error="Must be one of {choices}."),
         metadata={"description": "Of this kind alone."},
     )
-    since = Moment(load_default=None, metadata={"description": "From this time on.", "pattern": MOMENT_PATTERN})
-    until = Moment(load_default=None, metadata={"description": "Before this time.", "pattern": MOMENT_PATTERN})
+    since = Moment(description="From this time on.")
+    until = Moment(description="Before this time.")
 
 
 class Event(Schema):

@@ -267,16 +267,17 @@ class WholeNumber(fields.Integer):
         return int(value)
 
 
-MOMENT_PATTERN = r"^(?:19[7-9][0-9]|[2-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-"  # the years of a Moment
+_MOMENT_YEARS = r"^(?:19[7-9][0-9]|[2-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-"  # for the document
 
 
 class Moment(fields.AwareDateTime):
     """A time with its offset (RFC 3339)."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, description: str) -> None:
         text = "Must be a time with its offset, such as 2026-11-23T15:12:37Z."
         messages: dict[str, Any] = {"invalid": text, "invalid_awareness": text, "format": text}
-        super().__init__("iso", error_messages=messages, **options)
+        metadata = {"description": description, "pattern": _MOMENT_YEARS}
+        super().__init__("iso", load_default=None, error_messages=messages, metadata=metadata)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
         if len(value) > 40:

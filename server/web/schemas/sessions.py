@@ -43,7 +43,7 @@ class SessionQuery(SessionsOfQuery):
     limit = WholeNumber(
         1, SESSIONS_PAGE_MAX_ROWS, load_default=SESSIONS_PAGE_ROWS, metadata={"description": "Rows at most."}
     )
-    before = Moment(load_default=None, metadata={"description": "Those that were used last before this time."})
+    before = Moment(description="Those that were used last before this time.")
     before_id = SessionId(
         load_default=FIRST,
         metadata={"description": "Also those of the time `before` whose ids are lower than this.", "format": "uuid"},
