@@ -1,7 +1,7 @@
--- Remove some letters that were given up long ago: their ids. Locked rows are left for the next time.
+-- Remove some letters that were given up long ago: their ids. Locked rows are left for the next time. A `with`, as in
+-- letters/take.
 -- $1 days, $2 letters at most
-delete from letters
-where id in (
+with old as (
     select id
     from letters
     where given_up_at < now() - make_interval(days => $1::int)
@@ -9,4 +9,7 @@ where id in (
     limit $2
     for update skip locked
 )
-returning id
+delete from letters
+using old
+where letters.id = old.id
+returning letters.id

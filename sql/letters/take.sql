@@ -1,9 +1,7 @@
 -- Take letters that are due, the longest due first, each with its age in seconds. Other workers do not see them until
--- the time in $2 is over.
+-- the time in $2 is over. A `with`: PostgreSQL may run a subselect of `in` once for each row, and takes too many then.
 -- $1 letters at most, $2 seconds that the worker has for them
-update letters
-set due_at = now() + make_interval(secs => $2::double precision), tries = tries + 1
-where id in (
+with due as (
     select id
     from letters
     where given_up_at is null and due_at <= now()
@@ -11,5 +9,9 @@ where id in (
     limit $1
     for update skip locked
 )
-returning id, kind, user_id, nonce, address, queued_at, tries,
+update letters
+set due_at = now() + make_interval(secs => $2::double precision), tries = tries + 1
+from due
+where letters.id = due.id
+returning letters.id, kind, user_id, nonce, address, queued_at, tries,
     extract(epoch from now() - queued_at)::double precision as age

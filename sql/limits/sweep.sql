@@ -1,7 +1,7 @@
--- Remove some limits that count nothing any more: their keys. Locked rows are left for the next time.
+-- Remove some limits that count nothing any more: their keys. Locked rows are left for the next time. A `with`, as in
+-- letters/take.
 -- $1 rows at most
-delete from limits
-where key in (
+with drained as (
     select key
     from limits
     where drained_at <= now()
@@ -9,4 +9,7 @@ where key in (
     limit $1
     for update skip locked
 )
-returning key
+delete from limits
+using drained
+where limits.key = drained.key
+returning limits.key

@@ -1,7 +1,6 @@
--- Remove some expired sessions: their ids. Locked rows are left for the next time.
+-- Remove some expired sessions: their ids. Locked rows are left for the next time. A `with`, as in letters/take.
 -- $1 rows at most
-delete from sessions
-where id in (
+with expired as (
     select id
     from sessions
     where expires_at <= now()
@@ -9,4 +8,7 @@ where id in (
     limit $1
     for update skip locked
 )
-returning id
+delete from sessions
+using expired
+where sessions.id = expired.id
+returning sessions.id

@@ -1,6 +1,6 @@
 -- Remove some accounts that were never activated and whose link has expired: their ids. Locked rows are left for the next
--- time. The token is locked, too: another transaction may renew it meanwhile. A `with`, since PostgreSQL may run a
--- subselect of `in` once for each row, and then removes more than it may.
+-- time. The token is locked, too: another transaction may renew it meanwhile. A `with`, as in
+-- letters/take.
 -- $1 rows at most
 with expired as (
     select u.id
