@@ -49,11 +49,10 @@ async def unlock_account(transaction: Transaction, user_id: int, *, source: Sour
     await events.record(transaction, events.UNLOCKED, user_id, source)
 
 
-async def unlock_network(transaction: Transaction, network: str, *, source: Source) -> bool:
-    """Forget the failed sign-ins from a network: False when there were none."""
-    forgotten = await transaction.rows("limits/unlock", f"sign-in from {network}")
+async def unlock_network(transaction: Transaction, network: str, *, source: Source) -> None:
+    """Forget the failed sign-ins from a network."""
+    await transaction.rows("limits/unlock", f"sign-in from {network}")
     await events.record(transaction, events.UNLOCKED, None, source, {"network": network})
-    return bool(forgotten)
 
 
 class UsedUp(NamedTuple):

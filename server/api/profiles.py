@@ -18,7 +18,7 @@ from server.web.app_keys import DB, SETTINGS
 from server.web.bodies import read_body
 from server.web.endpoints import LONG_BODY_MAX_BYTES, Endpoints
 from server.web.guards import me, only_owner, path_id
-from server.web.paging import Page, Written, page_response, write_page
+from server.web.paging import Written, page_response, write_page
 from server.web.queries import read_query
 from server.web.representations import profile_object
 from server.web.schemas import by_roles, by_settings, lists
@@ -37,13 +37,13 @@ class NoProfile(NotFound):
 async def list_profiles(request: web.Request) -> Any:
     """List all profiles, page by page. Only staff see those of deactivated accounts."""
     asked, is_staff = Asked(**read_query(request)), me(request).is_staff
-    page, settings = Page(asked.after, asked.limit), request.app[SETTINGS]
+    settings = request.app[SETTINGS]
     write = _page_writer(settings.account, settings.roles)
     if asked == Asked(after=asked.after, limit=asked.limit):  # the whole list: simultaneous callers share its pages
-        written = await request.app[DB].share("profiles/list", write, page.after, page.limit + 1, is_staff)
+        written = await request.app[DB].share("profiles/list", write, asked.after, asked.limit + 1, is_staff)
     else:
         rows = await listing.profiles(request.app[DB], asked, of_deactivated=is_staff)
-        written = write(rows, page.after, page.limit + 1, is_staff)
+        written = write(rows, asked.after, asked.limit + 1, is_staff)
     return page_response(request, written)
 
 

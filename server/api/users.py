@@ -148,9 +148,8 @@ def _shown(request: web.Request, user: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _seen(request: web.Request, user: Mapping[str, Any]) -> dict[str, Any]:
-    """The user object of a list, with what the caller may see of it."""
-    caller = me(request)
-    return user_object(request.app[SETTINGS], user, is_stranger=not caller.is_staff and caller.id != user["id"])
+    """The user object of a list, with what a caller who is not staff may see of it."""
+    return user_object(request.app[SETTINGS], user, is_stranger=me(request).id != user["id"])
 
 
 def _mine(request: web.Request) -> dict[str, Any]:

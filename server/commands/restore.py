@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import dataclasses
-import sys
 from pathlib import Path
 
 import psycopg
@@ -11,6 +10,7 @@ import psycopg
 from server.commands.bundled import bundled_server
 from server.commands.database import bring_up_to_date
 from server.commands.failures import CommandError
+from server.commands.typed import confirm
 from server.database import migrate, restoring
 from server.postgres import backups
 from server.postgres.bundled import BundledPostgres
@@ -31,7 +31,8 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
     with bundled_server(settings) as server:
         backups.check_backup(server, options.file)
         if not options.yes:
-            _confirm(options.file)
+            question = f"This puts {options.file} in the place of all accounts. Type yes:"
+            confirm("restore", question, answer="yes", otherwise="Nothing is changed.")
         try:
             _restore(server, settings, options)
         except psycopg.Error as failure:
@@ -67,11 +68,3 @@ def _check_schema(url: str) -> None:
         raise CommandError(
             f"The backup is of a newer version, with the migrations {', '.join(unknown)}: install that one."
         )
-
-
-def _confirm(file: Path) -> None:
-    if not sys.stdin.isatty():
-        raise CommandError("Without a terminal to ask at, restore needs --yes.")
-    say(f"This puts {file} in the place of all accounts. Type yes:")
-    if sys.stdin.readline().strip() != "yes":
-        raise CommandError("Nothing is changed.")

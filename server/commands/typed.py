@@ -1,9 +1,19 @@
-"""What the operator types: a password."""
+"""What the operator types: a password, an answer."""
 
 import getpass
 import sys
 
 from server.commands.failures import CommandError
+from server.process.serving import say
+
+
+def confirm(command: str, question: str, *, answer: str, otherwise: str) -> None:
+    """Ask the operator a question. Raises CommandError, which says `otherwise`, for another answer."""
+    if not sys.stdin.isatty():
+        raise CommandError(f"Without a terminal to ask at, {command} needs --yes.")
+    say(question)
+    if sys.stdin.readline().strip() != answer:
+        raise CommandError(otherwise)
 
 
 def read_password() -> str:

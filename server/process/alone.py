@@ -49,7 +49,8 @@ async def _serve(settings: Settings, database: DatabaseSource) -> None:
     requested = stop_requests()
     alone = _Alone(bind(settings)[0], requested, Renewals(requested))
     async with contextlib.AsyncExitStack() as own, contextlib.AsyncExitStack() as end:
-        end.callback(sockets.close, alone.opened)  # also when the database cannot be used
+        # Before the service stops: new connections are refused. Also when the database cannot be used.
+        end.callback(sockets.close, alone.opened)
         runner = await own.enter_async_context(service(settings, database.revive, alone.row, requested))
         await listen(runner, [each.dup() for each in alone.opened])
         metrics_sockets = alone.metrics_sockets = bind_metrics(settings)
@@ -58,7 +59,6 @@ async def _serve(settings: Settings, database: DatabaseSource) -> None:
             if await alone.is_succeeded():
                 await alone.supervise(own.pop_all())
             else:
-                sockets.close(alone.opened)
                 say("Frontdesk stops: it finishes the requests in progress.")
 
 

@@ -21,16 +21,12 @@ from server.process.http_server import CannotListen
 from server.process.worker import give_signs_of_life
 from server.settings.settings import Settings
 from server.telemetry import instruments, metrics
-from server.telemetry.cells import Row
+from server.telemetry.cells import Row, Sources
 from server.telemetry.logs import line_of
 from server.web.protocol import Runner
 
 Revive: TypeAlias = Callable[[], bool]
 """Starts the bundled PostgreSQL again if it died; blocks."""
-
-
-Sources: TypeAlias = Callable[[], Iterable[tuple[str, int, Row]]]
-"""The processes whose metrics are shown: the name, process id and row of each."""
 
 
 def say(text: str) -> None:

@@ -14,9 +14,13 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
 
 log = logging.getLogger(__name__)
+
+Sources: TypeAlias = "Callable[[], Iterable[tuple[str, int, Row]]]"
+"""The name in the label `process`, the process id and the row of each process whose metrics are shown."""
 
 CELL_BYTES = 8
 ROW_BYTES = 1 << 20  # four times what every route with every status would take; untouched pages take no memory

@@ -5,7 +5,7 @@ Only the process that shows them imports this module, and with it prometheus_cli
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import (
@@ -17,14 +17,10 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from server.telemetry.cells import Row
+from server.telemetry.cells import Sources
 from server.telemetry.instruments import MAX, MIN, SUM, Series
 
 _MERGE: Mapping[str, Callable[[Iterable[float]], float]] = {SUM: sum, MAX: max, MIN: min}
-
-
-Sources: TypeAlias = Callable[[], Iterable[tuple[str, int, Row]]]
-"""The name in the label `process`, the process id and the row of each process."""
 
 
 class _Sums(Collector):

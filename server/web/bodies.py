@@ -136,18 +136,15 @@ def _from_form(schema: Schema, given: Mapping[str, Any], *, whole: bool) -> dict
     """
     data = dict(given)
     for name, field in schema.fields.items():
-        if isinstance(field, Flag) and _is_blank(given.get(name)):
-            del data[name]  # a blank flag leaves it as it is (contract 12)
-        elif isinstance(field, Flag) and whole:
-            data.setdefault(name, "false")
+        if isinstance(field, Flag) or (isinstance(field, AccountValue) and field.is_flag):
+            if _is_blank(given.get(name)):
+                del data[name]  # a blank flag leaves it as it is (contract 12)
+            elif whole and not (isinstance(field, AccountValue) and field.keeps_absent):
+                data.setdefault(name, "false")
         elif isinstance(field, NestedObject):
             parts = {key.removeprefix(f"{name}."): value for key, value in given.items() if key.startswith(f"{name}.")}
             if parts:
                 data[name] = _from_form(field.schema, parts, whole=whole)
-        elif isinstance(field, AccountValue) and field.is_flag and _is_blank(given.get(name)):
-            del data[name]
-        elif isinstance(field, AccountValue) and field.is_flag and whole and not field.keeps_absent:
-            data.setdefault(name, "false")
         elif isinstance(given.get(name), str) and (
             isinstance(field, RoleFields) or (isinstance(field, AccountValue) and field.declared.is_structure)
         ):

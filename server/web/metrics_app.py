@@ -2,7 +2,8 @@
 
 from aiohttp import hdrs, web
 
-from server.telemetry.exposition import Exposition, Sources
+from server.telemetry.cells import Sources
+from server.telemetry.exposition import Exposition
 
 
 def create_metrics_app(sources: Sources) -> web.Application:

@@ -8,26 +8,9 @@ from aiohttp import web
 
 from server.web.app_keys import SETTINGS
 from server.web.endpoints import endpoint_of
-from server.web.queries import read_query
 from server.web.responses import json_bytes_response, to_json
 
 PAGE_MAX_BYTES = 1_000_000  # of JSON; a page ends early, with its Link (security 36). The statements stop there, too
-
-
-class Page(NamedTuple):
-    """The rows that a client asks for: those with an id above `after`, at most `limit`."""
-
-    after: int
-    limit: int
-
-
-def read_page(request: web.Request) -> Page:
-    """Read the page from the query string of an endpoint whose `query` is a PageQuery.
-
-    Raises FieldErrors for a wrong `limit` or `after`.
-    """
-    asked = read_query(request)
-    return Page(asked["after"], asked["limit"])
 
 
 class Written(NamedTuple):

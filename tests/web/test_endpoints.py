@@ -15,7 +15,7 @@ from server.web.bodies import read_body
 from server.web.documentation.endpoints import describe, document
 from server.web.endpoints import Access, Endpoints, install
 from server.web.middleware import errors
-from server.web.paging import read_page
+from server.web.queries import read_query
 from server.web.schemas.lists import PageQuery
 from server.web.schemas.objects import Address
 from tests.conftest import Client, FrontdeskServer, Person
@@ -32,7 +32,7 @@ async def make_report(request: web.Request) -> Any:
 @table.get("/pages/", access=Access.ANONYMOUS, query=PageQuery)
 async def show_page(request: web.Request) -> Any:
     """Show which page is asked for."""
-    return read_page(request)._asdict()
+    return read_query(request)
 
 
 @pytest.fixture

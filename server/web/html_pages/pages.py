@@ -4,6 +4,7 @@ GET looks the link up and uses nothing up, because mail scanners follow every li
 posts to the same path, which does the same as the JSON endpoint.
 """
 
+import html
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -177,7 +178,7 @@ def _link(request: web.Request) -> dict[str, str]:
     """The uid and token of the path. Raises NotFound for characters that no link has."""
     # Not checked by the pattern of the path: a link that was lengthened must match it, or its token would be logged.
     link = {name: request.match_info[name] for name in ("uid", "token")}
-    link["token"] = link["token"].removesuffix("&gt;").rstrip(GLUED_CHARACTERS)
+    link["token"] = html.unescape(link["token"]).rstrip(GLUED_CHARACTERS)  # "&gt;" is what a page made of ">"
     if not all(_LINK_PART.fullmatch(part) for part in link.values()):
         raise NotFound
     return link
