@@ -87,9 +87,10 @@ def make_database(postgres: BundledPostgres, worker_id: str) -> Callable[[str], 
 
     def make(name: str) -> str:
         name = f"{name}_{worker_id}"
-        with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
-            connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
-            connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        # A superuser: nobody else may drop a database by force while autovacuum is at work there.
+        with psycopg.connect(postgres.url("postgres", user="postgres"), autocommit=True) as superuser:
+            superuser.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+            superuser.execute(sql.SQL("create database {} owner frontdesk").format(sql.Identifier(name)))
         return postgres.url(name)
 
     return make

@@ -58,8 +58,8 @@ def filled(sessions: int) -> Iterator[tuple[str, Connection]]:
     postgres = attach(HOME / "data", say=lambda text: None)
     name = sql.Identifier(f"sessions_{os.getpid()}")
     try:
-        with psycopg.connect(postgres.url("postgres"), autocommit=True) as first:
-            first.execute(sql.SQL("create database {}").format(name))
+        with psycopg.connect(postgres.url("postgres", user="postgres"), autocommit=True) as first:
+            first.execute(sql.SQL("create database {} owner frontdesk").format(name))
             try:
                 url = postgres.url(name.as_string().strip('"'))
                 migrate.migrate(url)
