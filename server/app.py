@@ -110,7 +110,7 @@ def _provide(app: web.Application, settings: Settings) -> None:
     app[SESSION_USES] = SessionUses(settings)
     app[API_TOKENS] = ApiTokens(settings.signing_key)
     app[ONE_TIME_TOKENS] = OneTimeTokens(settings.signing_key, lifetime=settings.password_reset_timeout)
-    app[LETTERS] = Letters(app[ONE_TIME_TOKENS])
+    app[LETTERS] = Letters(app[ONE_TIME_TOKENS], notices=settings.limit_letters_address)
     app[TEMPLATES] = Templates(settings.templates_dir)
     app[LETTER_SENDER] = LetterSender.of(settings, app[TEMPLATES], app[ONE_TIME_TOKENS])
 

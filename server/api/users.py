@@ -52,7 +52,8 @@ async def register(request: web.Request) -> Any:
     only_same_twice(given, "password", PASSWORD_MISMATCH)
     if given["email"] and (app[SETTINGS].send_activation_email or app[SETTINGS].send_confirmation_email):
         await app[LIMITS].take_letter(app[DB], given["email"], source_of(request))
-    account = _new_account(request, given, await app[PASSWORDS].hash(given["password"]))
+    places = app[LIMITS].places(source_of(request))
+    account = _new_account(request, given, await app[PASSWORDS].hash(given["password"], holders=places))
     async with app[DB].transaction() as transaction:
         user = await registration.register(
             transaction, account, letters=app[LETTERS], settings=app[SETTINGS], source=source_of(request)
@@ -220,19 +221,18 @@ async def _read_edit(request: web.Request, user: Mapping[str, Any]) -> dict[str,
     with faults.collect():
         given = await read_body(request, _edit_schema(request)(app[SETTINGS]))
     given = given or faults.valid
-    username, email, user_id = given.get("username"), given.get("email"), user["id"]
-    if email and app[SETTINGS].unique_email and await addresses.is_taken(app[DB], email, except_user_id=user_id):
+    username, email, user_id = given.get("username") or "", given.get("email") or "", user["id"]
+    is_moved = bool(email) and not await addresses.is_same(app[DB], user["email"], email)
+    is_renamed = bool(username) and username != user.get("username")
+    if (is_moved or is_renamed) and not me(request).is_staff:  # staff see all accounts
+        await app[LIMITS].take_change(app[DB], me(request).id, source_of(request))
+    if is_moved and app[SETTINGS].unique_email and await addresses.is_taken(app[DB], email, except_user_id=user_id):
         faults.add({"email": [TAKEN_EMAIL]})
-    if username and username != user.get("username") and await usernames.is_taken(app[DB], username, user_id):
+    if is_renamed and await usernames.is_taken(app[DB], username, user_id):
         faults.add({"username": [TAKEN_USERNAME]})
     faults.check()
-    source = source_of(request)
-    is_moved = "email" in given and not await addresses.is_same(app[DB], user["email"], given["email"])
-    if email and is_moved and app[SETTINGS].send_activation_email:
-        await app[LIMITS].take_letter(app[DB], email, source)
-    # The present address is told: an account that changes its name or address again and again must not flood it.
-    if user["email"] and (is_moved or ("username" in given and username != user.get("username"))):
-        await app[LIMITS].take_letter(app[DB], user["email"], source)
+    if is_moved and app[SETTINGS].send_activation_email:
+        await app[LIMITS].take_letter(app[DB], email, source_of(request))
     return given
 
 

@@ -57,7 +57,7 @@ class LetterSender:
     ) -> None:
         self.delivery = delivery
         self._one_time_tokens = one_time_tokens
-        self._letters = Letters(one_time_tokens)
+        self._letters = Letters(one_time_tokens, notices=None)  # it queues links alone
         self._writer = writer
         self._link_seconds = link_seconds
         self._in_flight: set[asyncio.Task[None]] = set()

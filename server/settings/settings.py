@@ -89,6 +89,9 @@ class Settings:
     session_idle_lifetime: int = _setting(
         values.whole(0, 315_360_000), 0, "seconds after which a session that is not used ends; 0: off"
     )
+    sessions_per_account: int = _setting(
+        values.whole(1, 1_000_000), 1000, "sessions of one account; a further sign-in ends the one used longest ago"
+    )
     bcrypt_rounds: int = _setting(values.whole(4, 20), 12, "cost of a password hash; each step doubles it")
     unique_email: bool = _setting(
         values.flag, True, "one account per e-mail address; takes effect when the schema is migrated"
@@ -97,7 +100,7 @@ class Settings:
         values.origins, (), "origins whose pages may call, separated by commas; `*` for all"
     )
     trusted_proxies: tuple[values.IPNetwork, ...] = _setting(
-        values.networks, (), "addresses and networks of your proxies, separated by commas; they name the client"
+        values.proxies, (), "addresses and networks of your proxies, separated by commas; they name the client"
     )
     proxy_header: str = _setting(
         values.choice("x-forwarded-for", "forwarded"), "x-forwarded-for", "the header in which they name it"
@@ -107,6 +110,10 @@ class Settings:
     )
     limit_sign_in_network: Rate | None = _setting(rate, Rate(100, 900), "wrong passwords from one network")
     limit_registrations_network: Rate | None = _setting(rate, Rate(200, 3600), "registrations from one network")
+    limit_changes_account: Rate | None = _setting(
+        rate, Rate(20, 3600), "tries of one account to take another name or address"
+    )
+    limit_changes_network: Rate | None = _setting(rate, Rate(200, 3600), "the same from one network")
     limit_letters_address: Rate | None = _setting(rate, Rate(10, 3600), "letters that callers ask for to one address")
     limit_letters_network: Rate | None = _setting(rate, Rate(100, 3600), "letters that one network asks for")
     limit_links_network: Rate | None = _setting(

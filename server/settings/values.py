@@ -33,6 +33,7 @@ OWN_PATHS = (
     "/readyz",
     "/username",
 )
+PROXIES_MIN_PREFIX = {4: 8, 6: 7}  # bits: 10.0.0.0/8 and fc00::/7, the largest private networks (RFC 1918, RFC 4193)
 MIN_KEY_BYTES = 32  # an HMAC key is at least as long as the hash (RFC 7518 §3.2)
 
 
@@ -133,6 +134,15 @@ def networks(value: str) -> tuple[IPNetwork, ...]:
             except ValueError:
                 raise ValueError(f"lists addresses and networks such as 10.0.0.0/8; {text!r} is not one") from None
     return tuple(found)
+
+
+def proxies(value: str) -> tuple[IPNetwork, ...]:
+    """Networks of proxies. One that is most of the internet is a fault: clients would write their own address."""
+    found = networks(value)
+    for each in found:
+        if each.prefixlen < PROXIES_MIN_PREFIX[each.version]:
+            raise ValueError(f"lists the networks of your proxies; with {each} any client could choose its own address")
+    return found
 
 
 def link(value: str) -> str:

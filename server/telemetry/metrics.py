@@ -34,7 +34,7 @@ LIMITS_MET = Counter(
     "limits_met_total",
     "Requests that were refused because a limit was used up.",
     "limit",
-    known=[("account",), ("network",), ("registrations",), ("letters",), ("links",)],
+    known=[("account",), ("network",), ("registrations",), ("changes",), ("letters",), ("links",)],
 )
 
 SIGN_INS = Counter(
@@ -48,7 +48,7 @@ SESSIONS_ENDED = Counter(
     "sessions_ended_total",
     "Sessions that ended, by cause; those that end with their account are not counted.",
     "cause",
-    known=[("signed_out",), ("listed",), ("replayed",), ("password",), ("expired",)],
+    known=[("signed_out",), ("listed",), ("replayed",), ("password",), ("expired",), ("surplus",)],
 )
 
 HASH_THREADS = Gauge("hash_threads", "Threads that hash passwords.")

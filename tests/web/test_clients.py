@@ -97,6 +97,16 @@ def test_a_proxy_is_an_address_or_a_network(text: str) -> None:
         Settings.read({"TRUSTED_PROXIES": text})
 
 
+@pytest.mark.parametrize("text", ["0.0.0.0/0", "::/0", "10.0.0.1,0.0.0.0/1", "2000::/3"])
+def test_proxies_everywhere_stop_the_start(text: str) -> None:
+    with pytest.raises(Exception, match=r"TRUSTED_PROXIES .* any client could choose its own address"):
+        Settings.read({"TRUSTED_PROXIES": text})
+
+
+def test_the_largest_private_networks_may_be_those_of_proxies() -> None:
+    assert len(Settings.read({"TRUSTED_PROXIES": "10.0.0.0/8,fc00::/7,172.16.0.0/12"}).trusted_proxies) == 3
+
+
 async def test_a_program_name_that_is_no_text_is_kept_as_text(client: Client, database: Connection) -> None:
     body = b'{"username": "anna", "password": "wrong"}'
     head = b"POST /auth/jwt/create/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n"
