@@ -36,6 +36,7 @@ from server.background import (
     watch_event_loop,
 )
 from server.database.database import Database
+from server.database.replica import Replica, hosts_of
 from server.mail.letters import Letters
 from server.mail.sender import LetterSender
 from server.settings.settings import Settings
@@ -50,6 +51,7 @@ from server.web.app_keys import (
     LIMITS,
     ONE_TIME_TOKENS,
     PASSWORDS,
+    REPLICA,
     SESSION_USES,
     SETTINGS,
     STOPPING,
@@ -87,6 +89,8 @@ def create_app(settings: Settings, restart_database: Callable[[], bool] | None =
     _provide(app, settings)
     sweeping = run_while_serving(sweep(settings.events_lifetime))
     app.cleanup_ctx.extend([_devices, _database, _hashing, sweeping, note_session_uses, send_letters])
+    if settings.replica_url:
+        app.cleanup_ctx.append(_replica)
     if settings.metrics:
         app.cleanup_ctx.extend([run_while_serving(watch_event_loop), run_while_serving(watch_database)])
     if restart_database is not None:
@@ -131,6 +135,21 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
     )
     yield
     await app[DB].close()
+
+
+async def _replica(app: web.Application) -> AsyncIterator[None]:
+    settings = app[SETTINGS]
+    app[REPLICA] = Replica(
+        app[DB],
+        hosts_of(settings.replica_url),
+        connections=settings.worker_connections,
+        pooler=settings.database_pooler,
+    )
+    watching = asyncio.create_task(app[REPLICA].watch())  # the start does not wait for a replica
+    yield
+    watching.cancel()
+    await asyncio.wait([watching])
+    await app[REPLICA].close()
 
 
 async def _hashing(app: web.Application) -> AsyncIterator[None]:

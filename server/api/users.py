@@ -24,6 +24,7 @@ from server.web.guards import (
     only_self_or_staff,
     path_id,
 )
+from server.web.lagging import read_list
 from server.web.paging import page_response, write_page
 from server.web.queries import read_query
 from server.web.representations import USER_COLUMNS, user_object, user_object_for_staff
@@ -68,13 +69,13 @@ async def list_users(request: web.Request) -> Any:
     flags = {name: given.pop(name) for name in ("is_active", "is_staff", "awaits_activation")}
     asked = Asked(**given)
     if caller.is_staff:
-        rows = await listing.accounts(request.app[DB], asked, **flags)
+        rows = await read_list(request, lambda db: listing.accounts(db, asked, **flags))
         shown = [user_object_for_staff(request.app[SETTINGS], row) for row in rows]
     elif not request.app[SETTINGS].hide_users:
         if asked == Asked(after=asked.after, limit=asked.limit):
-            rows = await request.app[DB].rows("users/list", asked.after, asked.limit + 1, False)
+            rows = await read_list(request, lambda db: db.rows("users/list", asked.after, asked.limit + 1, False))
         else:
-            rows = await listing.accounts(request.app[DB], asked, is_active=True, by_name_alone=True)
+            rows = await read_list(request, lambda db: listing.accounts(db, asked, is_active=True, by_name_alone=True))
         shown = [_seen(request, {name: row[name] for name in USER_COLUMNS}) for row in rows]  # without the state
     else:
         return [_mine(request)] if caller.id > asked.after else []

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 
+from server.commands import check_replica
 from server.commands.database import connect, opened
 from server.commands.findings import Finding, fault, fine, warning
 from server.database import migrate
@@ -32,6 +33,7 @@ async def _collect(settings: Settings) -> list[Finding]:
         found += [*migrations, *[each async for each in _rights(db, settings)]]
         if not any(each.is_fault for each in migrations):  # else tables may be missing
             found += [each async for each in _contents(db, settings)]
+        found += [each async for each in check_replica.findings(db, settings)]
         return found
     finally:
         await db.close()

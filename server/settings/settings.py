@@ -66,6 +66,12 @@ class Settings:
         "auto",
         "`pool_mode` of a pooler in front of PostgreSQL: `session`, `transaction`; `auto`: the service finds a pooler",
     )
+    replica_url: str = _setting(
+        database_urls.replica_url,
+        "",
+        "replicas of `DATABASE_URL` for reads that may lag (lists, other people's profiles); empty: none",
+        secret=True,
+    )
     data_dir: Path = _setting(Path, DATA_DIR, "folder of the bundled database and of the signing key made for it")
     signing_key: str = _setting(
         values.key,
@@ -238,6 +244,8 @@ class Settings:
         if "site_file" in given and "roles_file" in given:
             faults.add("ROLES_FILE and SITE_FILE are both set: put the sections of ROLES_FILE into SITE_FILE")
         connections.check_connections(given, faults)
+        if "replica_url" in given and "DATABASE_URL" not in texts:
+            faults.add("REPLICA_URL needs DATABASE_URL: the bundled database has no replica")
         check_sessions(given, faults)
         check_login(given, faults)
         check_places(given, faults)

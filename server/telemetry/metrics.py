@@ -86,6 +86,16 @@ DATABASE_FAILURES = Counter(
     "cause",
     known=[("unavailable",), ("no_connection",), ("timeout",), ("disk_full",)],
 )
+REPLICA_USABLE = Gauge("replica_usable", "Whether reads that may lag go to a replica: 1 or 0.", merge=MIN)
+REPLICA_LAG = Gauge(
+    "replica_lag_seconds", "How old what the replica shows is at most; looked at once a second.", merge=MAX
+)
+LAGGING_READS = Counter(
+    "lagging_reads_total",
+    "Reads that may lag, with REPLICA_URL, by the server that answered.",
+    "server",
+    known=[("replica",), ("primary",)],
+)
 
 LETTERS = Counter(
     "letters_total",
