@@ -17,8 +17,9 @@ from aiohttp.web_protocol import RequestHandler
 from server.errors import BadRequest, ExpectationFailed, MethodNotAllowed, NotFound, Problem
 from server.telemetry import metrics
 from server.telemetry.logs import new_id, request_id
-from server.web.arriving import Arriving, Refused
+from server.web.arriving import Arriving
 from server.web.bounds import ARRIVING_MAX_BYTES, UNSENT_MAX_BYTES, Budget
+from server.web.heads import Refused
 from server.web.pieces import Pieces
 from server.web.refusals import TransferEncodingNotSupported, VersionNotSupported
 from server.web.responses import error_response
@@ -95,6 +96,8 @@ class Protocol(RequestHandler):
         """Read bytes, and keep none that are refused."""
         super().data_received(data)
         if self._arriving is not None and self._arriving.is_broken:
+            if self._arriving.is_refusal_due:
+                super().data_received(b"")
             self._arriving.forget_bytes()
             self._dropped_bytes += len(data)
             if self._dropped_bytes > LINGER_MAX_BYTES:
@@ -123,11 +126,10 @@ class Protocol(RequestHandler):
         super().resume_writing()
         self._watch_reader(None)
 
-    def give_way(self) -> bool:
+    def give_way(self) -> None:
         """Drop the client, so that its response uses no memory."""
         log.info("dropped a client that reads too slowly while many do")
         self._abort()
-        return True
 
     def _watch_reader(self, unsent: int | None) -> None:
         """Look later whether less than `unsent` bytes remain. None: nothing does."""
@@ -207,12 +209,12 @@ class Protocol(RequestHandler):
         arriving = self._arriving
         if arriving is None:
             return await super().finish_response(request, resp, start_time)
-        if arriving.is_broken or (self._is_half_closed and arriving.requests <= 1):
+        if arriving.requests <= 1 and (arriving.is_broken or self._is_half_closed):
             resp.force_close()
         self._response = resp
         try:
             done = await super().finish_response(request, resp, start_time)
-            if arriving.is_broken:
+            if arriving.is_last_response:
                 await self._linger()
             return done
         finally:
