@@ -176,8 +176,8 @@ class Arriving:
         if self._body is not None:
             self._break(Busy(), empties=not self._is_reading)
         elif self.requests != 1:
-            self.is_broken = True
             self._abort()
+            self.close()  # not later: the event loop may read from a thousand others before it ends the connection
         elif self._last_body is not None and not self._last_body.at_eof():
             # Complete, and its handler has not read it. What a handler has read is checked: each field has a bound.
             if not self._is_reading:

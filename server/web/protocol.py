@@ -18,9 +18,10 @@ from server.errors import BadRequest, ExpectationFailed, MethodNotAllowed, NotFo
 from server.telemetry import metrics
 from server.telemetry.logs import new_id, request_id
 from server.web.arriving import Arriving
-from server.web.bounds import ARRIVING_MAX_BYTES, UNSENT_MAX_BYTES, Budget
+from server.web.connections import USUAL_MAX_CONNECTIONS, Bounds
 from server.web.heads import Refused
 from server.web.pieces import Pieces
+from server.web.readers import ReaderWatch
 from server.web.refusals import TransferEncodingNotSupported, VersionNotSupported
 from server.web.responses import error_response
 
@@ -29,7 +30,6 @@ log = logging.getLogger(__name__)
 SOCKET_BUFFER_BYTES = 64 * 1024  # the kernel would keep up to 4 MB for a client that does not read
 LINGER_SECONDS = 2.0  # after the response to a request that was refused while it arrived
 LINGER_MAX_BYTES = 1024 * 1024
-READER_STALL_SECONDS = 30.0  # a client that takes nothing for so long is dropped
 
 # What the parser says about a version that HTTP does not have, and about a coding that is not `chunked`.
 _PARSER_TEXTS: dict[str, type[Problem]] = {
@@ -40,14 +40,6 @@ _PARSER_TEXTS: dict[str, type[Problem]] = {
 # The parser stops at a method that it does not know; its failure quotes the request line.
 # Possessive: the line may have 16 kB, and a match that goes back over it would hold up all others (security 39).
 _REQUEST_LINE = re.compile(r"b'([A-Za-z-]{1,32}) (/[^\s?#'\\]*+)\S*+ HTTP/1\.[01]'")
-
-
-class Bounds:
-    """What all connections of one server share."""
-
-    def __init__(self) -> None:
-        self.arriving = Budget(ARRIVING_MAX_BYTES)
-        self.unsent = Budget(UNSENT_MAX_BYTES)
 
 
 class Protocol(RequestHandler):
@@ -64,15 +56,18 @@ class Protocol(RequestHandler):
         self._arriving: Arriving | None = None
         self._is_half_closed = False
         self._response: web.StreamResponse | None = None  # the one that is being sent
-        self._reader_check: asyncio.TimerHandle | None = None
+        self._reader = ReaderWatch(loop)
         self._lingering: asyncio.Future[None] | None = None
         self._dropped_bytes = 0
         # Without its parser aiohttp still works, with the bounds that it has itself.
         if hasattr(getattr(self, "_parser", None), "feed_data"):
-            self._arriving = self._parser = Arriving(self._parser, bounds.arriving, self._abort)  # type: ignore[arg-type, assignment]
+            self._arriving = self._parser = Arriving(self._parser, bounds.arriving, self.drop)  # type: ignore[arg-type, assignment]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Have `pause_writing` called as soon as the client does not take everything."""
+        if not self._bounds.connections.has_room():
+            cast("asyncio.Transport", transport).abort()
+            return
         self._socket = cast("asyncio.Transport", transport)
         self._socket.set_write_buffer_limits(high=0)
         kernel_socket = transport.get_extra_info("socket")
@@ -80,9 +75,13 @@ class Protocol(RequestHandler):
             for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
                 kernel_socket.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_BYTES)
         super().connection_made(transport)
+        self._bounds.connections.add(self)
+        self._bounds.relief.note()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Cancel what still waits for this client, and give back its part of the bounds."""
+        self._bounds.connections.remove(self)
+        self._bounds.relief.note()
         self._watch_reader(None)
         self._end_lingering()
         self._socket = None
@@ -116,10 +115,10 @@ class Protocol(RequestHandler):
         return True
 
     def pause_writing(self) -> None:
-        """The client does not take everything: from now on it must take something every READER_STALL_SECONDS."""
+        """The client does not take everything: from now on it must take enough of it."""
         super().pause_writing()
         assert self._socket is not None
-        self._watch_reader(self._socket.get_write_buffer_size())
+        self._watch_reader(self._socket)
 
     def resume_writing(self) -> None:
         """The client has taken everything."""
@@ -129,30 +128,31 @@ class Protocol(RequestHandler):
     def give_way(self) -> None:
         """Drop the client, so that its response uses no memory."""
         log.info("dropped a client that reads too slowly while many do")
-        self._abort()
+        self.drop()
 
-    def _watch_reader(self, unsent: int | None) -> None:
-        """Look later whether less than `unsent` bytes remain. None: nothing does."""
-        if self._reader_check is not None:
-            self._reader_check.cancel()
-            self._reader_check = None
-        if unsent is None:
+    def _watch_reader(self, unread: asyncio.Transport | None) -> None:
+        """Watch the client of a connection that has unsent bytes. None: there are none."""
+        if unread is None:
+            self._reader.end()
             self._bounds.unsent.hold(self, 0)
             return
-        self._reader_check = self._loop.call_later(READER_STALL_SECONDS, self._check_reader, unsent)
+        self._reader.begin(unread)
         body = getattr(self._response, "body", None)
-        self._bounds.unsent.hold(self, unsent + (body.own_bytes if isinstance(body, Pieces) else 0))
+        own_bytes = body.own_bytes if isinstance(body, Pieces) else 0
+        self._bounds.unsent.hold(self, unread.get_write_buffer_size() + own_bytes)
 
-    def _check_reader(self, unsent: int) -> None:
-        assert self._socket is not None
-        left = self._socket.get_write_buffer_size()
-        if left < unsent:
-            self._watch_reader(left)
-        else:
-            log.info("dropped a client that has read nothing for %.0f seconds", READER_STALL_SECONDS)
-            self._abort()
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether only the client can bring this connection on."""
+        return self._reader.is_on or self._arriving is None or not self._arriving.is_handling
 
-    def _abort(self) -> None:
+    @property
+    def last_used(self) -> float:
+        """Another number after each response."""
+        return self._next_keepalive_close_time
+
+    def drop(self) -> None:
+        """Close the connection at once."""
         if self._socket is not None:
             self._socket.abort()
 
@@ -276,6 +276,10 @@ class Server(web.Server):
 class Runner(web.AppRunner):
     """aiohttp's runner with Server as its server."""
 
+    def __init__(self, app: web.Application, *, max_connections: int = USUAL_MAX_CONNECTIONS, **options: Any) -> None:
+        super().__init__(app, **options)
+        self._max_connections = max_connections
+
     @property
     def connections(self) -> list[Protocol]:
         """The open connections."""
@@ -286,5 +290,5 @@ class Runner(web.AppRunner):
         # aiohttp has no way to choose the class; Server differs from web.Server only in __call__.
         server.__class__ = Server
         ours = cast("Server", server)
-        ours.app, ours.bounds = self.app, Bounds()
+        ours.app, ours.bounds = self.app, Bounds(self._max_connections)
         return ours

@@ -9,7 +9,8 @@ from aiohttp.web_protocol import RequestHandler
 
 from server.web import protocol
 from server.web.arriving import Arriving
-from server.web.protocol import Bounds, Protocol, Runner, Server
+from server.web.connections import Bounds
+from server.web.protocol import Protocol, Runner, Server
 from tests.conftest import Client
 
 
@@ -29,8 +30,8 @@ async def test_a_connection_reads_through_its_bounds() -> None:
 
 async def test_an_idle_connection_waits_for_a_message_and_has_a_loop() -> None:
     made = await connection()
-    assert (made._waiter, made._loop) == (None, asyncio.get_running_loop())
-    assert {"_parser", "_waiter", "_loop"} <= {
+    assert (made._waiter, made._loop, made._next_keepalive_close_time) == (None, asyncio.get_running_loop(), 0.0)
+    assert {"_parser", "_waiter", "_loop", "_next_keepalive_close_time"} <= {
         name for each in RequestHandler.__mro__ for name in getattr(each, "__slots__", ())
     }
 

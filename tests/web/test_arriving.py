@@ -346,7 +346,7 @@ async def test_what_a_client_does_is_never_an_error_in_the_log(
         elif leaves == "is dropped":
             await until(lambda: server_side(client))
             for each in server_side(client):
-                each._abort()
+                each.drop()
         else:
             await asyncio.wait([asyncio.ensure_future(reader.read(100))], timeout=0.2)
     await until(lambda: not server_side(client))
