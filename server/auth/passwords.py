@@ -23,7 +23,7 @@ from typing import Any, Protocol, TypeVar
 import bcrypt
 
 from server.auth import foreign_hashes
-from server.errors import Busy
+from server.errors import Busy, ClientLeft
 from server.telemetry import metrics
 
 Result = TypeVar("Result")
@@ -97,14 +97,14 @@ class Passwords:
         self._threads.shutdown(cancel_futures=True)
 
     async def _wait_for_slot(self) -> None:
-        """Wait for a free thread. Raises Busy when the queue is full, ConnectionResetError if the client is gone."""
+        """Wait for a free thread. Raises Busy when the queue is full, ClientLeft."""
         if self._waiting >= self._queue_length:
             metrics.HASH_REFUSED.add()
             raise Busy
         connection, began = client_connection.get(), time.perf_counter()
         if connection is not None and connection.transport is None:
             metrics.HASH_LEFT.add()
-            raise ConnectionResetError
+            raise ClientLeft
         try:
             self._count_waiting(1, connection, asyncio.current_task())
             await self._slots.acquire()  # a caller that is cancelled here leaves the queue; no hash is run for it

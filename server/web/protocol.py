@@ -236,6 +236,11 @@ class Protocol(RequestHandler):
             self._lingering.set_result(None)
 
 
+def scheme_of_target(request: web.Request) -> str:
+    """The scheme of a target in absolute form, which aiohttp replaces (RFC 9112 §3.2.2); empty in all other forms."""
+    return request._message.url.scheme
+
+
 def _malformed(failure: BaseException | None) -> Problem:
     """The response to what the parser refuses."""
     if isinstance(failure, Refused):

@@ -45,6 +45,11 @@ async def test_the_runner_makes_connections_with_the_bounds_of_its_server() -> N
     assert isinstance(server._kwargs, dict)
 
 
+def test_a_request_keeps_the_message_of_the_parser() -> None:
+    message = make_mocked_request("GET", "/")._message
+    assert message.url.with_scheme("http").scheme == "http" if message.url.absolute else message.url.scheme == ""
+
+
 def test_a_resource_matches_a_path() -> None:
     assert web.PlainResource("/healthz")._match("/healthz") == {}
 
