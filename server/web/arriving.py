@@ -14,7 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from server.errors import BadRequest, Busy
 from server.web import heads
 from server.web.bounds import Budget
-from server.web.parsing import CLOSED, Fed, Message, Parser
+from server.web.parsing import CLOSED, NOTHING, Fed, Message, Parser
 
 SLICE_BYTES = 16 * 1024  # the parser gets no more at once, so that bounds are checked in between
 FRAMING_MAX_BYTES = 16 * 1024  # of a body: sizes of its chunks, their extensions, trailers; 2,700 chunks at least
@@ -99,10 +99,11 @@ class Arriving:
             raise self._failure
         self._is_reading = True
         try:
-            return self._feed_in_slices(data)
+            fed = self._feed_in_slices(data)
         finally:
             self._hold()
             self._is_reading = False
+        return NOTHING if self._parser is CLOSED else fed  # it has given way itself
 
     def _feed_in_slices(self, data: bytes) -> Fed:
         data, self._rest = self._rest + data, b""
@@ -251,6 +252,7 @@ class Arriving:
         """What is not content is framing."""
         self._framing_bytes += size - (body.total_bytes - self._body_bytes)
         self._body_bytes = body.total_bytes
+        self._body_given += size
         if body.is_eof():
             self._body = None
         elif self._framing_bytes > FRAMING_MAX_BYTES + (SLICE_BYTES if self._is_paused else 0):

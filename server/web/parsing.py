@@ -9,6 +9,8 @@ Message = tuple[Any, StreamReader]
 Fed = tuple[Sequence[Message], bool, bytes]
 """What a parser returns: messages, whether the connection was upgraded, and the bytes after that."""
 
+NOTHING: Fed = ((), False, b"")
+
 
 class Parser(Protocol):
     """The parser of one connection."""
@@ -31,7 +33,7 @@ class Closed:
 
     def feed_data(self, data: bytes) -> Fed:
         """Read nothing."""
-        return (), False, b""
+        return NOTHING
 
     def pause_reading(self) -> None:
         """Do nothing."""

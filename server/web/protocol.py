@@ -152,7 +152,9 @@ class Protocol(RequestHandler):
         return self._next_keepalive_close_time
 
     def drop(self) -> None:
-        """Close the connection at once."""
+        """Close the connection at once. Requests that wait are let go, but one that aiohttp may be about to take."""
+        while len(self._messages) > 1:
+            self._messages.pop()
         if self._socket is not None:
             self._socket.abort()
 

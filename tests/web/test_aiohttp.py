@@ -32,7 +32,8 @@ async def test_a_connection_reads_through_its_bounds() -> None:
 async def test_an_idle_connection_waits_for_a_message_and_has_a_loop() -> None:
     made = await connection()
     assert (made._waiter, made._loop, made._next_keepalive_close_time) == (None, asyncio.get_running_loop(), 0.0)
-    assert {"_parser", "_waiter", "_loop", "_next_keepalive_close_time"} <= {
+    assert not made._messages
+    assert {"_parser", "_messages", "_waiter", "_loop", "_next_keepalive_close_time"} <= {
         name for each in RequestHandler.__mro__ for name in getattr(each, "__slots__", ())
     }
 
