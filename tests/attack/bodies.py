@@ -150,6 +150,7 @@ async def endless_requests(stage: Stage, outcome: Outcome) -> None:
             if early and flood.sent > BUFFERED:
                 outcome.fault(f"{what}: {flood.sent / 1e6:.0f} MB were taken before the refusal")
             outcome.faults.update({f"{what}: {fault}": count for fault, count in watched.faults.items()})
+            outcome.not_judged |= watched.not_judged
             stage.say(f"    {words}; {watched.worst}")
             outcome.worst = max(outcome.worst, words, key=_milliseconds)
 
@@ -233,7 +234,9 @@ async def costly_bodies(stage: Stage, outcome: Outcome) -> None:
             costs[what] = await _cost(service, visitor, path, media_type, body, rounds, outcome, what) - plain
     worst = sorted(costs.items(), key=lambda each: -each[1])
     outcome.worst = "; ".join(f"{what}: {cost * 1000:.0f} ms" for what, cost in worst[:3])
-    if not stage.quick:
+    if stage.quick:
+        outcome.not_judged.add("processor time")
+    else:
         for what, cost in worst:
             if cost > LOOP_SECONDS:
                 outcome.fault(f"{what}: {cost * 1000:.1f} ms of processor time")
