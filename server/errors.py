@@ -44,13 +44,6 @@ class ParseError(Problem):
     status = 400
 
 
-class ClientLeft(Problem):
-    """The client has closed the connection. It does not get this response."""
-
-    status = 400
-    text = "The client has closed the connection."
-
-
 class FieldErrors(Problem):
     """Texts by field. Faults of the whole object are under `non_field_errors`."""
 

@@ -23,10 +23,17 @@ from typing import Any, Protocol, TypeVar
 import bcrypt
 
 from server.auth import foreign_hashes
-from server.errors import Busy, ClientLeft
+from server.errors import Busy, Problem
 from server.telemetry import metrics
 
 Result = TypeVar("Result")
+
+
+class ClientLeft(Problem):
+    """The client has closed the connection. It does not get this response."""
+
+    status = 400
+    text = "The client has closed the connection."
 
 
 class ClientConnection(Protocol):

@@ -3,7 +3,7 @@
 from aiohttp.http_exceptions import HttpProcessingError
 
 from server.errors import BadRequest, Problem
-from server.web.refusals import VersionNotSupported
+from server.web.refusals import TransferEncodingNotSupported, VersionNotSupported
 
 HEAD_MAX_BYTES = 32 * 1024
 HEAD_COST = 2  # the parser keeps each header as text and as bytes
@@ -13,6 +13,14 @@ LINES_MAX = 128  # headers that the parser takes
 _END = b"\r\n\r\n"
 _OTHER_VERSIONS = (b" HTTP/0.9", b" HTTP/2.0")
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\n"  # of HTTP/2 (RFC 9113 §3.4); the parser waits for six bytes after it
+
+
+# What the parser says about a version that HTTP does not have, and about a coding that is not `chunked`.
+PARSER_TEXTS: dict[str, type[Problem]] = {
+    "Invalid HTTP version": VersionNotSupported,
+    "Request has invalid `Transfer-Encoding`": TransferEncodingNotSupported,
+    "Invalid `Transfer-Encoding` header value": TransferEncodingNotSupported,
+}
 
 
 class Refused(HttpProcessingError):
@@ -71,3 +79,14 @@ class Head:
         if is_other_version or (self._first + data).startswith(_PREFACE):
             return Refused(VersionNotSupported())
         return failure
+
+
+def problem_of(failure: BaseException | None) -> Problem:
+    """The response to what the parser refuses."""
+    if isinstance(failure, Refused):
+        return failure.problem
+    if isinstance(failure, HttpProcessingError):
+        for text, problem in PARSER_TEXTS.items():
+            if text in failure.message:
+                return problem()
+    return BadRequest()

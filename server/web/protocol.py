@@ -11,18 +11,17 @@ import socket
 from typing import Any, cast
 
 from aiohttp import hdrs, web
-from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError
+from aiohttp.http_exceptions import BadHttpMethod
 from aiohttp.web_protocol import RequestHandler
 
-from server.errors import BadRequest, ExpectationFailed, MethodNotAllowed, NotFound, Problem
+from server.errors import ExpectationFailed, MethodNotAllowed, NotFound, Problem
 from server.telemetry import metrics
 from server.telemetry.logs import new_id, request_id
 from server.web.arriving import Arriving
 from server.web.connections import USUAL_MAX_CONNECTIONS, Bounds
-from server.web.heads import Refused
+from server.web.heads import problem_of
 from server.web.pieces import Pieces
 from server.web.readers import ReaderWatch
-from server.web.refusals import TransferEncodingNotSupported, VersionNotSupported
 from server.web.responses import error_response
 
 log = logging.getLogger(__name__)
@@ -31,12 +30,6 @@ SOCKET_BUFFER_BYTES = 64 * 1024  # the kernel would keep up to 4 MB for a client
 LINGER_SECONDS = 2.0  # after the response to a request that was refused while it arrived
 LINGER_MAX_BYTES = 1024 * 1024
 
-# What the parser says about a version that HTTP does not have, and about a coding that is not `chunked`.
-_PARSER_TEXTS: dict[str, type[Problem]] = {
-    "Invalid HTTP version": VersionNotSupported,
-    "Request has invalid `Transfer-Encoding`": TransferEncodingNotSupported,
-    "Invalid `Transfer-Encoding` header value": TransferEncodingNotSupported,
-}
 # The parser stops at a method that it does not know; its failure quotes the request line.
 # Possessive: the line may have 16 kB, and a match that goes back over it would hold up all others (security 39).
 _REQUEST_LINE = re.compile(r"b'([A-Za-z-]{1,32}) (/[^\s?#'\\]*+)\S*+ HTTP/1\.[01]'")
@@ -180,7 +173,7 @@ class Protocol(RequestHandler):
             raise ConnectionError("the response has begun already")
         response = self._unknown_method(exc) if isinstance(exc, BadHttpMethod) else None
         if response is None:
-            response = _error_response(_malformed(exc) if status < 500 else Problem())
+            response = _error_response(problem_of(exc) if status < 500 else Problem())
         response.force_close()
         return response
 
@@ -241,17 +234,6 @@ class Protocol(RequestHandler):
 def scheme_of_target(request: web.Request) -> str:
     """The scheme of a target in absolute form, which aiohttp replaces (RFC 9112 §3.2.2); empty in all other forms."""
     return request._message.url.scheme
-
-
-def _malformed(failure: BaseException | None) -> Problem:
-    """The response to what the parser refuses."""
-    if isinstance(failure, Refused):
-        return failure.problem
-    if isinstance(failure, HttpProcessingError):
-        for text, problem in _PARSER_TEXTS.items():
-            if text in failure.message:
-                return problem()
-    return BadRequest()
 
 
 def _give_id() -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import bcrypt
 import pytest
 
-from server.auth.passwords import THREAD_NICENESS, Passwords, client_connection
-from server.errors import Busy, ClientLeft
+from server.auth.passwords import THREAD_NICENESS, ClientLeft, Passwords, client_connection
+from server.errors import Busy
 
 SAMPLE = "bcrypt_sha256$$2b$04$abcdefghijklmnopqrstuuIvyWZlBcE3WoQXKqRnwrLYJ6nenE0Bq"  # contract 5.1
 

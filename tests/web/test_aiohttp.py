@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from aiohttp.web_protocol import RequestHandler
 
-from server.web import protocol
+from server.web import heads, protocol
 from server.web.arriving import Arriving
 from server.web.connections import Bounds
 from server.web.protocol import Protocol, Runner, Server
@@ -67,7 +67,7 @@ async def test_the_parser_says_what_it_refuses(text: str, sent: bytes) -> None:
     made = await connection()
     with pytest.raises(web.HTTPException if False else Exception, match=text):
         made._parser.feed_data(sent)
-    assert text in protocol._PARSER_TEXTS
+    assert text in heads.PARSER_TEXTS
 
 
 async def test_without_the_parser_of_aiohttp_its_own_way_serves(
