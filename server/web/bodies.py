@@ -93,7 +93,8 @@ async def _wait_for_body(request: web.Request, limit: int) -> bytes:
                     raise _too_large(request)
     except TimeoutError:
         raise RequestTimeout from None
-    except (ConnectionError, web.RequestPayloadError):
+    except (ConnectionError, web.RequestPayloadError) as failure:
+        failure.__traceback__ = None  # it holds the request, which holds the failure
         raise ParseError("The request body was cut off.") from None
     return bytes(raw)
 

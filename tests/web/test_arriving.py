@@ -1,6 +1,7 @@
 """Requests that arrive slowly, in pieces or without end: bounded one by one and all together (security 38, 40, 41)."""
 
 import asyncio
+import contextlib
 import gc
 import json
 import logging
@@ -129,6 +130,15 @@ async def test_a_complete_body_that_no_handler_has_read_gives_way_with_503(
             waits.set()
             assert (await first.readline()).startswith(b"HTTP/1.1 503 ")
             assert (await second.readline()).startswith(b"HTTP/1.1 400 ")  # read, and its fields are missing
+
+
+async def test_requests_of_a_connection_that_gives_way_as_they_arrive_are_not_handled(client: Client) -> None:
+    assert client.server.runner is not None
+    budget(client).limit = 10_000
+    async with asyncio.timeout(10), opened(client, VALID * 30) as (reader, _):
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+    assert client.server.runner.server.requests_count == 0  # type: ignore[union-attr]
 
 
 async def test_a_closed_connection_leaves_nothing_to_the_garbage_collection(client: Client) -> None:

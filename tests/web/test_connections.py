@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from typing import Any
 
 import pytest
 
@@ -138,6 +139,28 @@ async def test_memory_goes_back_once_after_a_flood(monkeypatch: pytest.MonkeyPat
     assert await after(0, 100, 0) == [FLOOD_BYTES // 6]
     assert await after(2 * FLOOD_BYTES, 0, 2 * FLOOD_BYTES) == [FLOOD_BYTES // 6]  # it goes on
     assert await after(5) == [FLOOD_BYTES // 6, 5]
+
+
+async def test_the_end_of_the_last_connection_is_the_end_of_a_flood(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gave = list[bool]()
+    monkeypatch.setattr(memory, "FLOOD_BYTES", 1000)
+    monkeypatch.setattr(memory, "WAIT_SECONDS", 0.0)
+    relief = client.server.runner.server.bounds.relief  # type: ignore[union-attr]
+    monkeypatch.setattr(relief, "_give_back", lambda: gave.append(True))
+    async with opened(client, REQUEST):
+        await until(lambda: server_side(client))
+        assert gave == []
+    await until(lambda: gave)
+
+
+async def test_requests_that_wait_are_let_go_when_their_connection_is_dropped(client: Client) -> None:
+    assert client.server.runner is not None
+    made: Any = client.server.runner.server()  # type: ignore[misc]
+    made._messages.extend(["the next", "one more", "the last"])
+    made.drop()
+    assert [*made._messages] == ["the next"]
 
 
 def test_memory_is_given_back_on_every_system() -> None:
