@@ -76,9 +76,7 @@ class Head:
     def refusal(self, data: bytes, failure: HttpProcessingError) -> HttpProcessingError:
         """Why it is refused. The parser takes some versions, and trips over what follows the request."""
         is_other_version = not self.size and data.partition(b"\r\n")[0].endswith(_OTHER_VERSIONS)
-        if is_other_version or (self._first + data).startswith(_PREFACE):
-            return Refused(VersionNotSupported())
-        return failure
+        return Refused(VersionNotSupported()) if is_other_version else failure
 
 
 def problem_of(failure: BaseException | None) -> Problem:
