@@ -91,6 +91,10 @@ async def test_escaped_bytes_of_a_form_are_bounded(anna: Person) -> None:
     assert (await anna.put(path, data=fits.encode(), headers=FORM))[0] == 200
     status, fault = await anna.put(path, data=("x=" + "%41" * 18_001).encode(), headers=FORM)
     assert (status, fault["detail"][:39]) == (400, "Form parse error - More than 18000 esca")
+    long = "x=" + "a" * 131_072
+    assert (await anna.put(path, data=(long + "%41" * 9_000).encode(), headers=FORM))[0] == 200
+    status, fault = await anna.put(path, data=(long + "%41" * 9_001).encode(), headers=FORM)
+    assert (status, fault["detail"][:38]) == (400, "Form parse error - More than 9000 esca")
 
 
 @pytest.mark.parametrize(
