@@ -1,6 +1,6 @@
 """The open connections of a process: bounded in number, and what they share (security 32).
 
-Without a bound the process runs out of files, and then uvloop closes the listening socket for good.
+Without a bound the process runs out of files, and then no new client is served.
 """
 
 import logging
@@ -14,6 +14,7 @@ from server.web.memory import Relief
 log = logging.getLogger(__name__)
 
 USUAL_MAX_CONNECTIONS = 10_000  # of a process; each costs 12 kB while it is idle
+IDLE_BYTES = 12_000  # that a connection costs before its client has sent anything
 LOOKS = 64  # at how many connections a new one looks for one that gives way
 REPORT_SECONDS = 60.0
 
@@ -91,6 +92,3 @@ class Bounds:
 
     def _bytes(self) -> int:
         return self.arriving.total + self.unsent.total + len(self.connections) * IDLE_BYTES
-
-
-IDLE_BYTES = 12_000  # that a connection costs before its client has sent anything

@@ -15,8 +15,8 @@ from tests.jwts import claims_of
 PROGRAMS = Path(sys.executable).parent
 CONFIG = Path(__file__).parent / "schemathesis.toml"
 SCAN_SECONDS = 900
-# Another account is not found, although it was just made (contract 2, HIDE_USERS). The stateful phase reports it although
-# the configuration disables the check for these operations.
+# Another account is not found, although it was just made (contract 2, HIDE_USERS). The stateful phase reports it
+# although the configuration disables the check for these operations.
 HIDDEN_ACCOUNT = re.compile(r"Created with : `POST /auth/users/` Not available with: `\w+ /auth/users/\{id\}/`")
 EXPLORER_PASSWORD = "a password outside of the document"
 """Not the password of the document's examples, which would delete the account."""
