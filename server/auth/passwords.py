@@ -24,10 +24,17 @@ from typing import Any, Protocol, TypeVar
 import bcrypt
 
 from server.auth import foreign_hashes
-from server.errors import Busy
+from server.errors import Busy, Problem
 from server.telemetry import metrics
 
 Result = TypeVar("Result")
+
+
+class ClientLeft(Problem):
+    """The client has closed the connection. It does not get this response."""
+
+    status = 400
+    text = "The client has closed the connection."
 
 
 class ClientConnection(Protocol):
@@ -101,7 +108,7 @@ class Passwords:
         self._threads.shutdown(cancel_futures=True)
 
     async def _wait_for_slot(self, holders: Collection[str]) -> None:
-        """Wait for a free thread. Raises Busy when the queue is full, ConnectionResetError if the client is gone."""
+        """Wait for a free thread. Raises Busy when the queue is full, ClientLeft."""
         free = self._queue_length - self._waiting
         if free <= 0 or any(self._places[holder] >= free for holder in holders):
             metrics.HASH_REFUSED.add()
@@ -109,7 +116,7 @@ class Passwords:
         connection, began = client_connection.get(), time.perf_counter()
         if connection is not None and connection.transport is None:
             metrics.HASH_LEFT.add()
-            raise ConnectionResetError
+            raise ClientLeft
         try:
             self._count_waiting(1, holders, connection, asyncio.current_task())
             await self._slots.acquire()  # a caller that is cancelled here leaves the queue; no hash is run for it

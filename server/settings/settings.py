@@ -43,6 +43,11 @@ class Settings:
     workers: int = _setting(
         values.workers, 1, f"processes that serve the port, at most {values.MAX_WORKERS}; `auto`: one for each core"
     )
+    max_connections: int = _setting(
+        values.whole(0, 1_000_000),
+        0,
+        "open connections of clients, for each worker; 0: as many as open files allow (`ulimit -n`), 10,000 at most",
+    )
     metrics: str = _setting(
         values.address, "", "address and port of `/metrics` for Prometheus, such as `127.0.0.1:9464`; empty: nowhere"
     )

@@ -13,7 +13,7 @@ from typing import Any
 import bcrypt
 import pytest
 
-from server.auth.passwords import THREAD_NICENESS, Passwords, client_connection
+from server.auth.passwords import THREAD_NICENESS, ClientLeft, Passwords, client_connection
 from server.errors import Busy
 
 SAMPLE = "bcrypt_sha256$$2b$04$abcdefghijklmnopqrstuuIvyWZlBcE3WoQXKqRnwrLYJ6nenE0Bq"  # contract 5.1
@@ -157,7 +157,7 @@ async def test_a_client_that_has_disconnected_before_the_queue_is_not_hashed(
     passwords: Passwords, hashes: Counting
 ) -> None:
     client_connection.set(SimpleNamespace(transport=None, waiting=None))
-    with pytest.raises(ConnectionResetError):
+    with pytest.raises(ClientLeft):
         await passwords.hash("x")
     assert hashes.threads == []
 
