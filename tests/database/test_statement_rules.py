@@ -17,7 +17,7 @@ OF_ACCOUNTS = ("profiles", "sessions", "one_time_tokens", "api_tokens", "role_fi
 WITHOUT_ACCOUNT = {
     "api_tokens/identify": "the token is random: its hash alone says whose it is",
     "one_time_tokens/sweep": "finds rows by time, then removes them by account and purpose",
-    "profiles/edit": "batches of ids alone: the owners beside them cost 11 % of a batch of 16 (docs/scale.md)",
+    "profiles/edit": "the owners beside the ids cost 11 % of a batch of 16 (docs/scale.md)",
     "profiles/lock": "goes with profiles/edit",
     "profiles/find": "the path of the request has the id of a profile alone",
     "profiles/list": "a page of all",
@@ -29,7 +29,7 @@ WITHOUT_ACCOUNT = {
     "profiles/page_newest": "a page of all",
     "restore/end_api_tokens": "ends all",
     "restore/end_sessions": "ends all",
-    "sessions/identify": "batches of ids alone: the accounts beside them cost 5 to 7 % (docs/scale.md); the caller compares",
+    "sessions/identify": "the accounts beside the ids cost 5 to 7 % (docs/scale.md); the caller compares",
     "sessions/identify_refresh": "as sessions/identify",
     "sessions/end_any": "staff ends a session by its id alone",
     "sessions/sweep": "finds rows by time, then removes them by account and id",
