@@ -21,7 +21,7 @@ from server.database.connecting import Connector
 from server.database.connections import Connections
 from server.database.failures import NoFreeConnection, is_disk_full, is_lost, is_timeout, is_unavailable, reason_of
 from server.database.transaction import Transaction
-from server.database.version import check_version
+from server.database.version import check_encoding, check_version
 from server.errors import StartError, Unavailable
 from server.resources import statements
 from server.settings.database_url import DatabaseUrl
@@ -273,6 +273,7 @@ async def _check_server(pool: Connections, connector: Connector) -> None:
         await connector.check_pooler()
         connection = await pool.acquire(ACQUIRE_SECONDS)
         version = int(connection.get_server_version().major)
+        encoding = getattr(connection.get_settings(), "server_encoding", None)
         pool.release(connection)
     except (asyncpg.InvalidCatalogNameError, asyncpg.InvalidAuthorizationSpecificationError) as failure:
         raise StartError(f"The database cannot be used: {failure}.") from failure
@@ -284,3 +285,4 @@ async def _check_server(pool: Connections, connector: Connector) -> None:
             raise StartError(f"The database cannot be used: {failure}.") from failure
         raise
     check_version(version)
+    check_encoding(encoding)
