@@ -92,7 +92,8 @@ class Walk:
             f"old=$(echo {old}); touch /tmp/reloading; (while [ -e /tmp/reloading ]; do"
             f" curl -s -o /dev/null -w '%{{http_code}}\\n' {API}/readyz; sleep 0.02; done > /tmp/statuses) & sleep 0.3;"
             f" systemctl reload frontdesk; for i in $(seq 300); do {replaced} && break; sleep 0.1; done;"
-            f" {replaced}; sleep 0.5; rm /tmp/reloading; wait; wc -l < /tmp/statuses; grep -vc 200 /tmp/statuses || true"
+            f" {replaced}; sleep 0.5; rm /tmp/reloading; wait;"
+            " wc -l < /tmp/statuses; grep -vc 200 /tmp/statuses || true"
         )
         requests, failures = said.split()
         assert failures == "0", said
@@ -125,7 +126,10 @@ class Walk:
 
     def _wrong_settings(self) -> None:
         self._machine.run("mkdir -p /etc/frontdesk; printf 'PORT=x\\nBCRYPT_ROUNDS=99\\n' > /etc/frontdesk/settings")
-        self._machine.run("systemctl start frontdesk; sleep 3")
+        self._machine.run(
+            "systemctl start frontdesk;"
+            " for i in $(seq 300); do systemctl is-failed -q frontdesk && break; sleep 0.1; done"
+        )
         state = self._machine.run("systemctl show frontdesk -p ActiveState -p ExecMainStatus -p NRestarts")
         assert {"ActiveState=failed", "ExecMainStatus=2", "NRestarts=0"} <= set(state.split()), state
         said = self._machine.run("journalctl -u frontdesk -o cat --no-pager -n 12")
