@@ -103,7 +103,9 @@ async def say_statements(url: str) -> None:
     settings = {"jit": "off", "plan_cache_mode": "force_generic_plan", "synchronous_commit": "off"}
     connection = await asyncpg.connect(url, server_settings=settings)
     await connection.execute(PAIRS_INDEX)
-    keys = await connection.fetch("select s.id, s.user_id, p.id as profile from sessions s join profiles p using (user_id)")
+    keys = await connection.fetch(
+        "select s.id, s.user_id, p.id as profile from sessions s join profiles p using (user_id)"
+    )
     random.Random(1).shuffle(keys)  # noqa: S311  not a secret
     given = '{"location": "Rome"}'
     texts = statements()
@@ -122,7 +124,9 @@ async def say_statements(url: str) -> None:
     for _ in range(ROUNDS):
         for size in (1, 16, 64):
             for name, (_, arguments) in cases.items():
-                pages = [arguments(keys[place : place + size]) for place in range(0, min(PAGES * size, len(keys)), size)]
+                pages = [
+                    arguments(keys[place : place + size]) for place in range(0, min(PAGES * size, len(keys)), size)
+                ]
                 began = processor_seconds(connection.get_server_pid())
                 for page in pages:
                     await prepared[name].fetch(*page)
@@ -167,7 +171,9 @@ def main() -> int:
     """Measure. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.load.capacity", description=__doc__.splitlines()[0])
     parser.add_argument("--accounts", type=int, default=200_000, help="accounts in the database (200,000)")
-    parser.add_argument("--refreshes", type=int, default=1_000_000, help="refreshes of all sessions in turn (1,000,000)")
+    parser.add_argument(
+        "--refreshes", type=int, default=1_000_000, help="refreshes of all sessions in turn (1,000,000)"
+    )
     given = parser.parse_args()
     HOME.mkdir(parents=True, exist_ok=True)
     with filled(given.accounts) as url:
