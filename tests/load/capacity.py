@@ -1,7 +1,7 @@
 """`python -m tests.load.capacity`: what PostgreSQL alone carries: bytes a row, processor time a statement, vacuum.
 
-For docs/scale.md. On a bundled PostgreSQL of its own; statements do not wait for the disk. Processor time is that of the one
-server process that runs the statements (Linux). Statements that were refused are measured in turn with those of the service.
+For docs/scale.md. On a bundled PostgreSQL of its own; statements do not wait for the disk. Processor time is that of the
+one server process that runs the statements (Linux). A statement that was refused is measured in turn with the others.
 """
 
 import argparse
@@ -106,7 +106,7 @@ async def say_statements(url: str) -> None:
     keys = await connection.fetch(
         "select s.id, s.user_id, p.id as profile from sessions s join profiles p using (user_id)"
     )
-    random.Random(1).shuffle(keys)  # noqa: S311  not a secret
+    random.Random(1).shuffle(keys)
     given = '{"location": "Rome"}'
     texts = statements()
     cases: dict[str, tuple[str, Callable[[Any], list[Any]]]] = {
@@ -148,7 +148,7 @@ async def say_vacuum(url: str, refreshes: int) -> None:
     sizes = "select pg_table_size('sessions') / 1e6, pg_indexes_size('sessions') / 1e6"
     print("sessions: {:.0f} MB, indexes {:.0f} MB".format(*await connection.fetchrow(sizes)), flush=True)
     step, done, vacuums = max(1, int(len(keys) * VACUUM_SHARE)), 0, []
-    order = random.Random(1)  # noqa: S311  not a secret
+    order = random.Random(1)
     while done < refreshes:
         rotation = done // len(keys)
         if done % len(keys) == 0:
