@@ -1,7 +1,7 @@
 """`python -m tests.load.capacity`: what PostgreSQL alone carries: bytes a row, processor time a statement, vacuum.
 
 For docs/scale.md. On a bundled PostgreSQL of its own; statements do not wait for the disk. Processor time is that of
-the one server process that runs the statements (Linux). A statement that was refused is measured in turn with the others.
+the one server process that runs the statements (Linux). A statement that was refused is measured, too.
 """
 
 import argparse
