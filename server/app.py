@@ -110,10 +110,13 @@ def _provide(app: web.Application, settings: Settings) -> None:
         settings.signing_key,
         access_lifetime=settings.access_lifetime,
         refresh_lifetime=settings.refresh_lifetime,
+        verifying_keys=settings.verifying_keys,
     )
     app[SESSION_USES] = SessionUses(settings)
     app[API_TOKENS] = ApiTokens(settings.signing_key)
-    app[ONE_TIME_TOKENS] = OneTimeTokens(settings.signing_key, lifetime=settings.password_reset_timeout)
+    app[ONE_TIME_TOKENS] = OneTimeTokens(
+        settings.signing_key, lifetime=settings.password_reset_timeout, verifying_keys=settings.verifying_keys
+    )
     app[LETTERS] = Letters(app[ONE_TIME_TOKENS], notices=settings.limit_letters_address)
     app[TEMPLATES] = Templates(settings.templates_dir)
     app[LETTER_SENDER] = LetterSender.of(settings, app[TEMPLATES], app[ONE_TIME_TOKENS])

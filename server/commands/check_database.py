@@ -44,8 +44,6 @@ async def _server(db: Database) -> AsyncIterator[Finding]:
     server = await db.row("check/server")
     assert server is not None
     yield fine("database", f"PostgreSQL {server['version']}")
-    if server["encoding"] != "UTF8":
-        yield fault("database", f"its encoding is {server['encoding']}", "make it with encoding UTF8")
     if server["is_read_only"]:
         yield fault("database", "it only reads", "name the primary in DATABASE_URL; it may be a replica or a full disk")
     if not server["has_fsync"]:

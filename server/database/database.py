@@ -20,7 +20,7 @@ from server.database.connections import Connections
 from server.database.failures import is_lost, is_unavailable
 from server.database.outages import Outages
 from server.database.transaction import Transaction
-from server.database.version import check_version
+from server.database.version import check_encoding, check_version
 from server.errors import StartError, Unavailable
 from server.resources import statements
 from server.settings.database_url import DatabaseUrl
@@ -251,6 +251,7 @@ async def _check_server(pool: Connections, connector: Connector) -> None:
         await connector.check_pooler()
         connection = await pool.acquire(ACQUIRE_SECONDS)
         version = int(connection.get_server_version().major)
+        encoding = getattr(connection.get_settings(), "server_encoding", None)
         pool.release(connection)
     except (asyncpg.InvalidCatalogNameError, asyncpg.InvalidAuthorizationSpecificationError) as failure:
         raise StartError(f"The database cannot be used: {failure}.") from failure
@@ -262,3 +263,4 @@ async def _check_server(pool: Connections, connector: Connector) -> None:
             raise StartError(f"The database cannot be used: {failure}.") from failure
         raise
     check_version(version)
+    check_encoding(encoding)

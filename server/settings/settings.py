@@ -84,6 +84,9 @@ class Settings:
         "signs tokens, 32 bytes or more; required with `DATABASE_URL`, otherwise made once",
         secret=True,
     )
+    verifying_keys: tuple[str, ...] = _setting(
+        values.keys, (), "other keys whose tokens are accepted, one a line, while `SIGNING_KEY` is changed", secret=True
+    )
     access_lifetime: int = _setting(values.whole(1, 31_536_000), 300, "life of an access token in seconds")
     refresh_lifetime: int = _setting(
         values.whole(1, 315_360_000), 86400, "life of a refresh token and of its session in seconds"

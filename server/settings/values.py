@@ -34,6 +34,7 @@ OWN_PATHS = (
     "/username",
 )
 PROXIES_MIN_PREFIX = {4: 8, 6: 7}  # bits: 10.0.0.0/8 and fc00::/7, the largest private networks (RFC 1918, RFC 4193)
+MAX_VERIFYING_KEYS = 3  # an invalid signature is checked with each
 MIN_KEY_BYTES = 32  # an HMAC key is at least as long as the hash (RFC 7518 §3.2)
 
 
@@ -107,6 +108,14 @@ def key(value: str) -> str:
     if len(value.encode()) < MIN_KEY_BYTES:
         raise ValueError(f"has {MIN_KEY_BYTES} bytes or more")
     return value
+
+
+def keys(value: str) -> tuple[str, ...]:
+    """Keys that verify signatures, one a line."""
+    found = tuple(line.strip() for line in value.splitlines() if line.strip())
+    if len(found) > MAX_VERIFYING_KEYS or any(len(each.encode()) < MIN_KEY_BYTES for each in found):
+        raise ValueError(f"has at most {MAX_VERIFYING_KEYS} lines, each a key of {MIN_KEY_BYTES} bytes or more")
+    return found
 
 
 def origins(value: str) -> tuple[str, ...]:
