@@ -145,6 +145,11 @@ class Limits:
             buckets.append(Bucket("letters", f"letters{OF_RESET if kind == PASSWORD_RESET else ''} to {to}", rate))
         await self._take(db, buckets, source)
 
+    async def take_export(self, db: Database, user_id: int, source: Source) -> None:
+        """Count an export of an account, which reads all its rows. Raises TooManyRequests."""
+        if rate := self._settings.limit_exports_account:
+            await self._take(db, [Bucket("exports", f"exports of account {user_id}", rate)], source, user_id)
+
     def links(self, source: Source) -> list[Bucket]:
         """What a link of a letter that is not valid counts against."""
         return self._of_network("links", "links", source, self._settings.limit_links_network)
@@ -159,12 +164,12 @@ class Limits:
         address = ipaddress.ip_network(network).network_address
         return any(address in unlimited for unlimited in self._settings.unlimited_networks)
 
-    async def _take(self, db: Database, buckets: Sequence[Bucket], source: Source) -> None:
+    async def _take(self, db: Database, buckets: Sequence[Bucket], source: Source, user_id: int | None = None) -> None:
         """Count one use against each of `buckets` until one is used up: what is refused counts for the network."""
         for each in buckets:
             if await db.row("limits/take", each.key, each.rate.cost, each.rate.window) is None:
                 row = await db.row("limits/wait", [each.key], [each.rate.cost], [each.rate.window])
-                await self._refuse(db, each, row["seconds"] if row else 0, source, None)
+                await self._refuse(db, each, row["seconds"] if row else 0, source, user_id)
 
     async def _refuse(self, db: Database, bucket: Bucket, seconds: float, source: Source, user_id: int | None) -> None:
         """Raises TooManyRequests. One event in each window says so; refused requests write no more than that."""

@@ -112,6 +112,7 @@ class Settings:
     limit_links_network: Rate | None = _setting(
         rate, Rate(50, 900), "links of letters that are not valid, from one network"
     )
+    limit_exports_account: Rate | None = _setting(rate, Rate(5, 86400), "exports of everything held about one account")
     unlimited_networks: tuple[values.IPNetwork, ...] = _setting(
         values.networks,
         values.networks("127.0.0.0/8,::1"),

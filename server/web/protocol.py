@@ -19,7 +19,7 @@ from server.telemetry import metrics
 from server.telemetry.logs import new_id, request_id
 from server.web.arriving import Arriving, Refused
 from server.web.bounds import ARRIVING_MAX_BYTES, UNSENT_MAX_BYTES, Budget
-from server.web.pieces import Pieces
+from server.web.pieces import Pieces, Streamed
 from server.web.refusals import TransferEncodingNotSupported, VersionNotSupported
 from server.web.responses import error_response
 
@@ -139,7 +139,7 @@ class Protocol(RequestHandler):
             return
         self._reader_check = self._loop.call_later(READER_STALL_SECONDS, self._check_reader, unsent)
         body = getattr(self._response, "body", None)
-        self._bounds.unsent.hold(self, unsent + (body.own_bytes if isinstance(body, Pieces) else 0))
+        self._bounds.unsent.hold(self, unsent + (body.own_bytes if isinstance(body, Pieces | Streamed) else 0))
 
     def _check_reader(self, unsent: int) -> None:
         assert self._socket is not None
