@@ -24,6 +24,10 @@ fix:
 browser:
     .venv/bin/pip install -q --cache-dir .cache/pip -e '.[test,browser]' && .venv/bin/python -m tests.browser
 
+# build the documentation site
+site:
+    .venv/bin/pip install -q --cache-dir .cache/pip -e '.[docs]' && .venv/bin/python -m tests.site
+
 # run each load scenario for a moment
 load:
     .venv/bin/python -m tests.load --quick --driver python

@@ -10,6 +10,7 @@ from server.accounts.limits import Limits
 from server.api import (
     activation,
     events,
+    export,
     passwords,
     profiles,
     roles,
@@ -68,7 +69,21 @@ from server.web.html_pages.unknown_paths import unknown_paths
 from server.web.middleware import errors
 from server.web.traces import make_traces
 
-NOUNS = (users, activation, passwords, usernames, sign_in, sessions, tokens, profiles, roles, site, events, service)
+NOUNS = (
+    users,
+    export,
+    activation,
+    passwords,
+    usernames,
+    sign_in,
+    sessions,
+    tokens,
+    profiles,
+    roles,
+    site,
+    events,
+    service,
+)
 TABLES = (*(noun.endpoints for noun in NOUNS), documentation.endpoints, pages.endpoints, asking.endpoints)
 
 

@@ -35,26 +35,34 @@ FIELDS_CHANGED = "fields_changed"
 ROLE_CHANGED = "role_changed"
 STAFF_GRANTED = "staff_granted"
 STAFF_REVOKED = "staff_revoked"
-EXPORTED = "exported"  # all that is stored about the account, by the operator
+EXPORTED = "exported"  # all that is stored about the account, by its owner or the operator
 LIMIT_MET = "limit_met"
 UNLOCKED = "unlocked"
 
-EVENT_KINDS = (
-    *(REGISTERED, ACTIVATED, DEACTIVATED, DELETED),
-    *(SIGNED_IN, SIGN_IN_REFUSED, SIGNED_OUT, SESSION_ENDED, REFRESH_REPLAYED, LIMIT_MET, UNLOCKED),
-    *(
-        PASSWORD_CHANGED,
-        PASSWORD_RESET,
-        ADDRESS_PROPOSED,
-        ADDRESS_CHANGED,
-        USERNAME_CHANGED,
-        FIELDS_CHANGED,
-        ROLE_CHANGED,
-        STAFF_GRANTED,
-        STAFF_REVOKED,
-        EXPORTED,
-    ),
-)
+# Each kind with what happened, for the reference of the documentation.
+EVENT_KINDS = {
+    REGISTERED: "The account was made: by registration, by staff or by a command.",
+    ACTIVATED: "The account became active: by the link of its letter, by staff or by a command.",
+    DEACTIVATED: "The account became inactive; its sessions ended.",
+    DELETED: "The account was deleted. Its other events keep kind, time and number.",
+    SIGNED_IN: "A sign-in succeeded; `by` says whether it opened a session or gave an API token.",
+    SIGN_IN_REFUSED: "A sign-in failed; `reason` says why.",
+    SIGNED_OUT: "The owner signed out: a session or the API token ended.",
+    SESSION_ENDED: "A session was ended from a list of sessions, by its owner or by staff.",
+    REFRESH_REPLAYED: "A refresh token was used again after its successor was in use; its session ended.",
+    LIMIT_MET: "A limit refused a request; one event in each window of the limit.",
+    UNLOCKED: "The operator ended the wait of an account or a network.",
+    PASSWORD_CHANGED: "The password was changed by its owner or by a command.",
+    PASSWORD_RESET: "The password was reset by the link of a letter.",
+    ADDRESS_PROPOSED: "A new address waits for the link of its letter.",
+    ADDRESS_CHANGED: "A new address is in force.",
+    USERNAME_CHANGED: "The username was changed.",
+    FIELDS_CHANGED: "Declared fields were changed; `fields` names them.",
+    ROLE_CHANGED: "Staff gave the account another role, or none.",
+    STAFF_GRANTED: "A command made the account staff.",
+    STAFF_REVOKED: "A command made the account staff no longer.",
+    EXPORTED: "All that is stored about the account was exported, by its owner or by a command.",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

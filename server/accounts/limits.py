@@ -174,6 +174,11 @@ class Limits:
         await self._take(db, buckets, source)
         return buckets
 
+    async def take_export(self, db: Database, user_id: int, source: Source) -> None:
+        """Count an export of an account, which reads all its rows. Raises TooManyRequests."""
+        if rate := self._settings.limit_exports_account:
+            await self._take(db, [Bucket("exports", f"exports of account {user_id}", rate)], source, user_id)
+
     async def give_back(self, db: Database, buckets: Sequence[Bucket]) -> None:
         """Take back one use that was counted against each of `buckets`. If the database fails, it drains by itself."""
         with contextlib.suppress(Unavailable):

@@ -1,16 +1,13 @@
 """`export`: print everything that is stored about an account."""
 
 import argparse
-from typing import Any
+import sys
 
-import orjson
-
-from server.accounts import export
 from server.accounts.events import Source
+from server.accounts.export import export
 from server.commands.accounts import add_name, find
 from server.commands.database import run_on_database
 from server.database.database import Database
-from server.process.serving import say
 from server.settings.settings import Settings
 
 add_arguments = add_name
@@ -22,7 +19,11 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
     async def work(db: Database) -> None:
         async with db.transaction() as transaction:
             user_id = await find(transaction, options.name)
-            found: dict[str, Any] = await export.collect(transaction, user_id, source=Source(command="export"))
-        say(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+        pieces = await export(db, user_id, source=Source(command="export"))
+        assert pieces is not None
+        async for piece in pieces:
+            sys.stdout.write(piece.decode())
+        sys.stdout.write("\n")
+        sys.stdout.flush()
 
     run_on_database(settings, work)

@@ -81,7 +81,7 @@ COMMANDS: dict[str, ModuleType] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command: the exit status."""
     start_logging(form_of(os.environ, (f"{environment.PREFIX}LOG_FORMAT", "LOG_FORMAT")))
-    options = _parser().parse_args(arguments)
+    options = command_line().parse_args(arguments)
     try:
         read = Settings.read(os.environ)
         start_logging(read.log_format)
@@ -119,7 +119,8 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2)
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """The command line: one parser for each command."""
     parser = _Parser(prog=_program(), description="Frontdesk: accounts and sign-in.")
     parser.add_argument("--version", action="version", version=f"Frontdesk {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")

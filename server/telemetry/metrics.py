@@ -34,7 +34,7 @@ LIMITS_MET = Counter(
     "limits_met_total",
     "Requests that were refused because a limit was used up.",
     "limit",
-    known=[("account",), ("network",), ("registrations",), ("changes",), ("letters",), ("links",)],
+    known=[("account",), ("network",), ("registrations",), ("changes",), ("letters",), ("links",), ("exports",)],
 )
 
 SIGN_INS = Counter(

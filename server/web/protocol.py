@@ -20,7 +20,7 @@ from server.telemetry.logs import new_id, request_id
 from server.web.arriving import Arriving
 from server.web.connections import USUAL_MAX_CONNECTIONS, Bounds
 from server.web.heads import problem_of
-from server.web.pieces import Pieces
+from server.web.pieces import Pieces, Streamed
 from server.web.readers import ReaderWatch
 from server.web.responses import error_response
 
@@ -131,7 +131,7 @@ class Protocol(RequestHandler):
             return
         self._reader.begin(unread)
         body = getattr(self._response, "body", None)
-        own_bytes = body.own_bytes if isinstance(body, Pieces) else 0
+        own_bytes = body.own_bytes if isinstance(body, Pieces | Streamed) else 0
         self._bounds.unsent.hold(self, unread.get_write_buffer_size() + own_bytes)
 
     @property

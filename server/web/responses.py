@@ -1,6 +1,6 @@
 """Responses in JSON, and the headers that every response has (contract 1.4)."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import orjson
@@ -8,7 +8,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from server.errors import Problem
-from server.web.pieces import body_of
+from server.web.pieces import Streamed, body_of
 
 SECURITY_HEADERS = {
     "Server": "Frontdesk",  # instead of the versions of Python and aiohttp
@@ -46,6 +46,13 @@ def json_bytes_response(
     if headers:
         merged.update(headers)
     return web.Response(body=body and body_of(body, is_shared=is_shared), status=status, headers=merged)
+
+
+def json_download(parts: AsyncIterator[bytes], name: str) -> web.Response:
+    """Respond with the parts of a JSON text as they are made, as a file that browsers save under `name`."""
+    headers = _JSON_HEADERS.copy()
+    headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return web.Response(body=Streamed(parts), headers=headers)
 
 
 def error_response(problem: Problem) -> web.Response:

@@ -1,4 +1,5 @@
--- Everything that is stored about an account but its events, as JSON: one row, account; no row when it does not exist.
+-- Everything that is stored about an account but its sessions and events, as JSON: one row, account; no row when it does
+-- not exist.
 -- Without what proves an identity: the hash of its password, of its tokens and of its links.
 -- $1 id
 select jsonb_build_object(
@@ -24,37 +25,27 @@ select jsonb_build_object(
         from profiles p
         where p.user_id = u.id
     ),
-    'role_fields', (select jsonb_object_agg(f.role, f.fields) from role_fields f where f.user_id = u.id),
-    'sessions', (
-        select jsonb_agg(
-            jsonb_build_object(
-                'id', s.id,
-                'address', host(s.address),
-                'device', s.device,
-                'opened_at', s.opened_at,
-                'last_used_at', s.last_used_at,
-                'expires_at', s.expires_at
-            )
-            order by s.opened_at, s.id
-        )
-        from sessions s
-        where s.user_id = u.id
-    ),
+    'role_fields', (select coalesce(jsonb_object_agg(f.role, f.fields), '{}') from role_fields f where f.user_id = u.id),
     'networks', (
-        select jsonb_agg(jsonb_build_object('network', n.network, 'last_seen_at', n.last_seen_at) order by n.network)
+        select coalesce(
+            jsonb_agg(jsonb_build_object('network', n.network, 'last_seen_at', n.last_seen_at) order by n.network), '[]'
+        )
         from sign_in_networks n
         where n.user_id = u.id
     ),
     'letters', (
-        select jsonb_agg(
-            jsonb_build_object(
-                'kind', l.kind,
-                'address', l.address,
-                'queued_at', l.queued_at,
-                'tries', l.tries,
-                'given_up_at', l.given_up_at
-            )
-            order by l.id
+        select coalesce(
+            jsonb_agg(
+                jsonb_build_object(
+                    'kind', l.kind,
+                    'address', l.address,
+                    'queued_at', l.queued_at,
+                    'tries', l.tries,
+                    'given_up_at', l.given_up_at
+                )
+                order by l.id
+            ),
+            '[]'
         )
         from letters l
         where l.user_id = u.id

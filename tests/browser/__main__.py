@@ -1,4 +1,5 @@
-"""`python -m tests.browser [PICTURES]`: the link pages, Swagger UI and a front end in Chromium, on desktop and phone.
+"""`python -m tests.browser [PICTURES]`: the link pages, Swagger UI, a front end and the tutorial in Chromium, on
+desktop and phone.
 
 Screenshots are written to the folder PICTURES (`.cache/browser`). Root gets a missing browser, and npm for axios,
 installed; other users are told the command.
@@ -40,7 +41,7 @@ def main(arguments: list[str]) -> int:
     pictures.mkdir(parents=True, exist_ok=True)
     folders = [f"--basetemp={TEMPORARY}", f"--pictures={pictures.resolve()}"]
     # The files are named one by one and there is no conftest: pytest does not collect them without Playwright.
-    files = [f"tests/browser/{name}.py" for name in ("pages", "explorer", "front_ends")]
+    files = [f"tests/browser/{name}.py" for name in ("pages", "explorer", "front_ends", "tutorial")]
     suite = ["-p", "tests.browser.visitors", *files]
     status = subprocess.run([sys.executable, "-m", "pytest", *suite, *folders], cwd=ROOT).returncode
     shutil.rmtree(TEMPORARY, ignore_errors=True)

@@ -215,7 +215,7 @@ async def test_export_has_all_that_is_stored_and_no_secret(
     assert found["account_fields"] == {"phone": "1"}
     assert found["profile"]["location"] == "Lisbon"
     assert len(found["sessions"]) == 1
-    assert {event["kind"] for event in found["events"]} == {"registered", "signed_in", "activated"}
+    assert {event["kind"] for event in found["events"]} == {"registered", "signed_in", "activated", "exported"}
     (of_staff,) = (event for event in found["events"] if event["actor_id"] == staff.id)
     assert (of_staff["address"], of_staff["device"]) == (None, "")
     assert "bcrypt" not in said
@@ -236,4 +236,4 @@ def test_export_has_every_event(run: Run, database: Connection) -> None:
     database.execute(
         "insert into events (kind, user_id) select 'signed_in', %s from generate_series(1, 2001)", [row["id"]]
     )
-    assert len(json.loads(run("export", "anna")[1])["events"]) == 2001
+    assert len(json.loads(run("export", "anna")[1])["events"]) == 2002  # the export itself is one

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.deploy.machine import Machine
+from tests.shell_blocks import block
 
 ROOT = Path(__file__).parents[2]
-OPERATE = ROOT / "docs" / "operate.md"
 API = "http://127.0.0.1:8080"
 SOURCE = "/usr/src/frontdesk"
+RELOAD = "systemctl reload frontdesk"  # the last line of an upgrade
 # Debian's PostgreSQL may be too old: the programs of the bundled one, run as another service, are the own database.
 OWN_DATABASE = """
 useradd --system own-postgres
@@ -29,9 +30,7 @@ PGPASSWORD=secret $bin/psql -q -h 127.0.0.1 -p 5433 -U frontdesk -d postgres -c 
 
 def documented(name: str) -> str:
     """The lines of a block of docs/operate.md."""
-    found = re.search(rf"<!-- systemd: {name} -->\n```sh\n(.*?)```", OPERATE.read_text(), re.DOTALL)
-    assert found, name
-    return found[1]
+    return block("docs/operate.md", f"systemd: {name}")
 
 
 class Walk:
@@ -63,7 +62,11 @@ class Walk:
         packed = subprocess.run(copied, cwd=ROOT, input=files.stdout, capture_output=True)
         subprocess.run(["tar", "-xf", "-"], cwd=source, input=packed.stdout, check=True)
         self._machine.prepare(documented("install").replace("python3 -m venv", "/usr/bin/python3 -m venv"), SOURCE)
-        self._say("installed from the lock file")
+        # The lines of an upgrade but the reload: later the machine has no network.
+        *lines, reload = documented("upgrade").splitlines()
+        assert reload == RELOAD
+        self._machine.prepare("\n".join(lines), SOURCE)
+        self._say("installed from the lock file, and once more as an upgrade")
 
     def _start(self) -> None:
         self._machine.run(documented("start"), SOURCE)
@@ -91,7 +94,7 @@ class Walk:
         said = self._machine.run(
             f"old=$(echo {old}); touch /tmp/reloading; (while [ -e /tmp/reloading ]; do"
             f" curl -s -o /dev/null -w '%{{http_code}}\\n' {API}/readyz; sleep 0.02; done > /tmp/statuses) & sleep 0.3;"
-            f" systemctl reload frontdesk; for i in $(seq 300); do {replaced} && break; sleep 0.1; done;"
+            f" {RELOAD}; for i in $(seq 300); do {replaced} && break; sleep 0.1; done;"
             f" {replaced}; sleep 0.5; rm /tmp/reloading; wait;"
             " wc -l < /tmp/statuses; grep -vc 200 /tmp/statuses || true"
         )
@@ -132,7 +135,7 @@ class Walk:
         )
         state = self._machine.run("systemctl show frontdesk -p ActiveState -p ExecMainStatus -p NRestarts")
         assert {"ActiveState=failed", "ExecMainStatus=2", "NRestarts=0"} <= set(state.split()), state
-        said = self._machine.run("journalctl -u frontdesk -o cat --no-pager -n 12")
+        said = self._machine.run(documented("log"))
         assert "PORT" in said, said
         assert "BCRYPT_ROUNDS" in said, said
         self._machine.run("rm /etc/frontdesk/settings; systemctl reset-failed frontdesk")

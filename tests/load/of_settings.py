@@ -37,6 +37,7 @@ properties.phone_number = { type = "string", maxLength = 32 }
 LIMITS = [
     *("LIMIT_SIGN_IN_ACCOUNT", "LIMIT_SIGN_IN_NETWORK", "LIMIT_REGISTRATIONS_NETWORK"),
     *("LIMIT_LETTERS_ADDRESS", "LIMIT_LETTERS_NETWORK", "LIMIT_LINKS_NETWORK"),
+    "LIMIT_EXPORTS_ACCOUNT",
 ]
 # The name of each case, its settings, the text of its site file, and what a registration sends beside the usual.
 CASES: dict[str, tuple[dict[str, str], str, dict[str, str]]] = {

@@ -18,6 +18,7 @@ import requests
 
 from tests.conftest import PASSWORD, Client
 from tests.processes import COUNTED, START_SECONDS, Started, eventually, header, register, surroundings
+from tests.shell_blocks import block
 
 pytestmark = pytest.mark.slow
 
@@ -55,10 +56,8 @@ def use_with_requests(url: str) -> None:
 
 def test_curl_can_run_the_example_of_the_readme(start: Callable[..., Started]) -> None:
     url = start().url
-    tour = re.search(r"Paste this.*?```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert tour
     assert shutil.which("curl")
-    script = tour[1].replace("http://127.0.0.1:8080", url)
+    script = block("README.md", "tour").replace("http://127.0.0.1:8080", url)
     responses = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, timeout=30).stdout.splitlines()
     kinds = [(re.findall(r'"(\w+)":', response) or [""])[0] for response in responses]
     assert kinds == ["email", "email", "email", "id", "id", "access", "", "detail"], responses

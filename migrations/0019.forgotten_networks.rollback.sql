@@ -1,0 +1,11 @@
+create or replace function make_events_anonymous() returns trigger language plpgsql as $$
+declare
+    last_id bigint := (select max(id) from events);
+    cleared_to bigint := clear_events(old.id, 0, last_id, 10000);
+begin
+    if cleared_to is not null then
+        insert into deleted_accounts (user_id, after_id, last_id) values (old.id, cleared_to, last_id);
+    end if;
+    return null;
+end
+$$;
