@@ -64,7 +64,8 @@ class Settings:
         connections.connections,
         0,
         "connections to the database, divided among the workers; 0:"
-        f" {connections.OF_A_WORKER} for each, {connections.OF_ALL_WORKERS} at most",
+        f" {connections.OF_A_WORKER} for each, {connections.OF_ALL_WORKERS} at most"
+        f" ({connections.OF_ALL_WORKERS_BUNDLED} to the bundled one)",
     )
     database_pooler: str = _setting(
         values.choice("auto", "session", "transaction"),
