@@ -10,6 +10,10 @@ OF_A_WORKER = 14  # unless DATABASE_CONNECTIONS says otherwise
 OF_ALL_WORKERS = 80  # unless it does: PostgreSQL's default limit is 100
 OF_ALL_WORKERS_BUNDLED = 160  # the same for the bundled PostgreSQL, which takes 200 (server/postgres/server.py)
 LEAST = 2  # of a worker: one for transactions, one for batches
+DESCRIPTION = (
+    f"connections to the database, divided among the workers; 0: {OF_A_WORKER} for each, {OF_ALL_WORKERS} at most"
+    f" ({OF_ALL_WORKERS_BUNDLED} to the bundled one)"
+)
 
 
 def connections(value: str) -> int:

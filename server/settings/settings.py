@@ -63,9 +63,7 @@ class Settings:
     database_connections: int = _setting(
         connections.connections,
         0,
-        "connections to the database, divided among the workers; 0:"
-        f" {connections.OF_A_WORKER} for each, {connections.OF_ALL_WORKERS} at most"
-        f" ({connections.OF_ALL_WORKERS_BUNDLED} to the bundled one)",
+        connections.DESCRIPTION,
     )
     database_pooler: str = _setting(
         values.choice("auto", "session", "transaction"),
