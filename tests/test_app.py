@@ -7,7 +7,8 @@ import pytest
 
 from server.app import create_app
 from server.database.database import BATCH_CONNECTIONS, POOL_CONNECTIONS, Database
-from server.settings.connections import OF_ALL_WORKERS
+from server.postgres.server import MAX_CONNECTIONS
+from server.settings.connections import OF_ALL_WORKERS, to_bundled
 from server.settings.settings import Settings
 from server.settings.values import MAX_WORKERS
 from tests.conftest import FrontdeskServer
@@ -28,3 +29,13 @@ async def test_the_connections_of_all_workers_together_are_limited(
         pass
     assert 2 <= given["connections"] <= POOL_CONNECTIONS + BATCH_CONNECTIONS
     assert workers * given["connections"] <= OF_ALL_WORKERS < 100  # PostgreSQL's default limit
+
+
+@pytest.mark.parametrize(("workers", "each"), [(1, 14), (2, 14), (16, 10), (MAX_WORKERS, 5)])
+def test_of_many_workers_on_the_bundled_database_each_has_connections_for_more_than_one_batch(
+    settings: Settings, workers: int, each: int
+) -> None:
+    total = to_bundled(0, workers)
+    assert replace(settings, workers=workers, database_connections=total).worker_connections == each
+    assert total + each <= MAX_CONNECTIONS - 20  # one worker more at a renewal, commands, a superuser
+    assert to_bundled(64, workers) == 64

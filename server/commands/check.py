@@ -4,8 +4,6 @@ import argparse
 import asyncio
 import shutil
 import stat
-import sys
-import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,6 +16,7 @@ from server.errors import StartError, Unavailable
 from server.mail.delivery import DeliveryFailed, delivery_for
 from server.postgres.bundled import BundledPostgresError
 from server.postgres.system_user import foreign_owner
+from server.process import interpreter
 from server.process.serving import say
 from server.settings.settings import Settings
 
@@ -71,19 +70,8 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 
 
 def _interpreter() -> Iterator[Finding]:
-    version = f"Python {sys.version.split()[0]}"
-    if is_optimised():
-        yield fine("python", f"{version}, built with optimisation")
-    else:
-        yield warning("python", f"{version} was built without optimisation (--enable-optimizations), and is slower", "")
-
-
-def is_optimised() -> bool:
-    """Whether the interpreter was built with profile-guided optimisation, and not for debugging."""
-    built = " ".join(str(sysconfig.get_config_var(name) or "") for name in ("CONFIG_ARGS", "PY_CORE_CFLAGS", "CFLAGS"))
-    return not sysconfig.get_config_var("Py_DEBUG") and (
-        "--enable-optimizations" in built or "-fprofile-use" in built or "-fprofile-instr-use" in built
-    )
+    text = f"Python {interpreter.describe()}"
+    yield warning("python", text, "") if interpreter.is_optimised() is False else fine("python", text)
 
 
 def _key(settings: Settings) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from server.database.database import Database
 from server.postgres import bundled
 from server.process import signals
 from server.process.serving import Revive, say
+from server.settings.connections import to_bundled
 from server.settings.database_url import DatabaseUrl
 from server.settings.settings import Settings
 
@@ -32,7 +33,11 @@ def opened(settings: Settings) -> Iterator[tuple[Settings, Revive | None]]:
     server = bundled.attach(settings.data_dir)
     try:
         key = settings.signing_key or stored_signing_key(settings.data_dir)
-        yield dataclasses.replace(settings, database_url=server.url(), signing_key=key), server.revive
+        connections = to_bundled(settings.database_connections, settings.workers)
+        ready = dataclasses.replace(
+            settings, database_url=server.url(), database_connections=connections, signing_key=key
+        )
+        yield ready, server.revive
     finally:
         with signals.ignored():
             server.release()

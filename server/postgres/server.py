@@ -28,6 +28,7 @@ REAP_SECONDS = 1
 BRING_UP_ATTEMPTS = 5
 LOG_MAX_BYTES = 5_000_000
 LOG_TAIL_BYTES = 1500
+MAX_CONNECTIONS = 200  # of 32 workers 5 each, and of commands, backups and restores
 NAME = "frontdesk"  # the role and its database
 
 
@@ -228,6 +229,7 @@ class PostgresServer:
         quoted = str(socket_dir).replace('"', '""')
         settings = {"unix_socket_directories": f'"{quoted}"', "unix_socket_permissions": "0700", "port": str(PORT)}
         settings |= {"listen_addresses": "", "logging_collector": "off", "log_destination": "stderr"}
+        settings |= {"max_connections": str(MAX_CONNECTIONS)}
         settings |= {"lc_messages": "C"}  # `unix_socket.py` reads the texts of some errors
         if not self.durable:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

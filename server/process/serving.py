@@ -15,7 +15,7 @@ from aiohttp import web
 
 from server import __version__
 from server.app import create_app
-from server.process import http_server, open_files, signals, sockets
+from server.process import http_server, interpreter, open_files, signals, sockets
 from server.process.arguments import Argument
 from server.process.http_server import CannotListen
 from server.process.worker import give_signs_of_life
@@ -185,5 +185,7 @@ def announce(address: str, database: DatabaseSource, metrics_sockets: list[socke
     say(f"Frontdesk {__version__} listens on {address}")
     say(f"  Swagger UI  {address}docs")
     say(f"  Database    {database.name}")
+    if interpreter.is_optimised() is False:
+        say(f"  Python      {interpreter.describe()}")
     for each in metrics_sockets[:1]:
         say(f"  Metrics     {http_server.url_of(each.getsockname())}metrics")

@@ -51,12 +51,7 @@ class Declared:
         f"PostgreSQL {values.MIN_POSTGRES} or newer, `postgresql://…`; empty: the bundled one",
         secret=True,
     )
-    database_connections: int = _setting(
-        connections.connections,
-        0,
-        "connections to the database, divided among the workers; 0:"
-        f" {connections.OF_A_WORKER} for each, {connections.OF_ALL_WORKERS} at most",
-    )
+    database_connections: int = _setting(connections.connections, 0, connections.DESCRIPTION)
     database_pooler: str = _setting(
         values.choice("auto", "session", "transaction"),
         "auto",

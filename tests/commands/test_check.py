@@ -4,18 +4,16 @@ import asyncio
 import re
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
 
-from server.commands import check
 from server.commands.check_database import _clock
 from server.postgres.bundled import BundledPostgres
+from server.process import interpreter
 from tests.commands.conftest import Ran, Run
 from tests.mail.reading import collect
 from tests.mail.servers import Serve, authority, certified, serve, trusted
@@ -56,7 +54,7 @@ def test_a_service_that_is_well_has_no_fault(looked_at: Look, database: Connecti
     assert (found["status"], found["FAULT"]) == (["0"], [])
     assert {line.partition(":")[0] for line in found["ok"]} == {
         *("settings", "key", "database", "clock", "migrations", "rights", "staff", "letters", "disk"),
-    } | ({"python"} if check.is_optimised() else set())
+    } | (set() if interpreter.is_optimised() is False else {"python"})
     assert len([*database.execute("select from users")]) == 1
 
 
@@ -216,23 +214,6 @@ def test_a_database_that_only_reads_is_said(looked_at: Look, database_url: str, 
 def test_a_clock_that_is_wrong_is_said(ahead: float, level: str) -> None:
     found = _clock(ahead)
     assert (found.level, ("ahead" if ahead > 0 else "behind") in found.text) == (level, True)
-
-
-@pytest.mark.parametrize(
-    ("built", "is_optimised"),
-    [
-        ({"CONFIG_ARGS": "'--enable-optimizations' '--with-lto'"}, True),
-        ({"PY_CORE_CFLAGS": "-O3 -fprofile-use"}, True),
-        ({"CONFIG_ARGS": "'--prefix=/usr/local'", "CFLAGS": "-O3"}, False),
-        ({"CONFIG_ARGS": "'--enable-optimizations'", "Py_DEBUG": 1}, False),
-    ],
-)
-def test_an_interpreter_without_optimisation_is_said_in_one_line(
-    monkeypatch: pytest.MonkeyPatch, built: dict[str, Any], is_optimised: bool
-) -> None:
-    monkeypatch.setattr(sysconfig, "get_config_var", built.get)
-    (found,) = check._interpreter()
-    assert (found.level == "ok", found.advice) == (is_optimised, "")
 
 
 def test_the_bundled_database_is_not_made_by_a_check(looked_at: Look, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ async def until_waiting(database: Any, number: int) -> None:
             await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize(("connections", "for_batches"), [(2, 1), (14, 4)])
+@pytest.mark.parametrize(("connections", "for_batches"), [(2, 1), (5, 1), (8, 2), (14, 4)])
 async def test_a_locked_table_does_not_block_other_statements(
     connect: Connect,
     database_url: str,

@@ -9,15 +9,17 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.load import drivers, memory, report
+from tests.load import drivers, memory, publish, report
 from tests.load.data import LoadDatabases
-from tests.load.install import CannotInstall, missing_tools
+from tests.load.install import CannotInstall, brought_versions, missing_tools
 from tests.load.measure import Bench, Result
 from tests.load.peers import OURS, PEERS, Peer
-from tests.load.scenarios import QUICK, SCENARIOS, Options, Scenario
+from tests.load.scenarios import ANSWERS, QUICK, SCENARIOS, Options, Scenario
 from tests.load.servers import CannotStart
 
 HOME = Path(__file__).parents[2] / ".cache" / "load"
+QUICK_PEERS = ["elysia", "fastify", "better-auth", "pocketbase"]  # whose answers the quick form checks
+LEAST_ROUNDS = 5  # of a run that is published
 OPEN_FILES = 20_000  # the limit that the command sets for itself: scenario idle opens 10,000 connections
 
 
@@ -51,6 +53,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick", action="store_true", help="a little of everything: tests the harness, measures nothing"
     )
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        help=f"write README's tables and docs/load/ from this run; every scenario, {LEAST_ROUNDS} rounds or more",
+    )
     parser.add_argument("--out", type=Path, default=HOME / "results", help="folder for results.json and chart.svg")
     return parser
 
@@ -59,10 +66,11 @@ def read_options(given: argparse.Namespace) -> Options:
     """Turn the command line into options."""
     options = QUICK if given.quick else Options()
     peers = given.peer or (["ceiling"] if given.quick else [name for name in PEERS if name != OURS])
+    answering = tuple(given.peer or QUICK_PEERS) if given.quick else ()
     numbers = {"accounts": given.users, "rounds": given.rounds, "seconds": given.seconds}
     changed = {name: value for name, value in numbers.items() if value is not None}
     driver = given.driver or (drivers.available() if given.quick else "wrk")
-    return dataclasses.replace(options, peers=(OURS, *peers), driver=driver, **changed)
+    return dataclasses.replace(options, peers=(OURS, *peers), answering=answering, driver=driver, **changed)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,7 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := [name for name in given.scenarios if name not in SCENARIOS]:
         parser.error(f"there is no scenario {unknown[0]}: choose from {', '.join(SCENARIOS)}")
     options = read_options(given)
-    missing = missing_tools([PEERS[name] for name in options.peers], uses_wrk=options.driver == "wrk")
+    if given.publish and (given.scenarios or given.peer or given.quick or options.rounds < LEAST_ROUNDS):
+        parser.error(f"what is published has every scenario, every peer, and {LEAST_ROUNDS} rounds or more")
+    missing = missing_tools(
+        [PEERS[name] for name in (*options.peers, *options.answering)], uses_wrk=options.driver == "wrk"
+    )
     if missing:
         print(*missing, sep="\n", file=sys.stderr)
         return 1
@@ -82,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the servers are stopped
     found, status = Found(), 0
     try:
-        run(options, given.scenarios or list(SCENARIOS), found)
+        run(options, given.scenarios or [name for name in SCENARIOS if given.quick or name != ANSWERS], found)
     except (CannotInstall, CannotStart, drivers.DriverFailed) as failure:
         print(failure, file=sys.stderr)
         status = 1
@@ -92,6 +104,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if found.results:  # also after an interrupted run
         for line in report.write(given.out, command, options, found.versions, found.results):
             say(line)
+    if given.publish and not status and not any(result.failures for result in found.results):
+        publish.main([str(given.out)])
+        say("published: README.md, docs/load/")
     return status or int(any(result.failures for result in found.results))
 
 
@@ -111,7 +126,7 @@ def run(options: Options, scenarios: Sequence[str], found: Found) -> None:
     HOME.mkdir(parents=True, exist_ok=True)
     data = LoadDatabases(HOME / "data", options.hash_rounds, say)
     try:
-        found.versions["postgresql"] = data.version()
+        found.versions |= brought_versions() | {"postgresql": data.version()}
         with tempfile.TemporaryDirectory(dir=HOME) as folder:
             bench = Bench(options, data, HOME, Path(folder), say)
             special = {"idle": memory.measure_idle, "memory": memory.measure_memory}

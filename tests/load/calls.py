@@ -16,6 +16,7 @@ SIGNING_KEY = "signs the tokens of the load harness, and nothing else"
 YEAR_SECONDS = 31_536_000
 NEW_ACCOUNTS = 2_000  # registrations prepared for one round: more than two cores hash in minutes
 PAGE_ROWS = 100
+TOKENS_OF_AN_ACCOUNT = 4  # in `first-use`: together more than any cache of verified tokens holds
 
 Check = Callable[[Any], bool]
 """Whether the JSON of a response is right."""
@@ -69,7 +70,7 @@ class PeerCalls:
         self._accounts = accounts
         self._paths = paths
         self._make_token = make_token
-        self._access = [{"Authorization": f"Bearer {make_token(account, 'access')}"} for account in accounts]
+        self._access = [self._credentials(account) for account in accounts]
         self._lists_made = 0  # makes the texts of edits different in each list
 
     def calls(self, work: str) -> list[Call]:
@@ -78,11 +79,23 @@ class PeerCalls:
         make: Callable[[], list[Call]] = getattr(self, "_" + work.replace("-", "_"))
         return make()
 
+    def _credentials(self, account: Account) -> dict[str, str]:
+        """The headers by which an account is known."""
+        return {"Authorization": f"Bearer {self._make_token(account, 'access')}"}
+
     def _read_me(self) -> list[Call]:
+        return [self._me(*each) for each in zip(self._accounts, self._access, strict=True)]
+
+    def _first_use(self) -> list[Call]:
+        """Several tokens of each account: before one comes again, more others have come than a cache holds."""
         return [
-            Call("GET", self._paths["read-me"], access, b"", _is_user(account.username, account.email, account.id))
-            for account, access in zip(self._accounts, self._access, strict=True)
+            self._me(account, self._credentials(account))
+            for _ in range(TOKENS_OF_AN_ACCOUNT)
+            for account in self._accounts
         ]
+
+    def _me(self, account: Account, access: dict[str, str]) -> Call:
+        return Call("GET", self._paths["read-me"], access, b"", _is_user(account.username, account.email, account.id))
 
     def _read_profile(self) -> list[Call]:
         # The profile of another account: the caller and the profile are two look-ups.
@@ -101,7 +114,7 @@ class PeerCalls:
                 "is_creator": True,
             }
             path = self._paths["edit-profile"].format(account.profile)
-            calls.append(_json("PUT", path, given, _is_profile(account, given), headers=access))
+            calls.append(json_call("PUT", path, given, _is_profile(account, given), headers=access))
         return calls
 
     def _list_first(self) -> list[Call]:
@@ -120,14 +133,14 @@ class PeerCalls:
     def _refresh(self) -> list[Call]:
         path = self._paths["refresh"]
         return [
-            _json("POST", path, {"refresh": self._make_token(account, "refresh")}, _is_access(account))
+            json_call("POST", path, {"refresh": self._make_token(account, "refresh")}, _is_access(account))
             for account in self._accounts
         ]
 
     def _verify(self) -> list[Call]:
         path = self._paths["verify"]
         return [
-            _json("POST", path, {"token": self._make_token(account, "access")}, lambda found: found == {})
+            json_call("POST", path, {"token": self._make_token(account, "access")}, lambda found: found == {})
             for account in self._accounts
         ]
 
@@ -136,12 +149,12 @@ class PeerCalls:
         for _ in range(NEW_ACCOUNTS):
             name = f"new-{uuid.uuid4().hex}"
             given = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
-            calls.append(_json("POST", self._paths["register"], given, _is_user(name, given["email"]), status=201))
+            calls.append(json_call("POST", self._paths["register"], given, _is_user(name, given["email"]), status=201))
         return calls
 
     def _sign_in(self) -> list[Call]:
         return [
-            _json("POST", self._paths["sign-in"], {"username": one.username, "password": PASSWORD}, _is_pair(one))
+            json_call("POST", self._paths["sign-in"], {"username": one.username, "password": PASSWORD}, _is_pair(one))
             for one in self._accounts
         ]
 
@@ -154,7 +167,7 @@ class PeerCalls:
         return [random_choice.choice(made[kind]) for kind in kinds]
 
 
-def _json(
+def json_call(
     method: str,
     path: str,
     given: Any,
@@ -163,6 +176,7 @@ def _json(
     headers: dict[str, str] | None = None,
     status: int = 200,
 ) -> Call:
+    """A call with a JSON body."""
     kind = {"Content-Type": "application/json"}
     return Call(method, path, kind | (headers or {}), json.dumps(given).encode(), is_expected, status)
 

@@ -18,7 +18,10 @@ WIDTH, LEFT, RIGHT, BAR, GAP, HEAD = 860, 130, 190, 16, 34, 44
 
 def draw(rows: Sequence[Row]) -> str:
     """Draw the results as SVG. Works without results, too."""
-    groups = [(name, [row for row in rows if row["scenario"] == name and row["rates"]]) for name in SHOWN]
+    groups = [
+        (name, [row for row in rows if row["scenario"] == name and row["rates"] and not row["variant"]])
+        for name in SHOWN
+    ]
     groups = [(name, bars) for name, bars in groups if bars]
     longest = max((statistics.median(row["rates"]) for _, bars in groups for row in bars), default=1.0) or 1.0
     parts: list[str] = []

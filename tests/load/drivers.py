@@ -16,6 +16,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 SCRIPT = Path(__file__).parent / "lua" / "requests.lua"
+LAST_CHUNK = b"\r\n0\r\n\r\n"
 ANSWER_SECONDS = 60  # a later response is a failure
 ROOT = Path(__file__).parents[2]
 
@@ -96,7 +97,10 @@ class _Connection(asyncio.Protocol):
         if not end:
             return
         headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
-        length = int(headers.get(b"content-length", 0))
+        if headers.get(b"transfer-encoding") == b"chunked":
+            length = body.find(LAST_CHUNK) + len(LAST_CHUNK) if LAST_CHUNK in body else len(body) + 1
+        else:
+            length = int(headers.get(b"content-length", 0))
         if len(body) >= length:
             self._received = body[length:]
             self._total.add_response(time.perf_counter() - self._sent_at, head.split(b" ", 2)[1])

@@ -1,13 +1,15 @@
 """Installs each peer into its own environment below `.cache/load/envs/`, again when its pinned versions change."""
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-from tests.load.peers import Peer
+from tests.load.peers import PEERS, Peer
 
 STAMP = "installed"
 NODE_TOOLS = (("node", "nodejs"), ("npm", "npm"))
@@ -15,6 +17,14 @@ NODE_TOOLS = (("node", "nodejs"), ("npm", "npm"))
 
 class CannotInstall(Exception):
     """A peer's environment could not be made; the text says why."""
+
+
+class Programs(NamedTuple):
+    """What runs a peer: its interpreter, the program that serves, and the folder to run both in."""
+
+    interpreter: str
+    server: str
+    folder: Path
 
 
 def missing_tools(peers: list[Peer], *, uses_wrk: bool) -> list[str]:
@@ -29,13 +39,17 @@ def missing_tools(peers: list[Peer], *, uses_wrk: bool) -> list[str]:
     return lines
 
 
-def interpreter(peer: Peer, home: Path, say: Callable[[str], None]) -> tuple[str, Path]:
-    """The program that runs the peer, and the folder to run it in. Installs the peer if needed.
+def brought_versions() -> dict[str, str]:
+    """The versions of the programs that are installed with a peer: Bun and PocketBase."""
+    bun = json.loads((PEERS["elysia"].folder / "package.json").read_text())["dependencies"]["@oven/bun-linux-x64"]
+    pocketbase = (PEERS["pocketbase"].folder / "requirements.txt").read_text().strip().partition("==")[2]
+    return {"bun": bun, "pocketbase": pocketbase}
 
-    Raises CannotInstall when that fails.
-    """
+
+def programs(peer: Peer, home: Path, say: Callable[[str], None]) -> Programs:
+    """The programs that run the peer. Installs the peer if needed. Raises CannotInstall when that fails."""
     if peer.kind == "here":
-        return sys.executable, Path(__file__).parents[2]
+        return Programs(sys.executable, sys.executable, Path(__file__).parents[2])
     environment = home / "envs" / peer.name
     pins = [
         file
@@ -51,10 +65,12 @@ def interpreter(peer: Peer, home: Path, say: Callable[[str], None]) -> tuple[str
         for command in _commands(peer, environment, home):
             _run(peer, command, environment)
         stamp.write_text(digest)
-    if peer.kind == "python":
-        return str(environment / "bin" / "python"), peer.folder
-    shutil.copy(peer.folder / "server.js", environment)  # Node looks for packages in the folder of the file
-    return "node", environment
+    runs, folder = str(environment / "bin" / "python"), peer.folder
+    if peer.kind == "node":
+        runs, folder = "node", environment
+        for source in peer.folder.glob("*.js"):  # Node looks for packages in the folder of the file
+            shutil.copy(source, environment)
+    return Programs(runs, str(environment / peer.program) if peer.program else runs, folder)
 
 
 def _commands(peer: Peer, environment: Path, home: Path) -> list[list[str]]:

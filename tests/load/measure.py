@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -52,6 +53,11 @@ class Result:
         return {**asdict(self.case), **asdict(self), "case": self.case.title}
 
 
+def cpu_microseconds(row: dict[str, Any], whose: str) -> float:
+    """Processor time for one response: of the server (`cpu`) or of PostgreSQL (`database_cpu`); 0 if not measured."""
+    return statistics.median(row[whose]) * 1000 if row[whose] else 0.0
+
+
 class Bench:
     """What all measurements of a run share: databases, options, folders."""
 
@@ -91,17 +97,17 @@ class Bench:
                 databases[accounts] = stack.enter_context(self.data.copy(accounts))
             key = case.peer, accounts
             if key not in servers:
-                servers[key] = stack.enter_context(self.serving(case.peer, databases[accounts]))
+                servers[key] = stack.enter_context(self.serving(case.peer, databases[accounts], accounts))
             runs.append(CaseRun(self, scenario, case, databases[accounts], *servers[key]))
         return runs
 
     @contextlib.contextmanager
-    def serving(self, name: str, url: str) -> Iterator[tuple[Server, PeerCalls]]:
-        """Run a peer on a database. Yields the server and what makes calls for it."""
+    def serving(self, name: str, url: str, accounts: int) -> Iterator[tuple[Server, PeerCalls]]:
+        """Run a peer on a database with that many accounts. Yields the server and what makes calls for it."""
         peer = PEERS[name]
-        server = Server(peer, url, self.options.hash_rounds, self.home, self.say)
+        server = Server(peer, url, accounts, self.options.hash_rounds, self.home, self.say)
         try:
-            yield server, PeerCalls(self.data.read_accounts(url, self.options.tokens), peer.paths, peer.make_token)
+            yield server, peer.calls(self.data.read_accounts(url, self.options.tokens), peer.paths, peer.make_token)
         finally:
             server.stop()
 
@@ -151,9 +157,9 @@ class CaseRun:
         if self._case.work == "register":
             self._calls = self._peer_calls.calls("register")
         with contextlib.ExitStack() as stack:
-            sampler = (
-                stack.enter_context(Sampler(self._server.base, self._calls)) if self._scenario.is_sampled else None
-            )
+            # One busy connection would be slowed by another one.
+            is_sampled = self._scenario.is_sampled and self._case.connections > 1
+            sampler = stack.enter_context(Sampler(self._server.base, self._calls)) if is_sampled else None
             used, database = self._server.cpu_seconds(), self._bench.data.cpu_seconds()
             with self._bench.watching_other_processes(self.result):
                 load = self._drive(self._bench.options.seconds * self._case.seconds_factor)

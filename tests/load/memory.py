@@ -24,7 +24,7 @@ def measure_memory(bench: Bench, scenario: Scenario) -> list[Result]:
     with bench.data.copy(bench.options.accounts) as url:
         for case in scenario.cases(bench.options):
             result = Result(scenario.name, case)
-            with bench.serving(case.peer, url) as (server, peer_calls):
+            with bench.serving(case.peer, url, bench.options.accounts) as (server, peer_calls):
                 result.rss = server.rss_bytes()
                 result.figures["MB when idle"] = result.rss / MB
                 if case.peer == OURS:
@@ -58,7 +58,8 @@ def measure_idle(bench: Bench, scenario: Scenario) -> list[Result]:
     if number < case.connections:
         bench.say(f"idle: {number:,} connections, because only {files:,} open files are allowed (ulimit -n)")
     result = Result(scenario.name, case)
-    with bench.data.copy(bench.options.accounts) as url, bench.serving(case.peer, url) as (server, peer_calls):
+    accounts = bench.options.accounts
+    with bench.data.copy(accounts) as url, bench.serving(case.peer, url, accounts) as (server, peer_calls):
         file = bench.folder / "load.requests"
         write_requests(file, urlsplit(server.base).netloc, peer_calls.calls("read-me"))
         drivers.result(drivers.start(bench.options.driver, server.base, file, 64, bench.options.warm_up))

@@ -11,18 +11,22 @@ import statistics
 import tempfile
 import threading
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import psycopg
 import requests
 
+from server.postgres.bundled import attach
 from tests.load import drivers
-from tests.load.calls import Call, write_requests
+from tests.load.calls import Call, json_call, write_requests
 from tests.load.processes import cpu_seconds, tree
 from tests.processes import Started
 
 CONNECTIONS = 16
-ACCOUNTS = 500  # that sign in and read themselves
+ACCOUNTS = 300  # that sign in and read themselves
 REGISTRATIONS = 20_000  # more than a round sends
 PASSWORD = "correct horse battery"
 NAMES = {"first_name": "Anna", "last_name": "Lovelace", "phone_number": "+44 20 7946 0000"}
@@ -49,6 +53,17 @@ CASES: dict[str, tuple[dict[str, str], str, dict[str, str]]] = {
 }
 
 
+def _set(data: Path, postgresql: Mapping[str, str]) -> None:
+    """Make the bundled database with these settings of PostgreSQL."""
+    server = attach(data)
+    try:
+        with psycopg.connect(server.url("postgres", user="postgres"), autocommit=True) as superuser:
+            for name, value in postgresql.items():
+                superuser.execute(f"alter system set {name} = '{value}'".encode())
+    finally:
+        server.release()
+
+
 def _any(response: Any) -> bool:
     return True  # the driver counts the responses that are no success
 
@@ -56,13 +71,24 @@ def _any(response: Any) -> bool:
 class Served:
     """A service with the settings of a case, and the requests that it gets."""
 
-    def __init__(self, folder: Path, settings: dict[str, str], site: str, more: dict[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: dict[str, str],
+        site: str = "",
+        more: Mapping[str, str] = MappingProxyType({}),
+        *,
+        postgresql: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """`more` is sent with each registration; `postgresql` are settings of PostgreSQL."""
         self.folder = folder
         self.more = more
         folder.mkdir()
         if site:
             (folder / "site.toml").write_text(site)
             settings = settings | {"SITE_FILE": str(folder / "site.toml")}
+        if postgresql:
+            _set(folder / "data", postgresql)
         self.service = Started(
             DATA_DIR=str(folder / "data"), MAIL_DIR=str(folder / "mail"), ACCESS_LIFETIME="86400", **settings
         )
@@ -74,6 +100,9 @@ class Served:
             self._send("users/", self._account(name), 201)
         self.signs_in = [{"username": name, "password": PASSWORD} for name in names]
         self.tokens = [self._send("jwt/create/", each, 200)["access"] for each in self.signs_in]
+        profiles = self._own_profiles()
+        self._profiles = [profiles[name] for name in names]
+        self._edits = 0
 
     def calls(self, kind: str) -> list[Call]:
         """The requests of a round of `register`, `sign in` or `read me`."""
@@ -82,16 +111,24 @@ class Served:
             return [self._post("users/", self._account(f"new-{number}")) for number in range(first, self._made)]
         if kind == "sign in":
             return [self._post("jwt/create/", each) for each in self.signs_in]
-        return [Call("GET", "/auth/users/me/", {"Authorization": f"Bearer {each}"}, b"", _any) for each in self.tokens]
+        signed_in = [{"Authorization": f"Bearer {each}"} for each in self.tokens]
+        if kind == "edit":
+            self._edits += 1
+            given = {"description": f"Edit {self._edits}.", "location": "Porto", "is_creator": True}
+            paths = [f"/api/accounts/profile/{each}" for each in self._profiles]
+            made = zip(paths, signed_in, strict=True)
+            return [json_call("PUT", path, given, _any, headers=headers) for path, headers in made]
+        return [Call("GET", "/auth/users/me/", headers, b"", _any) for headers in signed_in]
 
     def measure(
-        self, kind: str, seconds: float, *, connections: int = CONNECTIONS, driver: str = "python"
+        self, kind: str, seconds: float, connections: int = CONNECTIONS, *, driver: str | None = None
     ) -> dict[str, float]:
         """Responses per second, and the milliseconds of processor time of the service and of PostgreSQL for one."""
         file = self.folder / "requests"
         write_requests(file, self.service.url.removeprefix("http://"), self.calls(kind))
         before = self._cpu()
-        load = drivers.result(drivers.start(driver, self.service.url, file, connections, seconds))
+        started = drivers.start(driver or drivers.available(), self.service.url, file, connections, seconds)
+        load = drivers.result(started)
         after = self._cpu()
         assert not load.failures, f"{kind}: {load.failures} of {load.requests} failed"
         used = [(late - early) * 1000 / load.requests for early, late in zip(before, after, strict=True)]
@@ -100,6 +137,11 @@ class Served:
     def stop(self) -> None:
         """Stop the service and its database."""
         self.service.stop()
+
+    def _own_profiles(self) -> dict[str, int]:
+        headers = {"Authorization": f"Bearer {self.tokens[0]}"}
+        url = f"{self.service.url}/api/accounts/all-profiles?limit={ACCOUNTS}"
+        return {each["user"]: each["id"] for each in requests.get(url, headers=headers, timeout=30).json()}
 
     def _account(self, name: str) -> dict[str, str]:
         return {"username": name, "email": f"{name}@example.com", "password": PASSWORD, **self.more}

@@ -4,19 +4,21 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from server.process.interpreter import describe
 from tests.load.chart import draw
-from tests.load.measure import Result
+from tests.load.measure import Result, cpu_microseconds
 from tests.load.peers import OURS, PEERS
 from tests.load.scenarios import SCENARIOS, Options
 from tests.load.targets import judge
 
-HEAD = ("", "responses/s", "range", "p50 ms", "p99 ms", "CPU s", "DB CPU s", "RSS MB", "statements", "ratio", "wrong")
+HEAD = ("", "responses/s", "range", "p50 ms", "p99 ms", "CPU µs", "DB CPU µs", "RSS MB", "statements", "ratio", "wrong")
 
 Row = dict[str, Any]
 """The result of a case, as in `results.json`."""
@@ -51,8 +53,16 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
+        "python": describe(),
+        "node": _output("node", "--version"),
     }
+
+
+def _output(*command: str) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def ratios(row: Row, rows: Sequence[Row]) -> list[float]:
@@ -71,7 +81,7 @@ def spread(values: Sequence[float], form: str = ",.0f") -> str:
 
 
 def table(rows: Sequence[Row]) -> list[str]:
-    """All cases in columns, scenario by scenario; CPU seconds are per 1,000 responses."""
+    """All cases in columns, scenario by scenario; processor time is per response."""
     lines: list[str] = []
     for name in dict.fromkeys(row["scenario"] for row in rows):
         cells = [_cells(row, rows) for row in rows if row["scenario"] == name]
@@ -109,8 +119,8 @@ def _cells(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
         spread(row["rates"]),
         median("p50", ",.2f"),
         median("p99", ",.2f"),
-        median("cpu", ".3f"),
-        median("database_cpu", ".3f"),
+        f"{cpu:.0f}" if (cpu := cpu_microseconds(row, "cpu")) else "",
+        f"{cpu:.0f}" if (cpu := cpu_microseconds(row, "database_cpu")) else "",
         f"{row['rss'] / 1e6:.0f}" if row["rss"] else "",
         statements(row),
         ours_is,

@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from server.settings.settings import Settings
 from tests.load.calls import SIGNING_KEY, YEAR_SECONDS
-from tests.load.install import interpreter
+from tests.load.install import programs
 from tests.load.peers import Peer
 from tests.load.processes import cpu_seconds, free_port, rss_bytes, stop
 
@@ -27,19 +27,22 @@ class CannotStart(Exception):
 class Server:
     """One peer as a process. The constructor raises CannotStart or CannotInstall when that fails."""
 
-    def __init__(self, peer: Peer, url: str, rounds: int, home: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, peer: Peer, url: str, accounts: int, rounds: int, home: Path, say: Callable[[str], None]
+    ) -> None:
         self.peer = peer
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
-        program, folder = interpreter(peer, home, say)
-        environment = self._environment(url, rounds)
+        run_by = programs(peer, home, say)
+        folder = home / "peers" / peer.name
+        environment = self._environment(url, rounds) | {"FOLDER": str(folder), "ACCOUNTS": str(accounts)}
         self._log = home / "logs" / f"{peer.name}.log"
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("wb") as log:
-            options: dict[str, Any] = {"cwd": folder, "env": environment, "stdout": log, "stderr": log}
+            options: dict[str, Any] = {"cwd": run_by.folder, "env": environment, "stdout": log, "stderr": log}
             if peer.prepare:
-                subprocess.run([program, *peer.prepare], check=False, **options)
-            command = [program, *(word.format(port=self.port) for word in peer.command)]
+                subprocess.run([run_by.interpreter, *peer.prepare], check=False, **options)
+            command = [run_by.server, *(word.format(port=self.port, folder=folder) for word in peer.command)]
             self.process = subprocess.Popen(command, **options)
         self._wait_until_ready()
 
@@ -83,7 +86,7 @@ class Server:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
             try:
                 connection.request("GET", self.peer.paths["read-me"], headers={"Authorization": "Bearer invalid"})
-                if connection.getresponse().status == 401:
+                if connection.getresponse().status in (401, 404):  # 404: PocketBase hides what one may not read
                     return
             except OSError:
                 time.sleep(0.05)

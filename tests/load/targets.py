@@ -4,8 +4,9 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from tests.load.measure import cpu_microseconds
 from tests.load.peers import OURS
-from tests.load.scenarios import BARE_HASH
+from tests.load.scenarios import BARE_HASH, connections_title
 
 Row = dict[str, Any]
 
@@ -34,26 +35,36 @@ def judge(rows: Sequence[Row]) -> list[Verdict]:
     cases = {(row["scenario"], row["peer"], row["variant"]): row for row in rows}
     return [
         verdict
-        for judge_some in (_against_peers, _pages, _refresh, _storm, _connections, _growth, _memory)
+        for judge_some in (_against_peers, _cpu, _pages, _refresh, _storm, _connections, _growth, _memory)
         for verdict in judge_some(cases)
     ]
 
 
 Cases = dict[tuple[str, str, str], Row]
 
-READ_ME = {"fastify": 2, "fastapi": 8, "djoser": 20, "fastapi-users": 30, "ceiling": 0.8}
+ONE, MANY = connections_title(1), connections_title(256)
+OTHERS = {"fastapi": 8, "djoser": 20, "fastapi-users": 30, "ceiling": 0.8}
 AGAINST_PEERS: dict[tuple[str, str], dict[str, float]] = {
-    ("read-me", ""): READ_ME,
-    ("connections", "64 connections"): READ_ME,
-    ("connections", "256 connections"): READ_ME,
-    ("read-profile", ""): {"fastify": 1.8, "fastapi": 8, "ceiling": 0.6},
-    ("edit-profile", ""): {"fastify": 1.7, "fastapi": 5},
-    ("refresh", ""): {"djoser": 5},
-    ("list-first", ""): {"fastapi": 3},
+    ("read-me", ""): {"fastify": 2.5, "elysia": 1.1, **OTHERS},
+    ("read-me", ONE): {"fastify": 1.0, "elysia": 0.65, "fastapi": 1},
+    ("read-me", MANY): {"fastify": 2.2, "elysia": 1.0, **OTHERS},
+    ("read-profile", ""): {"fastify": 2.8, "elysia": 1.15, "fastapi": 8, "ceiling": 0.6},
+    ("read-profile", ONE): {"fastify": 0.9, "elysia": 0.6},
+    ("read-profile", MANY): {"fastify": 2.2, "elysia": 1.0},
+    ("edit-profile", ""): {"fastify": 2.5, "elysia": 1.15, "fastapi": 5},
+    ("edit-profile", ONE): {"fastify": 0.9, "elysia": 0.65},
+    ("edit-profile", MANY): {"fastify": 2.2, "elysia": 1.0},
+    ("refresh", ""): {"fastify": 1.6, "elysia": 0.6, "djoser": 5},
+    ("refresh", ONE): {"fastify": 0.95, "elysia": 0.6},
+    ("refresh", MANY): {"fastify": 1.5, "elysia": 0.55},
+    ("list-first", ""): {"fastify": 5, "elysia": 3.3, "fastapi": 3},
+    ("list-first", ONE): {"fastify": 1.0, "elysia": 0.75},
+    ("list-first", MANY): {"fastify": 5, "elysia": 3},
     ("register", ""): {BARE_HASH: 0.95},
     ("sign-in", ""): {BARE_HASH: 0.95},
-    ("lone", ""): {"fastapi": 1},
 }
+# Processor time of server and PostgreSQL for one response, times that of Elysia, at most.
+CPU_OF_ELYSIA = {"read-me": 1.0, "read-profile": 1.0, "edit-profile": 1.0, "list-first": 1.0, "refresh": 1.3}
 
 
 def _ratio(one: Row, other: Row, measured: str = "rates") -> float:
@@ -70,6 +81,15 @@ def _against_peers(cases: Cases) -> Iterator[Verdict]:
             if ours and theirs:
                 name = f"{scenario} at {variant}" if variant else scenario
                 yield Verdict(f"{name}, times {peer}", _ratio(ours, theirs), bound)
+
+
+def _cpu(cases: Cases) -> Iterator[Verdict]:
+    for scenario, bound in CPU_OF_ELYSIA.items():
+        ours, theirs = (cases.get((scenario, peer, "")) for peer in (OURS, "elysia"))
+        if ours and theirs:
+            spent = [sum(cpu_microseconds(row, whose) for whose in ("cpu", "database_cpu")) for row in (ours, theirs)]
+            target = f"processor time of {scenario}, times elysia"
+            yield Verdict(target, spent[0] / max(spent[1], 1e-9), bound, at_least=False)
 
 
 def _pair(cases: Cases, scenario: str, *variants: str) -> list[tuple[Row, ...]]:
@@ -95,7 +115,7 @@ def _storm(cases: Cases) -> Iterator[Verdict]:
 
 
 def _connections(cases: Cases) -> Iterator[Verdict]:
-    for few, many in _pair(cases, "connections", "64 connections", "256 connections"):
+    for few, many in _pair(cases, "read-me", "", MANY):
         yield Verdict("256 connections, times 64", _ratio(many, few), 1)
         yield Verdict("p99 of 256 connections, times 64", _ratio(many, few, "p99"), 4, at_least=False)
 

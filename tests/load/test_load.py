@@ -3,22 +3,28 @@
 import http.client
 import json
 import re
+import signal
 import subprocess
 import sys
 import threading
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from server.auth.tokens import VERIFIED_CACHE_TOKENS
+from tests.load import __main__ as command
 from tests.load import calls, drivers, publish, report, targets
-from tests.load.calls import Call
+from tests.load.calls import Call, PeerCalls, contract_token
 from tests.load.chart import draw
+from tests.load.data import Account
+from tests.load.measure import Result
 from tests.load.peers import FOLDER, OURS, PATHS, PEERS
 from tests.load.sampler import check
+from tests.load.scenarios import Case, Options
 from tests.processes import surroundings
 
 ROOT = Path(__file__).parents[2]
@@ -69,19 +75,27 @@ def test_the_packages_of_peers_are_pinned_and_no_registry_is_named() -> None:
         assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in file.read_text().splitlines()), file
     for file in FOLDER.rglob("package*.json"):
         assert "://" not in file.read_text(), file
-    for version in json.loads((FOLDER / "fastify" / "package.json").read_text())["dependencies"].values():
-        assert re.fullmatch(r"[\d.]+", version)
+    packages = [*FOLDER.glob("*/package.json")]
+    assert len(packages) == len([peer for peer in PEERS.values() if peer.kind == "node"])
+    for file in packages:
+        for version in json.loads(file.read_text())["dependencies"].values():
+            assert re.fullmatch(r"[\d.]+", version), file
 
 
 class Responder(BaseHTTPRequestHandler):
-    """Answers `/STATUS` with that status, always with the same JSON."""
+    """Answers `/STATUS` with that status, always with the same JSON; `/STATUS/chunked` in two chunks."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         body = b'{"username": "anna"}'
-        self.send_response(int(self.path[1:]))
-        self.send_header("Content-Length", str(len(body)))
+        status, _, is_chunked = self.path[1:].partition("/")
+        self.send_response(int(status))
+        if is_chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+            body = b"5\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (body[:5], len(body) - 5, body[5:])
+        else:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
@@ -119,6 +133,66 @@ def test_a_driver_sends_the_requests_in_turn_and_counts_failures(base: str, tmp_
     load = drivers.result(drivers.start(driver, base, file, 1, 0.2))
     assert load.requests >= 4
     assert abs(load.failures - load.requests / 2) <= 1
+
+
+@pytest.mark.parametrize("driver", sorted({"python", drivers.available()}))
+def test_a_driver_reads_responses_in_chunks(base: str, tmp_path: Path, driver: str) -> None:
+    file = tmp_path / "requests"
+    chunked = Call("GET", "/200/chunked", {}, b"", lambda _: True)
+    calls.write_requests(file, "127.0.0.1", [chunked, call_for(503)])
+    load = drivers.result(drivers.start(driver, base, file, 1, 0.2))
+    assert load.requests >= 4
+    assert abs(load.failures - load.requests / 2) <= 1
+
+
+def test_tokens_of_the_first_use_are_more_than_a_cache_holds() -> None:
+    accounts = [Account(number, f"person{number}", "", str(number), number) for number in range(Options().tokens)]
+    tokens = {call.headers["Authorization"] for call in PeerCalls(accounts, PATHS, contract_token).calls("first-use")}
+    assert len(tokens) > 2 * VERIFIED_CACHE_TOKENS
+
+
+@pytest.mark.parametrize("arguments", [["--rounds", "4"], ["--quick"], ["read-me"], ["--peer", "elysia"]])
+def test_a_part_of_a_run_is_not_published(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["--publish", *arguments])
+    assert "5 rounds or more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("failures", "published"), [(0, True), (1, False)])
+def test_a_run_with_a_wrong_response_fails_and_is_not_published(
+    failures: int, published: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def run(options: Options, scenarios: Sequence[str], found: command.Found) -> None:
+        found.results.append(Result("read-me", Case(peer=OURS, work="read-me"), failures=failures))
+
+    calls_of_publish: list[Sequence[str]] = []
+    monkeypatch.setattr(command, "run", run)
+    monkeypatch.setattr(command, "missing_tools", lambda peers, uses_wrk: [])
+    monkeypatch.setattr(command, "_raise_limit", lambda: None)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
+    monkeypatch.setattr(publish, "main", calls_of_publish.append)
+    monkeypatch.setattr(report, "write", lambda *_: [])
+    assert command.main(["--publish", "--out", str(tmp_path)]) == failures
+    assert bool(calls_of_publish) is published
+
+
+def test_what_is_published_has_few_and_many_connections_processor_time_and_interpreters() -> None:
+    ours = row(OURS, 100, cpu=[0.03], database_cpu=[0.012], other_cores=[])
+    theirs = row("pocketbase", 50, cpu=[0.3], database_cpu=[0.0], other_cores=[])
+    alone = [each | {"variant": "1 connection", "rates": [10.0]} for each in (ours, theirs)]
+    results = {
+        "command": "python -m tests.load --publish",
+        "when": "2026-11-26T10:00:00+00:00",
+        "options": {"rounds": 5, "seconds": 2, "accounts": 10, "tokens": 10},
+        "machine": {"postgresql": "18", "python": "3.11, built with optimisation", "bun": "1.4.5"}
+        | {"cores": 2, "processor": "a processor"},
+        "results": [ours, theirs, *alone],
+    }
+    text = publish.section(results)
+    assert "Python 3.11, built with optimisation, Bun 1.4.5." in text
+    assert "| `read-me`: the caller's account | **100** | 50.0 (2.0) |" in text
+    assert "| `read-me`, 1 connection | **10.0** | 10.0 (1.0) |" in text
+    assert "| `read-me` | 30 + 12 | 300 |" in text
 
 
 def row(peer: str, *rates: float, **fields: Any) -> dict[str, Any]:

@@ -8,9 +8,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from server.database.connecting import Connector
+from server.database.migrate import connect_yoyo
 from server.postgres import data_folder, server
 from server.postgres.bundled import BundledPostgresError, attach
 from server.postgres.file_locks import take
+from server.settings.database_url import DatabaseUrl
 from tests.postgres.servers import Process, attached, query
 from tests.processes import eventually
 
@@ -18,11 +21,27 @@ from tests.processes import eventually
 def test_a_server_is_durable_has_checksums_and_utf8_and_does_not_listen_on_the_network(data: Path) -> None:
     with attached(data, durable=True) as share:
         wanted = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "data_checksums": "on"}
-        wanted |= {"server_encoding": "UTF8", "listen_addresses": "", "max_connections": "100"}
+        wanted |= {"server_encoding": "UTF8", "listen_addresses": "", "max_connections": "200"}
         wanted |= {"shared_buffers": "128MB", "unix_socket_permissions": "0700", "TimeZone": "UTC"}
         assert {name: query(share.url(user="postgres"), f"show {name}") for name in wanted} == wanted
         assert query(share.url(), "select lower('ÄÉЖ') || upper('straße')") == "äéжSTRAßE"
         assert share.socket_dir.stat().st_mode & 0o777 == 0o700
+
+
+async def test_every_way_to_connect_uses_the_socket(data: Path) -> None:
+    asked = "select inet_server_addr() is null"
+    with attached(data) as share:
+        assert query(share.url(), asked) is True
+        yoyo = connect_yoyo(DatabaseUrl.read(share.url()))
+        try:
+            assert yoyo.execute(asked).fetchone() == (True,)
+        finally:
+            yoyo.connection.close()
+        connection = await Connector(DatabaseUrl.read(share.url()), command_timeout=15).opener({})()
+        try:
+            assert await connection.fetchval(asked) is True
+        finally:
+            await connection.close()
 
 
 def test_the_role_can_copy_databases_for_tests_and_is_no_superuser(data: Path) -> None:

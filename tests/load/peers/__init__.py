@@ -1,14 +1,16 @@
 """What is measured: the service, the ceiling, and the alternatives that a team could choose. Each is a peer.
 
-A peer is one process (plus the master of gunicorn). It logs nothing, works on the same tables and takes its own kind of
-tokens. For work that it does not offer it gives a reason.
+A peer is one process (plus the master of gunicorn). It logs nothing, reads who asks from its database at every request,
+and takes its own kind of tokens. All but PocketBase work on the same PostgreSQL. For work that it does not offer it
+gives a reason.
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.load.calls import MakeToken, contract_token, fastapi_users_token
+from tests.load.calls import MakeToken, PeerCalls, contract_token, fastapi_users_token
+from tests.load.other_calls import BetterAuthCalls, PocketBaseCalls, better_auth_cookie, pocketbase_token
 
 FOLDER = Path(__file__).parent
 OURS = "frontdesk"
@@ -27,6 +29,9 @@ UVICORN = ["-m", "uvicorn", "app:app", "--loop=uvloop", "--http=httptools", "--n
 GUNICORN = ["-m", "gunicorn", "wsgi", "--worker-class=gthread", "--workers=1", "--threads=8", "--keep-alive=75"]
 ACCOUNTS_ONLY = "fastapi-users offers accounts, nothing beyond"
 HASHES = "compared with bcrypt alone, not with the queue of another server"
+DJOSER_ONLY = "a route of the djoser contract only"
+BUN = "node_modules/@oven/bun-linux-x64/bin/bun"
+RECORDS = "/api/collections/profiles/records"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +40,15 @@ class Peer:
 
     name: str
     description: str
-    command: tuple[str, ...]  # after the interpreter; {port} is filled in
+    command: tuple[str, ...]  # after the program; {port} and {folder}, where it may write, are filled in
     kind: str = "here"  # "here": this environment; "python", "node": an environment that the harness installs
+    program: str = ""  # of its environment; empty: the interpreter of its kind
     paths: dict[str, str] = field(default_factory=lambda: dict(PATHS))
     lacks: dict[str, str] = field(default_factory=dict)
-    prepare: tuple[str, ...] = ()  # a command that runs on the fresh database before the start
+    uses_postgresql: bool = True
+    prepare: tuple[str, ...] = ()  # words after the interpreter; runs on the fresh database before the start
     make_token: MakeToken = contract_token
+    calls: type[PeerCalls] = PeerCalls
 
     @property
     def folder(self) -> Path:
@@ -62,17 +70,26 @@ PEERS = {
             {"read-me": "/ceiling/me/", "read-profile": "/ceiling/profile/{}"},
             name="ceiling",
             description="the handlers and middleware of this service, without a database",
+            uses_postgresql=False,
             command=("-m", "tests.load.peers.ceiling"),
         ),
         _peer(
-            {"verify": "a route of the djoser contract only", "register": HASHES, "sign-in": HASHES},
+            {"verify": DJOSER_ONLY, "register": HASHES, "sign-in": HASHES},
+            name="elysia",
+            description="Elysia on Bun, with Bun's client for PostgreSQL",
+            command=("server.js",),
+            kind="node",
+            program=BUN,
+        ),
+        _peer(
+            {"verify": DJOSER_ONLY, "register": HASHES, "sign-in": HASHES},
             name="fastify",
             description="Fastify + pg + @fastify/jwt, named statements",
             command=("server.js",),
             kind="node",
         ),
         _peer(
-            {"verify": "a route of the djoser contract only", "register": HASHES, "sign-in": HASHES},
+            {"verify": DJOSER_ONLY, "register": HASHES, "sign-in": HASHES},
             name="fastapi",
             description="FastAPI + asyncpg by hand, uvicorn",
             command=(*UVICORN, "--port={port}"),
@@ -95,6 +112,40 @@ PEERS = {
             command=(*GUNICORN, "--bind=127.0.0.1:{port}"),
             kind="python",
             prepare=("-m", "django", "migrate", "--verbosity=0"),
+        ),
+        _peer(
+            {
+                "verify": DJOSER_ONLY,
+                "register": HASHES,
+                "sign-in": HASHES,
+                "refresh": "its sessions have one token, which lives as long as they do",
+            },
+            name="better-auth",
+            description="better-auth on Node with its default sessions, pg",
+            command=("server.js",),
+            kind="node",
+            prepare=("prepare.js",),
+            make_token=better_auth_cookie,
+            calls=BetterAuthCalls,
+        ),
+        _peer(
+            {"verify": DJOSER_ONLY, "register": HASHES, "sign-in": HASHES},
+            {
+                "read-me": "/api/collections/users/records/{}",
+                "read-profile": f"{RECORDS}/{{}}?expand=user",
+                "edit-profile": f"{RECORDS}/{{}}?expand=user",
+                "list": f"{RECORDS}?perPage=100&skipTotal=1&sort=id&expand=user",
+                "refresh": "/api/collections/users/auth-refresh",
+            },
+            name="pocketbase",
+            description="PocketBase with its own SQLite, which does not wait for the disk",
+            command=("serve", "--http=127.0.0.1:{port}", "--dir={folder}", "--migrationsDir={folder}/none"),
+            kind="python",
+            program="bin/pocketbase",
+            prepare=("prepare.py",),
+            uses_postgresql=False,
+            make_token=pocketbase_token,
+            calls=PocketBaseCalls,
         ),
     )
 }
