@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from server.commands import check
 from server.commands.check_database import _clock
 from server.postgres.bundled import BundledPostgres
 from server.process import interpreter
