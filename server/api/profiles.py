@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from server.accounts import listing
 from server.accounts.listing import Asked
 from server.database.transaction import Transaction
-from server.errors import Conflict, FieldFaults, Forbidden, NotFound, UserNotFound
+from server.errors import Conflict, FieldFaults, Forbidden, NotFound, Problem, UserNotFound
 from server.settings.account_model import AccountModel
 from server.settings.roles import Roles
 from server.web.app_keys import DB, SETTINGS
@@ -100,14 +100,22 @@ async def read_profile(request: web.Request) -> Any:
 )
 async def edit_profile(request: web.Request) -> Any:
     """Edit your profile."""
-    profile = await _find(request)
-    only_owner(request, profile["user_id"])
-    given = await _read_edit(request, profile)
-    if "fields" in given:
-        row = await _edit_with_fields(request, profile["id"], given)
+    profile_id, owner_id = path_id(request, NoProfile), me(request).id
+    if request.app[SETTINGS].roles or not request.content.is_eof():
+        given = await _read_edit(request, await _find_own(request))
     else:
-        row = await request.app[DB].change("profiles/edit", profile["id"], given, lock="profiles/lock")
+        # The body is there already, and no other row decides about its fields: the statement itself asks for the owner.
+        try:
+            given = await _read_edit(request, {})
+        except Problem:
+            await _find_own(request)  # 404 and 403 come before faults of the body (contract 1.1)
+            raise
+    if "fields" in given:
+        row = await _edit_with_fields(request, profile_id, given)
+    else:
+        row = await request.app[DB].change("profiles/edit", (profile_id, owner_id), given, lock="profiles/lock")
     if row is None:
+        await _find_own(request)
         raise NoProfile
     return _shown(request, row)
 
@@ -115,8 +123,7 @@ async def edit_profile(request: web.Request) -> Any:
 @endpoints.delete("/api/accounts/profile/{id}", status=204, errors=(Forbidden, NotFound))
 async def delete_profile(request: web.Request) -> None:
     """Delete your profile, with the fields of your role; your account stays."""
-    profile = await _find(request)
-    only_owner(request, profile["user_id"])
+    profile = await _find_own(request)
     if await request.app[DB].row("profiles/delete", profile["id"], me(request).id) is None:
         raise NoProfile
 
@@ -126,6 +133,13 @@ async def _find(request: web.Request) -> Any:
     if row is None:
         raise NoProfile
     return row
+
+
+async def _find_own(request: web.Request) -> Any:
+    """The profile of the path. Raises NoProfile, or Forbidden when it is of another account."""
+    profile = await _find(request)
+    only_owner(request, profile["user_id"])
+    return profile
 
 
 async def _read_edit(request: web.Request, profile: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,7 +159,7 @@ async def _read_edit(request: web.Request, profile: Mapping[str, Any]) -> dict[s
 async def _edit_with_fields(request: web.Request, profile_id: int, given: dict[str, Any]) -> Any:
     """Edit a profile under a lock on its row: the fields that were validated are those that are stored."""
     async with request.app[DB].transaction() as transaction:
-        if await transaction.row("profiles/lock", profile_id) is None:
+        if await transaction.row("profiles/lock", profile_id, me(request).id) is None:
             return None
         profile = await transaction.row("profiles/find", [profile_id])
         return profile and await _write_fields(request, transaction, profile, given)
@@ -157,7 +171,7 @@ async def _write_fields(request: web.Request, transaction: Transaction, profile:
     if profile["role"] is not None:
         await transaction.row("role_fields/write", profile["user_id"], profile["role"], orjson.dumps(fields).decode())
     rest = orjson.dumps({name: value for name, value in given.items() if name != "fields"}).decode()
-    return await transaction.row("profiles/edit", [profile["id"]], [rest])
+    return await transaction.row("profiles/edit", [profile["id"]], [profile["user_id"]], [rest])
 
 
 def _role_fields_after(request: web.Request, profile: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

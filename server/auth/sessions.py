@@ -4,8 +4,10 @@ Every request reads the session from the database, so that the end of a session 
 """
 
 from datetime import timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 from uuid import UUID
+
+from asyncpg import Record
 
 from server.auth.tokens import Claims
 from server.database.database import Database
@@ -31,10 +33,10 @@ async def identify(db: Database, claims: Claims) -> Identity:
 
     Raises UserNotFound, UserInactive, or TokenNotValid when the session has ended (contract 12).
     """
-    identity = await _find_identity(db, claims)
-    if identity is None:
+    row = await db.find("sessions/identify", claims.session_id)
+    if not _is_of(row, claims):
         raise await _explain_refusal(db, claims.user_id)
-    return identity
+    return Identity(*row)
 
 
 async def require_live_session(db: Database, claims: Claims) -> Identity:
@@ -42,10 +44,10 @@ async def require_live_session(db: Database, claims: Claims) -> Identity:
 
     Raises TokenNotValid, with one text for an ended session, an inactive account and a deleted one (contract 12).
     """
-    identity = await _find_identity(db, claims)
-    if identity is None:
+    row = await db.find("sessions/identify", claims.session_id)
+    if not _is_of(row, claims):
         raise TokenNotValid(SESSION_ENDED)
-    return identity
+    return Identity(*row)
 
 
 async def require_present_token(db: Database, claims: Claims, *, grace: int) -> Identity:
@@ -55,7 +57,7 @@ async def require_present_token(db: Database, claims: Claims, *, grace: int) -> 
     stays good for `grace` seconds after that (security 19, 20). Without rotation every token is the present one.
     """
     row = await db.find("sessions/identify_refresh", claims.session_id)
-    if row is None or row[1] != claims.user_id:
+    if not _is_of(row, claims):
         raise TokenNotValid(SESSION_ENDED)
     rotation = row[7]
     if claims.rotation < rotation and not (claims.rotation == rotation - 1 and row[8] < timedelta(seconds=grace)):
@@ -63,11 +65,9 @@ async def require_present_token(db: Database, claims: Claims, *, grace: int) -> 
     return Identity(*row[:7])
 
 
-async def _find_identity(db: Database, claims: Claims) -> Identity | None:
-    row = await db.find("sessions/identify", claims.session_id)
-    if row is None or row[1] != claims.user_id:
-        return None
-    return Identity(*row)
+def _is_of(row: Record | None, claims: Claims) -> TypeGuard[Record]:
+    """Whether the session of the claims is there, and is one of their account."""
+    return row is not None and row[1] == claims.user_id
 
 
 async def _explain_refusal(db: Database, user_id: int) -> Problem:

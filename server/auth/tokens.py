@@ -9,6 +9,7 @@ import base64
 import contextlib
 import hmac
 import os
+import secrets
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,10 @@ _OPTIONS: Any = {f"verify_{claim}": False for claim in ("exp", "iat", "aud", "is
 
 def _base64url(data: bytes) -> bytes:
     return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def _signature(signed: bytes, key: bytes) -> bytes:
+    return _base64url(hmac.digest(key, signed, "sha256"))
 
 
 _HEADER = _base64url(orjson.dumps({"alg": ALGORITHM, "typ": "JWT"}))
@@ -79,7 +84,7 @@ class Tokens:
             "token_type": kind,
             "exp": now + self._lifetimes[kind],
             "iat": now,
-            "jti": uuid.uuid4().hex,
+            "jti": secrets.token_hex(16),  # as long as a UUID, in a quarter of its time
             "user_id": str(user_id),
             "sid": str(session_id),
             **(display or {}),
@@ -116,7 +121,7 @@ class Tokens:
     def _sign(self, claims: Mapping[str, Any]) -> str:
         # RFC 7515 §3.1. Not PyJWT: for each signature it tests the key for four file formats, 24 µs instead of 3.
         signed = _HEADER + b"." + _base64url(orjson.dumps(claims))
-        return (signed + b"." + _base64url(hmac.digest(self._key, signed, "sha256"))).decode()
+        return (signed + b"." + _signature(signed, self._key)).decode()
 
     def read(self, token: str, *kinds: str) -> Claims:
         """The claims of a token of one of `kinds`.
@@ -135,7 +140,9 @@ class Tokens:
     def _verify(self, token: str) -> Claims:
         for key in self._keys:
             try:
-                claims = jwt.decode(token, key, [ALGORITHM], options=_OPTIONS)
+                claims = _own_claims(token.encode(), key)
+                if claims is None:
+                    claims = jwt.decode(token, key, [ALGORITHM], options=_OPTIONS)
             except jwt.InvalidSignatureError:
                 continue
             except (jwt.InvalidTokenError, RecursionError, ValueError, OverflowError, TypeError):
@@ -143,6 +150,22 @@ class Tokens:
                 raise TokenNotValid from None
             return _claims(claims)
         raise TokenNotValid
+
+
+def _own_claims(token: bytes, key: bytes) -> dict[str, Any] | None:
+    """The claims of a token with the header and claims that the service writes; None for others: PyJWT reads them.
+
+    The header is compared, not read: it names the one algorithm, and nothing that asks for more (RFC 8725 §3.1, §3.10).
+    PyJWT takes six times as long. Raises jwt.InvalidSignatureError, and ValueError when no JSON is signed.
+    """
+    signed, _, signature = token.rpartition(b".")
+    header, _, payload = signed.partition(b".")
+    if header != _HEADER:
+        return None
+    if not hmac.compare_digest(signature, _signature(signed, key)):
+        raise jwt.InvalidSignatureError
+    claims = orjson.loads(base64.urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)))
+    return claims if isinstance(claims, dict) and "nbf" not in claims else None
 
 
 def _claims(claims: dict[str, Any]) -> Claims:

@@ -87,9 +87,11 @@ class Batcher(ABC):
         max_batch_rows: int = MAX_BATCH_ROWS,
         max_waiting: int = MAX_WAITING_CALLERS,
         max_in_flight: int = MAX_IN_FLIGHT,
+        key_columns: int = 1,
     ) -> None:
-        """`name`: of the statement, in the metrics."""
+        """`name`: of the statement, in the metrics. With several `key_columns` a key is a tuple of columns."""
         self._run = run
+        self._key_columns = key_columns
         self._name = name
         self._max_batch_rows = max_batch_rows
         self._max_waiting = max_waiting
@@ -210,7 +212,8 @@ class Batcher(ABC):
             for entry in batch:
                 await self._run_batch([entry])
         else:
-            self._finish(batch, {row[0]: row for row in rows})
+            count = self._key_columns
+            self._finish(batch, {row[0] if count == 1 else tuple(row[:count]): row for row in rows})
 
     def _finish(self, batch: list[_Entry], rows: dict[Hashable, Row]) -> None:
         for entry in batch:

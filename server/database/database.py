@@ -176,8 +176,13 @@ class Database:
         ((make, arguments),) = columns[0]
         return [((make, arguments), make(await self.rows(name, *arguments), *arguments))]
 
-    def change(self, name: str, key: Any, given: Mapping[str, Any], *, lock: str) -> Awaitable[asyncpg.Record | None]:
+    def change(
+        self, name: str, key: tuple[int, int], given: Mapping[str, Any], *, lock: str
+    ) -> Awaitable[asyncpg.Record | None]:
         """The row of `key` after the fields of `given` were changed; None when there is no such row.
+
+        The key is the row's id and the account that owns it: who names another owner changes nothing, and waits for
+        nobody's lock.
 
         Absent is not null: a field that `given` does not name keeps its value. `lock` names the statement that locks
         the row; it runs when another transaction holds the row. Changes of one key keep their order, and each
@@ -186,16 +191,24 @@ class Database:
         changes = self._changes.get((name, lock))
         if changes is None:
             changes = self._changes[name, lock] = WriteBatcher(
-                functools.partial(self._run_batch, name), functools.partial(self._change_locked, name, lock), name=name
+                functools.partial(self._change_batch, name),
+                functools.partial(self._change_locked, name, lock),
+                name=name,
+                key_columns=2,
             )
         return changes.ask(key, orjson.dumps(given).decode())
 
     async def _change_locked(self, name: str, lock: str, arguments: Sequence[Any]) -> asyncpg.Record | None:
         """Wait for the row (`lock_timeout` at most), then change it in the same transaction."""
         async with self.transaction() as transaction:
-            if await transaction.row(lock, arguments[0]) is None:
+            (row_id, owner_id), given = arguments
+            if await transaction.row(lock, row_id, owner_id) is None:
                 return None
-            return await transaction.row(name, *([argument] for argument in arguments))
+            return await transaction.row(name, [row_id], [owner_id], [given])
+
+    async def _change_batch(self, name: str, columns: Sequence[Sequence[Any]]) -> list[asyncpg.Record]:
+        keys, given = columns
+        return await self._run_batch(name, [*zip(*keys, strict=True), given])
 
     async def _run_batch(self, name: str, columns: Sequence[Sequence[Any]]) -> list[asyncpg.Record]:
         return await self._run(self._run_on_batch_connection, name, columns)

@@ -1,6 +1,7 @@
 """The identity that sends a request, read from the Authorization header before the handler runs."""
 
 import re
+from collections.abc import Awaitable
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
@@ -61,11 +62,11 @@ async def identify_again(request: web.Request) -> None:
         request[IDENTITY] = identity
 
 
-async def _identity(request: web.Request) -> Identity | None:
+def _identity(request: web.Request) -> Awaitable[Identity | None]:
     """The identity that the Authorization header proves, or None without credentials (contract 1.6). Raises a 401."""
     headers = request.headers.getall(hdrs.AUTHORIZATION, ())
     if not headers:
-        return None
+        return _nobody()
     if len(headers) > 1:
         raise BadAuthorizationHeader
     keyword, *values = headers[0].split()[:3] or [""]
@@ -73,11 +74,15 @@ async def _identity(request: web.Request) -> Identity | None:
         case "bearer" | "jwt":
             if len(values) != 1:
                 raise BadAuthorizationHeader
-            return await _bearer(request, values[0])
+            return _bearer(request, values[0])
         case "token":
-            return await request.app[API_TOKENS].identify(request.app[DB], _api_token(values))
+            return request.app[API_TOKENS].identify(request.app[DB], _api_token(values))
         case _:
-            return None
+            return _nobody()
+
+
+async def _nobody() -> None:
+    """No identity."""
 
 
 async def _bearer(request: web.Request, token: str) -> Identity:

@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from server.settings.origins import canonical
+from server.web.ordinary_responses import VARY_BY_ORIGIN, OrdinaryResponse
 from server.web.responses import json_response
 
 ALLOWED_METHODS = "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"
@@ -29,6 +30,11 @@ def cors(origins: tuple[str, ...]) -> Middleware:
         origin = request.headers.get(hdrs.ORIGIN)
         is_listed = origin is not None and canonical(origin) in origins
         response = await handler(request)
+        if type(response) is OrdinaryResponse:
+            if origin is None:
+                response.vary = VARY_BY_ORIGIN
+                return response
+            response = response.to_response()
         # For other origins, too: a cache must not give the response for one origin to another.
         vary = response.headers.get(hdrs.VARY)
         response.headers[hdrs.VARY] = f"{vary}, Origin" if vary else "Origin"

@@ -15,7 +15,9 @@ from marshmallow import Schema
 from server.errors import MethodNotAllowed, Problem
 from server.settings.settings import Settings
 from server.web.app_keys import SETTINGS
-from server.web.responses import json_response
+from server.web.ordinary_responses import OrdinaryResponse
+from server.web.pieces import PIECE_BYTES
+from server.web.responses import json_bytes_response, to_json
 
 Handler = Callable[[web.Request], Awaitable[Any]]
 SchemaChoice = type[Schema] | Callable[[Settings], type[Schema]] | None
@@ -224,10 +226,13 @@ def _handler(endpoint: Endpoint, path: Path) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         result = await function(request)
         # Dicts first: to find that one is not a Response, an abstract class, takes ten times as long.
-        is_data = isinstance(result, dict) or not isinstance(result, web.Response)
-        response = json_response(result, status) if is_data else result
-        response.headers["Allow"] = allow
-        return response
+        if isinstance(result, dict) or not isinstance(result, web.Response):
+            body = None if status == 204 else to_json(result)
+            if body is not None and len(body) <= PIECE_BYTES:
+                return OrdinaryResponse(body, status, allow)
+            result = json_bytes_response(body, status)
+        result.headers["Allow"] = allow
+        return result
 
     handle.endpoint = endpoint  # type: ignore[attr-defined]
     handle.allow = allow  # type: ignore[attr-defined]

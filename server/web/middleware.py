@@ -18,6 +18,7 @@ from server.web.app_keys import SETTINGS, STOPPING
 from server.web.authentication import IDENTITY
 from server.web.clients import client_address
 from server.web.endpoints import HTTP_METHODS
+from server.web.ordinary_responses import OrdinaryResponse
 from server.web.protocol import scheme_of_target
 from server.web.refusals import TransferEncodingNotSupported, VersionNotSupported
 from server.web.responses import error_response
@@ -52,15 +53,18 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         allow = getattr(request.match_info.handler, "allow", None)
         if allow:
             response.headers[hdrs.ALLOW] = allow
-    response.headers["X-Request-ID"] = number
-    app = request.app
+    if type(response) is OrdinaryResponse:
+        response.request_id = number
+    else:
+        response.headers["X-Request-ID"] = number
+    app, status, seconds = request.app, response.status, time.perf_counter() - began
     if app[STOPPING].is_set():
         response.force_close()
     method, route = _counted_method(request), route_of(request)
-    metrics.HTTP_REQUESTS.add(method, route, response.status)
-    metrics.HTTP_SECONDS.observe(time.perf_counter() - began, method, route)
+    metrics.HTTP_REQUESTS.add(method, route, status)
+    metrics.HTTP_SECONDS.observe(seconds, method, route)
     if app[SETTINGS].access_log:
-        _log_request(request, response.status, time.perf_counter() - began)
+        _log_request(request, status, seconds)
     return response
 
 

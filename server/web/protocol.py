@@ -1,6 +1,6 @@
 """The connections of the service: their bounds, and the response to malformed HTTP (contract 12, security 37 to 41).
 
-This is the one module that uses private names of aiohttp; `tests/web/test_aiohttp.py` fails when aiohttp changes them.
+This module and `plain_paths.py` use private names of aiohttp; `tests/web/test_aiohttp.py` fails when they change.
 """
 
 import asyncio
@@ -20,7 +20,9 @@ from server.telemetry.logs import new_id, request_id
 from server.web.arriving import Arriving
 from server.web.connections import USUAL_MAX_CONNECTIONS, Bounds
 from server.web.heads import problem_of
+from server.web.ordinary_responses import OrdinaryResponse
 from server.web.pieces import Pieces, Streamed
+from server.web.plain_paths import PlainPaths
 from server.web.readers import ReaderWatch
 from server.web.responses import error_response
 
@@ -106,6 +108,11 @@ class Protocol(RequestHandler):
             return None
         self._is_half_closed = True
         return True
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Read on after a pause. aiohttp would let the parser read nothing after every body: 2 µs of its request."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
 
     def pause_writing(self) -> None:
         """The client does not take everything: from now on it must take enough of it."""
@@ -202,6 +209,12 @@ class Protocol(RequestHandler):
             log.info("refused before any handler from %s: %s", request.remote, resp.reason)
             resp = _error_response(ExpectationFailed())
         arriving = self._arriving
+        if type(resp) is OrdinaryResponse:
+            is_ending = arriving is None or arriving.is_broken or self._is_half_closed or self._upgraded
+            if arriving is not None and not is_ending and resp.suits(request):
+                arriving.finish()
+                return resp, not resp.write_to(request, self.transport)
+            resp = resp.to_response()
         if arriving is None:
             return await super().finish_response(request, resp, start_time)
         if arriving.requests <= 1 and (arriving.is_broken or self._is_half_closed):
@@ -280,4 +293,6 @@ class Runner(web.AppRunner):
         server.__class__ = Server
         ours = cast("Server", server)
         ours.app, ours.bounds = self.app, Bounds(self._max_connections)
+        router = ours.request_handler
+        ours.request_handler = PlainPaths(self.app, router).handle  # type: ignore[assignment]  # they are web.Request
         return ours

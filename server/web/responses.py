@@ -17,7 +17,7 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-_JSON_HEADERS = CIMultiDict(
+JSON_HEADERS = CIMultiDict(
     {
         "Content-Type": "application/json",
         "Vary": "Accept",
@@ -25,7 +25,7 @@ _JSON_HEADERS = CIMultiDict(
         **SECURITY_HEADERS,
     }
 )
-_NO_BODY_HEADERS = CIMultiDict({name: value for name, value in _JSON_HEADERS.items() if name != "Content-Type"})
+_NO_BODY_HEADERS = CIMultiDict({name: value for name, value in JSON_HEADERS.items() if name != "Content-Type"})
 
 
 def to_json(data: Any) -> bytes:
@@ -42,7 +42,7 @@ def json_bytes_response(
     body: bytes | None, status: int = 200, headers: Mapping[str, str] | None = None, *, is_shared: bool = False
 ) -> web.Response:
     """Respond with JSON that is written already, or with no body. `is_shared`: all clients get these same bytes."""
-    merged = _NO_BODY_HEADERS.copy() if body is None else _JSON_HEADERS.copy()
+    merged = _NO_BODY_HEADERS.copy() if body is None else JSON_HEADERS.copy()
     if headers:
         merged.update(headers)
     return web.Response(body=body and body_of(body, is_shared=is_shared), status=status, headers=merged)
@@ -50,7 +50,7 @@ def json_bytes_response(
 
 def json_download(parts: AsyncIterator[bytes], name: str) -> web.Response:
     """Respond with the parts of a JSON text as they are made, as a file that browsers save under `name`."""
-    headers = _JSON_HEADERS.copy()
+    headers = JSON_HEADERS.copy()
     headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return web.Response(body=Streamed(parts), headers=headers)
 

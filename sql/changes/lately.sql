@@ -8,7 +8,7 @@ select
     or coalesce(
         (select e.happened_at from events e where e.user_id = u.id order by e.id desc limit 1) > a.since, false
     )
-    or (u.is_staff and exists (select from events e where e.happened_at > a.since and e.actor_id = u.id)) as has_changed
+    or (u.is_staff and exists (select 1 from events e where e.happened_at > a.since and e.actor_id = u.id)) as has_changed
 from (
     select g.id, now() - make_interval(secs => g.seconds) as since
     from unnest($1::bigint[], $2::double precision[]) as g (id, seconds)

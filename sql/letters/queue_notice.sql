@@ -24,8 +24,8 @@ queued as (
     insert into letters (kind, user_id, nonce, address)
     select $1, id, '', $3
     from told
-    where $4 is null or exists (select from counted)
+    where $4 is null or exists (select 1 from counted)
     returning id
 )
-select exists (select from queued) as is_queued
+select exists (select 1 from queued) as is_queued
 from told

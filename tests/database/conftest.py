@@ -39,7 +39,12 @@ async def db(connect: Connect) -> Database:
 
 @pytest.fixture
 def ids(database: Any) -> list[int]:
-    """The ids of ten profiles."""
+    """The ids of ten profiles; the account of each has the same id."""
+    users, profiles = "pg_get_serial_sequence('users', 'id')", "pg_get_serial_sequence('profiles', 'id')"
+    database.execute(
+        f"select setval({users}, n), setval({profiles}, n)"
+        f" from (select greatest(nextval({users}), nextval({profiles})) as n) as both_ids"
+    )
     database.execute("insert into users (username) select 'p' || n from generate_series(1, 10) n")
     return [row["id"] for row in database.execute("select id from profiles order by id").fetchall()]
 

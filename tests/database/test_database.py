@@ -17,8 +17,11 @@ from tests.database.conftest import Connect
 Sent = list[tuple[str, tuple[Any, ...]]]
 
 
-def edit(db: Database, profile_id: int, given: dict[str, Any]) -> Awaitable[asyncpg.Record | None]:
-    return db.change("profiles/edit", profile_id, given, lock="profiles/lock")
+def edit(
+    db: Database, profile_id: int, given: dict[str, Any], owner_id: int | None = None
+) -> Awaitable[asyncpg.Record | None]:
+    """An edit by the owner, whose account has the same id, or by another account."""
+    return db.change("profiles/edit", (profile_id, owner_id or profile_id), given, lock="profiles/lock")
 
 
 def count(rows: Any, *arguments: Any) -> int:
@@ -74,6 +77,22 @@ async def test_absent_is_not_null(db: Database, ids: list[int]) -> None:
 
 async def test_an_edit_of_a_row_that_does_not_exist_is_none(db: Database, ids: list[int]) -> None:
     assert await edit(db, 0, {"description": "of no profile"}) is None
+
+
+async def test_an_edit_for_another_account_than_the_owner_changes_nothing_and_waits_for_no_lock(
+    db: Database, ids: list[int], database_url: str
+) -> None:
+    with psycopg.connect(database_url) as holder:
+        holder.execute("select from profiles where id = %s for update", [ids[0]])
+        stranger = edit(db, ids[0], {"location": "Rome"}, owner_id=ids[1])
+        owner = edit(db, ids[1], {"location": "Oslo"})
+        assert await stranger is None
+        row = await owner
+        assert row is not None
+        assert row["location"] == "Oslo"
+    found = await db.find("profiles/find", ids[0])
+    assert found is not None
+    assert found["location"] == ""
 
 
 async def test_a_row_that_the_database_refuses_fails_only_its_own_caller(db: Database, ids: list[int]) -> None:

@@ -84,10 +84,10 @@ async def test_after_one_failed_batch_no_other_is_sent_to_a_read_only_server(
     try:
         db.expire()
         with pytest.raises(Unavailable):
-            await db.change("profiles/edit", ids[0], {"location": "Rome"}, lock="profiles/lock")
+            await db.change("profiles/edit", (ids[0], ids[0]), {"location": "Rome"}, lock="profiles/lock")
     finally:
         database.execute(f"alter database {database.info.dbname} reset default_transaction_read_only")
-    row = await db.change("profiles/edit", ids[0], {"location": "Rome"}, lock="profiles/lock")
+    row = await db.change("profiles/edit", (ids[0], ids[0]), {"location": "Rome"}, lock="profiles/lock")
     assert row is not None
     assert row["location"] == "Rome"
 

@@ -92,7 +92,9 @@ async def test_statements_of_several_processes_never_meet(
                     rows = await process.rows("users/list", 0, 3, True)
                     assert [each["username"] for each in rows] == ["p1", "p2", "p3"]
                 case 2:
-                    changed = await process.change("profiles/edit", key, {"location": names[key]}, lock="profiles/lock")
+                    changed = await process.change(
+                        "profiles/edit", (key, key), {"location": names[key]}, lock="profiles/lock"
+                    )
                     assert changed
                     assert (changed["id"], changed["location"]) == (key, names[key])
 

@@ -17,8 +17,6 @@ OF_ACCOUNTS = ("profiles", "sessions", "one_time_tokens", "api_tokens", "role_fi
 WITHOUT_ACCOUNT = {
     "api_tokens/identify": "the token is random: its hash alone says whose it is",
     "one_time_tokens/sweep": "finds rows by time, then removes them by account and purpose",
-    "profiles/edit": "the owners beside the ids cost 11 % of a batch of 16 (docs/scale.md)",
-    "profiles/lock": "goes with profiles/edit",
     "profiles/find": "the path of the request has the id of a profile alone",
     "profiles/list": "a page of all",
     "profiles/name_key": "a page begins after the id of a profile",
@@ -40,12 +38,14 @@ WITHOUT_ACCOUNT = {
 
 # Statements that Citus refuses once their table has several shards, and why they stay.
 SKIPS_LOCKED_ROWS = {
+    "events/clear_deleted": "processes that sweep together share the work",
     "events/sweep": "processes that sweep together share the work",
     "letters/sweep": "processes that sweep together share the work",
     "letters/take": "two workers must not send one letter; the queue is one shard",
     "limits/sweep": "processes that sweep together share the work",
     "one_time_tokens/sweep": "processes that sweep together share the work",
     "profiles/edit": "a batch must not wait for a row that somebody holds",
+    "sessions/end_surplus": "a sign-in must not wait for an old session that somebody uses",
     "sessions/note_use": "notes of use must not wait for a row that somebody holds",
     "sessions/sweep": "processes that sweep together share the work",
     "users/sweep": "processes that sweep together share the work",
@@ -109,7 +109,7 @@ def names_account(text: str) -> bool:
     """Whether the id of the account is a parameter."""
     own_id = r"\b(user_id|u\.id|users\.id) = (any ?\()?\$\d|\bfrom users( u)? where id = \$\d"
     inserted = r"\binsert into \w+ \(user_id\b[^)]*\) values \(\$1\b"
-    paired = r"\bas used \(id, user_id\)|\bas g \(id, place\) join users\b"
+    paired = r"\bas used \(id, user_id\)|\bas g \(id, (place|seconds)\)( \) as a)? join users\b"
     return re.search(rf"{own_id}|{inserted}|{paired}", text) is not None
 
 

@@ -1,4 +1,4 @@
-"""The private names of aiohttp that `server/web/protocol.py` uses, and what aiohttp does without them."""
+"""The private names of aiohttp that `protocol.py` and `plain_paths.py` use, and what aiohttp does without them."""
 
 import asyncio
 from typing import Any, cast
@@ -45,6 +45,12 @@ async def test_the_runner_makes_connections_with_the_bounds_of_its_server() -> N
     first, second = server(), server()
     assert first._bounds is second._bounds is server.bounds
     assert isinstance(server._kwargs, dict)
+    assert server.request_handler.__self__._router == runner.app._handle
+
+
+async def test_a_request_has_a_place_for_its_route_and_a_connection_for_its_upgrade() -> None:
+    assert web.Request._match_info is None
+    assert (await connection())._upgraded is False
 
 
 def test_a_request_keeps_the_message_of_the_parser() -> None:

@@ -1,9 +1,10 @@
 """Fields: which usernames, addresses, passwords, texts and flags are valid (contract 1.3, 3)."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from marshmallow import ValidationError
+from marshmallow import Schema, ValidationError
 
 from server.web.schemas import fields
 from server.web.schemas.fields import (
@@ -20,6 +21,7 @@ from server.web.schemas.fields import (
     Text,
     Username,
 )
+from server.web.schemas.objects import Refresh, Verify
 
 GOOD_EMAILS = [
     "",
@@ -249,3 +251,17 @@ def test_no_pattern_is_matched_with_a_text_that_is_far_too_long(monkeypatch: pyt
         faults(Username(), text)
     assert matched
     assert max(matched) <= fields.CHECKED_MAX_LENGTH
+
+
+@pytest.mark.parametrize("schema", [Refresh, Verify])
+@pytest.mark.parametrize(
+    "token", ["a.b-c_d", " a.b ", "", " ", "a b", "a\n", "é", "a\0", "\ud800", 1, 1.5, True, None, [], {}, "٣"]
+)
+def test_a_token_is_read_as_marshmallow_reads_it(schema: type[Refresh] | type[Verify], token: Any) -> None:
+    def load(read: Callable[[Any], Any]) -> Any:
+        try:
+            return read({schema.only_field: token, "other": 1})
+        except ValidationError as failure:
+            return failure.messages
+
+    assert load(schema().load) == load(lambda given: Schema.load(schema(), given))
