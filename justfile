@@ -28,6 +28,10 @@ browser:
 site:
     .venv/bin/pip install -q --cache-dir .cache/pip -e '.[docs]' && .venv/bin/python -m tests.site
 
+# generate clients from the document and use them
+clients:
+    .venv/bin/pip install -q --cache-dir .cache/pip -e '.[test,clients]' && .venv/bin/python -m tests.clients
+
 # run each load scenario for a moment
 load:
     .venv/bin/python -m tests.load --quick --driver python

@@ -20,7 +20,7 @@ COMPONENT = FOLDER / "component.json"
 NAME = "swagger-ui-dist"
 BUNDLE_LICENSES = "swagger-ui-bundle.js.LICENSE.txt"
 FILES = ("LICENSE", "NOTICE", "favicon-32x32.png", "swagger-ui-bundle.js", BUNDLE_LICENSES, "swagger-ui.css")
-"""What is copied. `index.html` and `start.js` are our own."""
+"""What is copied. `index.html`, `page.css`, `sign-in.js` and `start.js` are our own."""
 
 
 def component() -> dict[str, Any]:

@@ -94,6 +94,15 @@ class Started:
         return self.process.returncode
 
 
+def whole_document(folder: Path, **environment: str) -> Path:
+    """A file in `folder` with the OpenAPI document that says everything which the service accepts."""
+    command = [sys.executable, "-m", "server", "openapi", "--whole"]
+    printed = subprocess.run(command, cwd=ROOT, env=surroundings(**environment), capture_output=True, check=True)
+    path = folder / "openapi.json"
+    path.write_bytes(printed.stdout)
+    return path
+
+
 def header(tokens: dict[str, str]) -> dict[str, str]:
     """The Authorization header with the access token."""
     return {"Authorization": f"Bearer {tokens['access']}"}

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 CONTRACT = (ROOT / "docs" / "contract.md").read_text()
 SECURITY = (ROOT / "docs" / "security.md").read_text()
-NOT_PROSE = {".json", ".svg", ".gz", ".lock"}
+NOT_PROSE = {".json", ".svg", ".png", ".gz", ".lock"}
 NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 NUMBERS = rf"{NUMBER}(?:(?:, and |, or | and | or | to |, |,|/|-|–)§?{NUMBER})*"
 
@@ -130,3 +130,9 @@ def test_a_task_runs_a_line_that_readme_or_contributing_shows() -> None:
 
 def test_the_first_heading_of_the_changelog_is_for_what_is_not_released() -> None:
     assert re.findall("^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0] == "Unreleased"
+
+
+def test_the_picture_of_the_page_is_shown_and_small() -> None:
+    name = "docs/pictures/swagger-ui.png"
+    assert f"({name})" in (ROOT / "README.md").read_text()
+    assert (ROOT / name).stat().st_size < 150_000

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.processes import ROOT, Started, header, register
+from tests.processes import ROOT, Started, header, register, whole_document
 
 pytestmark = pytest.mark.slow
 
@@ -38,17 +38,20 @@ CHANGED_SETTINGS = dict.fromkeys(
 ) | {"LOGIN_FIELD": "email"}
 
 
-def begin(start: Callable[..., Started], **environment: str) -> Started:
-    """Start the service with access tokens that outlive the test."""
+def begin(start: Callable[..., Started], folder: Path, **environment: str) -> Started:
+    """Start the service with access tokens that outlive the test, and write its whole document into `folder`."""
+    whole_document(folder, **environment)
     return start(ACCESS_LIFETIME="3600", **environment)
 
 
 def explore(service: Started, folder: Path, phases: str, *more: str) -> None:
-    """Run Schemathesis against the service."""
+    """Run Schemathesis against the service, with the document in `folder`."""
     command = [
         str(Path(sys.executable).parent / "schemathesis"),
         "run",
-        f"{service.url}/openapi.json",
+        str(folder / "openapi.json"),
+        "--url",
+        service.url,
         "--checks",
         ",".join(CHECKS),
         "--max-examples",
@@ -67,7 +70,7 @@ def explore(service: Started, folder: Path, phases: str, *more: str) -> None:
 
 @pytest.mark.parametrize("signed_in", [True, False], ids=["signed in", "anonymous"])
 def test_every_response_is_as_the_document_says(start: Callable[..., Started], signed_in: bool, tmp_path: Path) -> None:
-    service = begin(start)
+    service = begin(start, tmp_path)
     # Not the password of the document's examples, which would delete the account.
     tokens = register(service.url, "explorer", "a password outside of the document")
     # A logout would end the session of the run, and so would the deletion of a listed one: all after it would be 401.
@@ -84,10 +87,20 @@ def test_every_response_is_as_the_document_says(start: Callable[..., Started], s
 
 def test_the_document_follows_the_site_file(start: Callable[..., Started], tmp_path: Path) -> None:
     site = {"SITE_FILE": str(ROOT / "examples" / "site" / "email-and-names.toml"), "LOGIN_FIELD": "email"}
-    explore(begin(start, **site), tmp_path, "examples,coverage", "--include-path-regex", r"/auth/users/(\w+/)?$|/api/")
+    explore(
+        begin(start, tmp_path, **site),
+        tmp_path,
+        "examples,coverage",
+        "--include-path-regex",
+        r"/auth/users/(\w+/)?$|/api/",
+    )
 
 
 def test_the_document_follows_the_settings(start: Callable[..., Started], tmp_path: Path) -> None:
     explore(
-        begin(start, **CHANGED_SETTINGS), tmp_path, "examples,coverage", "--include-path-regex", r"/auth/users/(\w+/)?$"
+        begin(start, tmp_path, **CHANGED_SETTINGS),
+        tmp_path,
+        "examples,coverage",
+        "--include-path-regex",
+        r"/auth/users/(\w+/)?$",
     )

@@ -23,7 +23,7 @@ endpoints = Endpoints("activation")
 @endpoints.post(
     "/auth/users/activation/", access=Access.PUBLIC, body=Activation, status=204, errors=(StaleToken, TooManyRequests)
 )
-async def activate(request: web.Request) -> None:
+async def activate_user(request: web.Request) -> None:
     """Activate an account, or put a new e-mail address in force, with the uid and token of a link in a letter."""
     given = await read_body(request)
     await _follow_link(request, given["uid"], given["token"])

@@ -58,7 +58,7 @@ async def set_password(request: web.Request) -> None:
 @endpoints.post(
     "/auth/users/reset_password/", access=Access.PUBLIC, body=Address, status=204, errors=(TooManyRequests,)
 )
-async def ask_for_reset(request: web.Request) -> None:
+async def request_password_reset(request: web.Request) -> None:
     """Send a letter with a link to choose another password.
 
     The response does not reveal whether the address is known.

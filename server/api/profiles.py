@@ -28,8 +28,14 @@ from server.web.schemas.role_fields import change
 endpoints = Endpoints("profiles")
 
 
+class HasProfile(Conflict):
+    """An account has one profile."""
+
+    text = "You have a profile already."
+
+
 class NoProfile(NotFound):
-    """No profile has this id."""
+    """No profile has this id, or the caller has none."""
 
     text = "No userProfile matches the given query."
 
@@ -56,7 +62,7 @@ async def list_profiles(request: web.Request) -> Any:
     body_max_bytes=LONG_BODY_MAX_BYTES,
     response=by_settings.profile,
     status=201,
-    errors=(Conflict,),
+    errors=(HasProfile,),
 )
 async def create_profile(request: web.Request) -> Any:
     """Create your profile again, if you deleted it."""
@@ -70,12 +76,21 @@ async def create_profile(request: web.Request) -> Any:
     except asyncpg.ForeignKeyViolationError:  # the account was deleted meanwhile
         raise UserNotFound from None
     if row is None:
-        raise Conflict("You have a profile already.")
+        raise HasProfile
     return _shown(request, row)
 
 
-@endpoints.get("/api/accounts/profile/{id}", response=by_settings.profile, errors=(NotFound,))
-async def read_profile(request: web.Request) -> Any:
+@endpoints.get("/api/accounts/profile/me", response=by_settings.profile, errors=(NoProfile,))
+async def get_my_profile(request: web.Request) -> Any:
+    """Read your own profile: its id says which one is yours."""
+    row = await request.app[DB].find("profiles/find_of", me(request).id)
+    if row is None:
+        raise NoProfile
+    return _shown(request, row)
+
+
+@endpoints.get("/api/accounts/profile/{id}", response=by_settings.profile, errors=(NoProfile,))
+async def get_profile(request: web.Request) -> Any:
     """Read a profile."""
     profile_id = path_id(request, NoProfile)
     row = await read_of_others(request, lambda db: db.find("profiles/find", profile_id), lambda row: row["user_id"])
@@ -89,14 +104,14 @@ async def read_profile(request: web.Request) -> Any:
     body=by_roles.profile_edit,
     body_max_bytes=LONG_BODY_MAX_BYTES,
     response=by_settings.profile,
-    errors=(Forbidden, NotFound),
+    errors=(Forbidden, NoProfile),
 )
 @endpoints.patch(
     "/api/accounts/profile/{id}",
     body=by_roles.profile_edit_partly,
     body_max_bytes=LONG_BODY_MAX_BYTES,
     response=by_settings.profile,
-    errors=(Forbidden, NotFound),
+    errors=(Forbidden, NoProfile),
 )
 async def edit_profile(request: web.Request) -> Any:
     """Edit your profile."""
@@ -120,7 +135,7 @@ async def edit_profile(request: web.Request) -> Any:
     return _shown(request, row)
 
 
-@endpoints.delete("/api/accounts/profile/{id}", status=204, errors=(Forbidden, NotFound))
+@endpoints.delete("/api/accounts/profile/{id}", status=204, errors=(Forbidden, NoProfile))
 async def delete_profile(request: web.Request) -> None:
     """Delete your profile, with the fields of your role; your account stays."""
     profile = await _find_own(request)

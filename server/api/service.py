@@ -15,7 +15,7 @@ endpoints = Endpoints("service", other_methods=Access.ANONYMOUS)
 
 
 @endpoints.get("/auth/", access=Access.PUBLIC, response=Root)
-async def root(request: web.Request) -> Any:
+async def get_root(request: web.Request) -> Any:
     """Show the URL of the accounts."""
     settings = request.app[SETTINGS]
     users = placed("/auth/users/", settings)
@@ -26,13 +26,13 @@ async def root(request: web.Request) -> Any:
 
 
 @endpoints.get("/healthz", access=Access.ANONYMOUS, response=Health)
-async def health(request: web.Request) -> Any:
+async def get_health(request: web.Request) -> Any:
     """Report that the process responds. Does not use the database."""
     return {"status": "ok"}
 
 
 @endpoints.get("/readyz", access=Access.ANONYMOUS, response=Health, errors=(Unavailable,))
-async def readiness(request: web.Request) -> Any:
+async def get_readiness(request: web.Request) -> Any:
     """Report whether requests can be served: the database responds, can be changed, and has every migration."""
     db = request.app[DB]
     try:

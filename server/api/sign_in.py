@@ -51,7 +51,7 @@ async def sign_in(request: web.Request) -> Any:
     response=by_settings.refreshed,
     errors=(TokenNotValid,),
 )
-async def refresh(request: web.Request) -> Any:
+async def refresh_access_token(request: web.Request) -> Any:
     """Get a new access token, until the session ends; with REFRESH_ROTATION also the next refresh token."""
     given = await read_body(request)
     settings, tokens = request.app[SETTINGS], request.app[TOKENS]
@@ -83,7 +83,7 @@ async def _rotate(request: web.Request, claims: Claims) -> dict[str, str]:
 
 
 @endpoints.post("/auth/jwt/verify/", access=Access.ANONYMOUS, body=Verify, response=Nothing, errors=(TokenNotValid,))
-async def verify(request: web.Request) -> Any:
+async def verify_token(request: web.Request) -> Any:
     """Check whether a token would be accepted: an access token by a protected route, a refresh token by refresh."""
     given = await read_body(request)
     db, claims = request.app[DB], request.app[TOKENS].read(given["token"], ACCESS, REFRESH)

@@ -13,7 +13,7 @@ endpoints = Endpoints("site")
 
 
 @endpoints.get("/api/site/", access=Access.PUBLIC, response=SiteDescription)
-async def describe_site(request: web.Request) -> Any:
+async def get_site(request: web.Request) -> Any:
     """Describe the accounts of this site: what signs in, which fields a registration has, which switches are on."""
     return _description(request.app[SETTINGS])
 

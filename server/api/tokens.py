@@ -14,7 +14,7 @@ from server.web.guards import me
 from server.web.schemas import by_settings
 from server.web.schemas.objects import AuthToken
 
-endpoints = Endpoints("API token")
+endpoints = Endpoints("api-tokens")
 
 
 class InvalidCredentials(FieldErrors):
@@ -30,9 +30,9 @@ class InvalidCredentials(FieldErrors):
     other_methods=Access.PUBLIC,
     body=by_settings.token_login,
     response=AuthToken,
-    errors=(TooManyRequests,),
+    errors=(InvalidCredentials, TooManyRequests),
 )
-async def log_in(request: web.Request) -> Any:
+async def create_api_token(request: web.Request) -> Any:
     """Get your API token; it is the same each time, until you log out."""
     db, settings, limits, source = request.app[DB], request.app[SETTINGS], request.app[LIMITS], source_of(request)
     given = await read_body(request)
@@ -47,7 +47,7 @@ async def log_in(request: web.Request) -> Any:
 
 
 @endpoints.post("/auth/token/logout/", status=204)
-async def log_out(request: web.Request) -> None:
+async def delete_api_token(request: web.Request) -> None:
     """End your API token; the next login makes another. With an access token of a session, that session ends, too."""
     identity = me(request)
     async with request.app[DB].transaction() as transaction:

@@ -69,7 +69,7 @@ async def set_email(request: web.Request) -> None:
     status=204,
     errors=(TooManyRequests,),
 )
-async def ask_for_username_reset(request: web.Request) -> None:
+async def request_username_reset(request: web.Request) -> None:
     """Send a letter with the username and a link to choose another.
 
     The response does not reveal whether the address is known.
@@ -85,7 +85,7 @@ async def ask_for_username_reset(request: web.Request) -> None:
     status=204,
     errors=(TooManyRequests,),
 )
-async def ask_for_email_reset(request: web.Request) -> None:
+async def request_email_reset(request: web.Request) -> None:
     """Send a letter with a link to choose another address.
 
     The response does not reveal whether the address is known.

@@ -46,7 +46,7 @@ endpoints = Endpoints("users")
     status=201,
     errors=(TooManyRequests,),
 )
-async def register(request: web.Request) -> Any:
+async def create_user(request: web.Request) -> Any:
     """Register: make an account with its profile, or nothing."""
     app = request.app
     given = await _read_registration(request)
@@ -83,7 +83,7 @@ async def list_users(request: web.Request) -> Any:
 
 
 @endpoints.get("/auth/users/me/", response=by_settings.user)
-async def read_me(request: web.Request) -> Any:
+async def get_me(request: web.Request) -> Any:
     """Read your account."""
     return _mine(request)
 
@@ -114,7 +114,7 @@ async def delete_me(request: web.Request) -> None:
 
 
 @endpoints.get("/auth/users/{id}/", response=by_settings.user_seen_by_staff, errors=(Forbidden, NotFound))
-async def read_user(request: web.Request) -> Any:
+async def get_user(request: web.Request) -> Any:
     """Read an account; staff also see its state."""
     return await _as_seen(request, await _find(request, path_id(request)))
 

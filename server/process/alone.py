@@ -55,7 +55,7 @@ async def _serve(settings: Settings, database: DatabaseSource) -> None:
         await listen(runner, [each.dup() for each in alone.opened])
         metrics_sockets = alone.metrics_sockets = bind_metrics(settings)
         async with showing(metrics_sockets, alone.sources):
-            announce(http_server.url_of(alone.opened[0].getsockname()), database, metrics_sockets)
+            announce(http_server.url_of(alone.opened[0].getsockname()), settings, database, metrics_sockets)
             if await alone.is_succeeded():
                 await alone.supervise(own.pop_all())
             else:

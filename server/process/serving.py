@@ -180,10 +180,11 @@ def bind(settings: Settings) -> list[list[socket.socket]]:
         raise CannotListen(f"HOST {settings.host}, PORT {settings.port}: {failure.strerror}") from None
 
 
-def announce(address: str, database: DatabaseSource, metrics_sockets: list[socket.socket]) -> None:
+def announce(address: str, settings: Settings, database: DatabaseSource, metrics_sockets: list[socket.socket]) -> None:
     """Tell the operator the addresses of the service."""
     say(f"Frontdesk {__version__} listens on {address}")
-    say(f"  Swagger UI  {address}docs")
+    if settings.docs:
+        say(f"  Swagger UI  {address}docs")
     say(f"  Database    {database.name}")
     if interpreter.is_optimised() is False:
         say(f"  Python      {interpreter.describe()}")

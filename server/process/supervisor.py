@@ -60,7 +60,7 @@ async def _serve(settings: Settings, database: DatabaseSource) -> None:
         await supervisor.begin()
         if not requested.stop.is_set():
             async with showing(metrics_sockets, supervisor.start.sources):
-                announce(http_server.url_of(opened[0][0].getsockname()), database, metrics_sockets)
+                announce(http_server.url_of(opened[0][0].getsockname()), settings, database, metrics_sockets)
                 say(f"  Workers     {settings.workers}; SIGHUP to process {os.getpid()} renews them one by one")
                 await supervisor.keep()
         say("Frontdesk stops: it finishes the requests in progress.")

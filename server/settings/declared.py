@@ -128,6 +128,7 @@ class Declared:
     events_lifetime: int = _setting(values.whole(1, 36500), 180, "days that events are kept")
     migrate_on_start: bool = _setting(values.flag, True, "migrate the schema at start")
     log_format: str = _setting(values.choice("text", "json"), "text", "form of the log: `text` or `json`")
+    docs: bool = _setting(values.flag, True, "Swagger UI at `/docs`, and `/openapi.json`")
     access_log: bool = _setting(values.flag, False, "a log line for every request, not only for failures")
 
     login_field: str = _setting(

@@ -5,7 +5,6 @@ a fault instead of being ignored, and a pattern can be matched in linear time, b
 (docs/decisions/roles.md).
 """
 
-import copy
 import functools
 import json
 from collections.abc import Iterator
@@ -96,13 +95,23 @@ def _is_deep(value: Any, depth: int = 0) -> bool:
 _META_VALIDATOR: Any = Draft202012Validator(Draft202012Validator.META_SCHEMA)
 
 
-def moved(schema: Schema, pointer: str) -> Schema:
-    """A copy of a checked schema, for the place `pointer` (`#/…`) of another document."""
-    copied = copy.deepcopy(schema)
-    for _, place in _places(copied):
-        if "$ref" in place:
-            place["$ref"] = pointer + place["$ref"].removeprefix("#")
-    return copied
+def inlined(schema: Schema) -> Schema:
+    """A copy of a checked schema with each reference replaced by what it refers to, for readers that follow none."""
+    places = dict(_places(schema))
+
+    def resolve(value: Any) -> Any:
+        if isinstance(value, list):
+            return [resolve(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        pointer = _target(value.get("$ref"))
+        if pointer not in places:  # the members of a constant may have any name
+            return {name: resolve(each) for name, each in value.items()}
+        target = resolve(places[pointer])
+        members = {name: resolve(each) for name, each in value.items() if name != "$ref"}
+        return {"allOf": [target], **members} if members else target  # both count (Draft 2020-12 §8.2.3.1)
+
+    return {name: each for name, each in resolve(schema).items() if name != "$defs"}
 
 
 def _places(schema: Any, pointer: str = "") -> Iterator[tuple[str, Schema]]:

@@ -9,7 +9,7 @@ from aiohttp import FormData
 from yarl import URL
 
 from tests.api.profiles import path_of
-from tests.conftest import Person
+from tests.conftest import Client, Person
 from tests.rows import Connection
 
 SHAPE = ["id", "user", "description", "location", "date_joined", "updated_on", "is_creator"]
@@ -21,6 +21,21 @@ async def test_a_profile_has_the_shape_of_the_contract(anna: Person, boris: Pers
     status, profile = await boris.get(await path_of(anna))
     assert (status, list(profile), profile["user"]) == (200, SHAPE, "anna")
     assert profile["date_joined"].endswith("Z")
+
+
+async def test_me_is_the_profile_of_the_caller(anna: Person, boris: Person) -> None:
+    for person in (boris, anna):
+        own = await person.get(await path_of(person))
+        for path in ("/api/accounts/profile/me", "/api/accounts/profile/me/"):
+            assert await person.get(path) == own
+        assert own[1]["user"] == person.username
+
+
+async def test_me_is_missing_without_a_profile_and_no_other_method_has_it(anna: Person, client: Client) -> None:
+    await anna.delete(await path_of(anna))
+    assert await anna.get("/api/accounts/profile/me") == MISSING
+    assert (await anna.patch("/api/accounts/profile/me", {}))[0] == 405
+    assert (await client.get("/api/accounts/profile/me")).status == 401
 
 
 async def test_an_account_inserted_by_psql_has_a_profile(anna: Person, database: Connection) -> None:

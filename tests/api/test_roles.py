@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
+import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
@@ -186,25 +187,53 @@ class TestTheDocument:
     def test_it_is_valid_and_has_the_schema_of_each_role(self, described: dict[str, Any], school_roles: Roles) -> None:
         validate(described)
         schemas = described["components"]["schemas"]
-        teacher = schemas["fields.teacher"]
-        assert teacher["required"] == ["school"]
-        subject = teacher["properties"]["subjects"]["items"]
-        assert subject == {"$ref": "#/components/schemas/fields.teacher/$defs/subject"}
+        assert schemas["TeacherFieldsInput"]["required"] == ["school"]
+        for name in ("TeacherFields", "TeacherFieldsInput"):  # no generator follows a reference into a schema
+            subject = schemas[name]["properties"]["subjects"]["items"]
+            assert subject == {"type": "string", "pattern": "^[a-z]+$"}
         assert school_roles.by_name["teacher"].fields["properties"]["subjects"]["items"] == {"$ref": "#/$defs/subject"}
+
+    def test_a_profile_is_one_of_a_role_whose_fields_it_has(self, described: dict[str, Any]) -> None:
+        schemas = described["components"]["schemas"]
+        kinds = [each["$ref"].rpartition("/")[2] for each in schemas["Profile"]["oneOf"]]
+        assert kinds == ["TeacherProfile", "StudentProfile", "PrincipalProfile", "ProfileWithoutRole"]
+        teacher = schemas["TeacherProfile"]["properties"]
+        assert teacher["role"] == {"type": "string", "const": "teacher"}
+        assert teacher["fields"] == {"$ref": "#/components/schemas/TeacherFields"}
+        assert "required" not in schemas["TeacherFields"]  # staff may give the role before the fields are known
+        assert schemas["ProfileWithoutRole"]["properties"]["role"] == {"type": "null"}
+
+    async def test_every_profile_is_as_the_document_says(
+        self, described: dict[str, Any], anna: Person, staff: Person, client: Client
+    ) -> None:
+        account = {"username": "tess", "password": PASSWORD, "role": "teacher", "profile": {"fields": {"school": "A"}}}
+        assert (await client.post("/auth/users/", json=account)).status == 201
+        await staff.patch(f"/auth/users/{anna.id}/", {"role": "principal"})
+        _, profiles = await anna.get("/api/accounts/all-profiles")
+        schema = {"$ref": "#/components/schemas/Profile", "components": described["components"]}
+        assert {each["role"] for each in profiles} == {"teacher", "principal", None}
+        for each in profiles:
+            jsonschema.validate(each, schema)
 
     def test_schemas_keep_their_names_and_have_the_role(self, described: dict[str, Any]) -> None:
         schemas = described["components"]["schemas"]
-        assert schemas["User"]["properties"]["role"]["type"] == ["string", "null"]
-        assert schemas["Profile"]["properties"]["fields"]["type"] == "object"
-        assert set(schemas["Registration"]["properties"]["role"]["enum"]) == {"teacher", "student", None}
-        assert set(schemas["UserEditByStaff"]["properties"]["role"]["enum"]) == {
-            *("teacher", "student", "principal", None),
-        }
+        for name in ("User", "UserDetails", "UserUpdate", "Credentials"):
+            role = schemas[name]["properties"]["role"]
+            assert role["anyOf"] == [{"$ref": "#/components/schemas/RoleName"}, {"type": "null"}]
+        assert schemas["RoleName"]["enum"] == ["teacher", "student", "principal"]
+        assert schemas["RegistrationRole"]["enum"] == ["teacher", "student"]
         whole = described["paths"]["/api/accounts/profile/{id}"]["put"]["requestBody"]["content"]["application/json"]
         name = whole["schema"]["$ref"].rpartition("/")[2]
         assert [each["$ref"].rpartition("/")[2] for each in schemas[name]["properties"]["fields"]["anyOf"]] == [
-            *("fields.teacher", "fields.student", "fields.principal"),
+            *("TeacherFieldsInput", "StudentFieldsInput", "PrincipalFieldsInput"),
         ]
+
+    def test_without_a_role_to_choose_a_registration_has_none(self, settings: Settings, school_roles: Roles) -> None:
+        principal = Roles("file", {"principal": school_roles.by_name["principal"]})
+        described = document(create_app(replace(settings, roles_file=principal)))
+        validate(described)
+        role = described["components"]["schemas"]["Registration"]["properties"]["role"]
+        assert role["anyOf"] == [{"type": "null"}]
 
 
 class TestWithoutRoles:

@@ -11,6 +11,7 @@ from tests.attack.attacks import Outcome, Skipped, attack
 from tests.attack.stage import Service, Stage, Visitor, own_folder
 from tests.conftest import PASSWORD
 from tests.jwts import claims_of
+from tests.processes import whole_document
 
 PROGRAMS = Path(sys.executable).parent
 CONFIG = Path(__file__).parent / "schemathesis.toml"
@@ -137,6 +138,7 @@ async def schemathesis(stage: Stage, outcome: Outcome) -> None:
     """Lets Schemathesis try every operation of the document, with all checks and stateful links, signed in and not."""
     program = PROGRAMS / "schemathesis"
     folder = own_folder("schemathesis")
+    described = whole_document(folder)
     # Its own service: what one run changes (names, addresses) another would find.
     with stage.fresh_service() as service:
         tokens = await _explorer(service)
@@ -154,7 +156,9 @@ async def schemathesis(stage: Stage, outcome: Outcome) -> None:
                 "--config-file",
                 str(CONFIG),
                 "run",
-                f"{service.url}/openapi.json",
+                str(described),
+                "--url",
+                service.url,
                 *options,
                 *more,
             ]

@@ -1,8 +1,8 @@
-"""`python -m tests.browser [PICTURES]`: the link pages, Swagger UI, a front end and the tutorial in Chromium, on
-desktop and phone.
+"""`python -m tests.browser [--renew] [PICTURES]`: the link pages, Swagger UI, a front end and the tutorial in Chromium.
 
-Screenshots are written to the folder PICTURES (`.cache/browser`). Root gets a missing browser, and npm for axios,
-installed; other users are told the command.
+Each on a desktop and on a phone. Screenshots are written to the folder PICTURES (`.cache/browser`); `--renew` also
+renews the picture of README. Root gets a missing browser, and npm for axios and axe, installed; other users are told
+the command.
 """
 
 import os
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.browser import axios
+from tests.browser import npm
 from tests.browser.visitors import CHROMIUM
 
 ROOT = Path(__file__).parent.parent.parent
@@ -34,12 +34,14 @@ def main(arguments: list[str]) -> int:
     if not has_browser():
         print(f"{CHROMIUM} is missing: sudo {' '.join(INSTALL)}", file=sys.stderr)
         return 2
-    if not axios.has_axios():
-        print(f"npm is missing: sudo {' '.join(axios.INSTALL)}", file=sys.stderr)
+    if not npm.has_packages():
+        print(f"npm is missing: sudo {' '.join(npm.INSTALL)}", file=sys.stderr)
         return 2
-    pictures = Path(arguments[0]) if arguments else ROOT / ".cache" / "browser"
+    renewing = [each for each in arguments if each == "--renew"]
+    named = [each for each in arguments if each != "--renew"]
+    pictures = Path(named[0]) if named else ROOT / ".cache" / "browser"
     pictures.mkdir(parents=True, exist_ok=True)
-    folders = [f"--basetemp={TEMPORARY}", f"--pictures={pictures.resolve()}"]
+    folders = [f"--basetemp={TEMPORARY}", f"--pictures={pictures.resolve()}", *renewing]
     # The files are named one by one and there is no conftest: pytest does not collect them without Playwright.
     files = [f"tests/browser/{name}.py" for name in ("pages", "explorer", "front_ends", "tutorial")]
     suite = ["-p", "tests.browser.visitors", *files]

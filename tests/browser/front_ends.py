@@ -16,7 +16,7 @@ import jwt
 import pytest
 from playwright.sync_api import Response, expect
 
-from tests.browser.axios import AXIOS
+from tests.browser.npm import AXIOS
 from tests.browser.visitors import Site, Visitor, serve
 from tests.conftest import KEY, PASSWORD
 from tests.frontends.shapes import EXAMPLES, SHAPES, Shape
@@ -36,7 +36,7 @@ class Files(http.server.SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         scripts = {
             "/config.js": f"const CONFIG = {json.dumps(self.config)}".encode(),
-            "/axios.min.js": AXIOS.read_bytes(),
+            "/axios.min.js": AXIOS.path.read_bytes(),
         }
         script = scripts.get(self.path)
         if script is None:

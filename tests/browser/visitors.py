@@ -42,6 +42,7 @@ EXPECTED_MESSAGE = re.compile(r"Failed to load resource: the server responded wi
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--pictures", type=Path, required=True, help="folder for screenshots")
+    parser.addoption("--renew", action="store_true", help="renew the picture of README")
 
 
 @dataclass

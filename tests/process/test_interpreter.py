@@ -9,6 +9,7 @@ import pytest
 
 from server.commands import check
 from server.process import interpreter, serving
+from server.settings.settings import Settings
 
 CASES = [
     ({"CONFIG_ARGS": "'--enable-optimizations' '--with-lto'"}, "/usr/local", True),
@@ -35,6 +36,8 @@ def test_a_python_without_optimisation_is_said_in_one_line(
     (found,) = check._interpreter()
     assert (found.level, found.advice) == ("warning" if is_optimised is False else "ok", "")
     sockets: list[socket.socket] = []
-    serving.announce("http://127.0.0.1:8080/", serving.DatabaseSource("bundled", None), sockets)
-    said = [line for line in capsys.readouterr().out.splitlines() if "built without optimisation" in line]
+    serving.announce("http://127.0.0.1:8080/", Settings(docs=False), serving.DatabaseSource("bundled", None), sockets)
+    lines = capsys.readouterr().out.splitlines()
+    assert not any("Swagger UI" in line for line in lines)  # DOCS=false
+    said = [line for line in lines if "built without optimisation" in line]
     assert len(said) == (is_optimised is False)

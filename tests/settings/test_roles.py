@@ -9,6 +9,7 @@ import pytest
 
 from server.settings import roles
 from server.settings.faults import SettingsError
+from server.settings.field_schemas import inlined
 from server.settings.roles import Roles, Step
 from server.settings.settings import Settings
 from tests.processes import ROOT, surroundings
@@ -181,3 +182,22 @@ def test_a_wrong_file_stops_the_start_with_its_faults_and_those_of_other_setting
         "ROLES_FILE roles.A",
         "ROLES_FILE roles.b.colour",
     ]
+
+
+def test_each_reference_is_replaced_by_what_it_refers_to() -> None:
+    word = {"type": "string"}
+    schema = {
+        "properties": {
+            "words": {"type": "array", "items": {"$ref": "#/$defs/word"}},
+            "title": {"$ref": "#/properties/words/items", "maxLength": 9},
+            "constant": {"const": {"$ref": "no reference"}},
+        },
+        "$defs": {"word": word},
+    }
+    assert inlined(schema) == {
+        "properties": {
+            "words": {"type": "array", "items": word},
+            "title": {"allOf": [word], "maxLength": 9},
+            "constant": {"const": {"$ref": "no reference"}},
+        }
+    }

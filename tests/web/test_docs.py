@@ -1,9 +1,12 @@
 """The OpenAPI document is valid and complete; Swagger UI is served by the service alone (security 35)."""
 
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
@@ -35,7 +38,7 @@ def test_a_second_application_has_the_same_document(described: dict[str, Any], s
 
 def test_every_operation_has_a_unique_id_a_summary_and_a_tag(described: dict[str, Any]) -> None:
     names = [each["operationId"] for each in operations(described).values()]
-    assert len(names) == len(set(names)) == 40
+    assert len(names) == len(set(names)) == 41
     for operation in operations(described).values():
         assert operation["summary"]
         assert operation["tags"]
@@ -63,18 +66,112 @@ def test_every_status_of_an_operation_is_listed(
     assert {int(status) for status in operations(described)[path, method]["responses"]} == statuses
 
 
-def test_bodies_have_three_media_types_and_examples(described: dict[str, Any]) -> None:
-    content = operations(described)["/auth/users/", "post"]["requestBody"]["content"]
-    assert list(content) == ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
+def test_a_body_has_one_media_type_and_a_field_one_type(described: dict[str, Any]) -> None:
+    for operation in operations(described).values():
+        assert list(operation.get("requestBody", {}).get("content", ["application/json"])) == ["application/json"]
     fields = described["components"]["schemas"]["Registration"]["properties"]
-    assert fields["username"]["type"] == ["string", "number"]
+    assert fields["username"]["type"] == "string"
     assert fields["username"].items() >= {"maxLength": 150, "minLength": 1, "example": "anna"}.items()
-    assert fields["password"]["writeOnly"] is True
-    assert described["components"]["schemas"]["ProfileEdit"]["properties"]["description"]["type"] == [
-        "string",
-        "null",
-        "number",
-    ]
+    assert described["components"]["schemas"]["ProfileInput"]["properties"]["description"]["type"] == ["string", "null"]
+    assert described["components"]["schemas"]["ProfileInput"]["properties"]["is_creator"]["type"] == "boolean"
+
+
+def test_no_field_splits_a_schema_into_one_to_read_and_one_to_write(described: dict[str, Any]) -> None:
+    assert re.findall("writeOnly|readOnly", json.dumps(described)) == []
+
+
+def test_the_whole_document_has_three_media_types_and_all_spellings(settings: Settings) -> None:
+    whole = document(create_app(settings), is_whole=True)
+    validate(whole)
+    content = operations(whole)["/auth/users/", "post"]["requestBody"]["content"]
+    assert list(content) == ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
+    fields = whole["components"]["schemas"]["ProfileInput"]["properties"]
+    assert fields["description"]["type"] == ["string", "null", "number"]
+    assert {"enum": [0, 1]} in fields["is_creator"]["anyOf"]
+
+
+def test_one_application_has_both_documents(described: dict[str, Any], settings: Settings) -> None:
+    app = create_app(settings)
+    whole = document(app, is_whole=True)
+    assert operations(whole).keys() == operations(described).keys()
+    assert document(app) == described
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"login_field": "email"},
+        {"user_create_password_retype": True, "set_password_retype": True, "password_reset_confirm_retype": True},
+        {"set_username_retype": True, "username_reset_confirm_retype": True, "refresh_rotation": True},
+    ],
+)
+def test_no_setting_changes_the_name_of_a_schema(
+    described: dict[str, Any], settings: Settings, changed: dict[str, Any]
+) -> None:
+    other = set(document(create_app(replace(settings, **changed)))["components"]["schemas"])
+    assert other - set(described["components"]["schemas"]) <= {"EmailChange", "EmailReset"}
+
+
+def test_the_tags_are_declared_in_the_order_that_a_newcomer_needs(described: dict[str, Any]) -> None:
+    declared = [each["name"] for each in described["tags"]]
+    assert declared[:3] == ["sign-in", "users", "profiles"]
+    assert all(each["description"] for each in described["tags"])
+    assert {tag for each in operations(described).values() for tag in each["tags"]} == set(declared)
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status", "examples"),
+    [
+        (*("/auth/jwt/create/", "post"), "401", [{"detail": "No active account found with the given credentials"}]),
+        (
+            *("/auth/users/me/", "get", "401"),
+            [
+                {"detail": "Authentication credentials were not provided."},
+                {
+                    "detail": "Given token not valid for any token type",
+                    "code": "token_not_valid",
+                    "messages": [
+                        {"token_class": "AccessToken", "token_type": "access", "message": "Token is expired"},
+                    ],
+                },
+            ],
+        ),
+        (
+            *("/auth/users/", "post", "400"),
+            [
+                {"username": ["This field is required."], "password": ["This field is required."]},
+                {"detail": "JSON parse error - unexpected end of data"},
+            ],
+        ),
+        (*("/api/accounts/all-profiles", "post"), "409", [{"detail": "You have a profile already."}]),
+        (*("/api/accounts/profile/{id}", "get"), "404", [{"detail": "No userProfile matches the given query."}]),
+        (
+            *("/auth/users/reset_password/", "post", "429"),
+            [{"detail": "Request was throttled. Expected available in 88 seconds."}],
+        ),
+    ],
+)
+def test_every_failure_has_examples_of_its_causes(
+    described: dict[str, Any], path: str, method: str, status: str, examples: list[Any]
+) -> None:
+    content = operations(described)[path, method]["responses"][status]["content"]["application/json"]
+    assert [each["value"] for each in content["examples"].values()] == examples
+
+
+def test_every_example_is_as_its_schema_says(described: dict[str, Any]) -> None:
+    schemas = {"components": described["components"]}
+    for operation in operations(described).values():
+        for response in operation["responses"].values():
+            for content in response.get("content", {}).values():
+                for example in content.get("examples", {}).values():
+                    jsonschema.validate(example["value"], content["schema"] | schemas)
+
+
+@pytest.mark.parametrize("settings", [{"docs": False}], indirect=True)
+@pytest.mark.parametrize("path", ["/", "/docs", "/docs/start.js", "/openapi.json"])
+async def test_a_setting_switches_page_and_document_off(client: Client, path: str) -> None:
+    response = await client.get(path)
+    assert (response.status, await response.json()) == (404, {"detail": "Not found."})
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from server.errors import NotFound
 from server.resources import package
+from server.settings.settings import Settings
 from server.web.app_keys import SETTINGS
 from server.web.documentation.openapi import openapi
 from server.web.endpoints import Access, Endpoints
@@ -14,6 +15,11 @@ from server.web.files import send_file
 from server.web.responses import json_bytes_response, to_json
 
 endpoints = Endpoints("documentation", other_methods=Access.ANONYMOUS)
+
+
+def has_docs(settings: Settings) -> bool:
+    """Whether the site shows its document and Swagger UI."""
+    return settings.docs
 
 
 class Document:
@@ -28,6 +34,11 @@ class Document:
         return openapi(self._app)
 
     @functools.cached_property
+    def whole(self) -> dict[str, Any]:
+        """The document with everything that the service accepts."""
+        return openapi(self._app, is_whole=True)
+
+    @functools.cached_property
     def body(self) -> bytes:
         """The document as JSON."""
         return to_json(self.content)
@@ -40,7 +51,7 @@ SWAGGER_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-SWAGGER_FILES = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png", "start.js")
+SWAGGER_FILES = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png", "page.css", "sign-in.js", "start.js")
 
 
 def describe(app: web.Application) -> None:
@@ -48,24 +59,24 @@ def describe(app: web.Application) -> None:
     app[DOCUMENT] = Document(app)
 
 
-def document(app: web.Application) -> dict[str, Any]:
-    """The OpenAPI document of `app`."""
-    return app[DOCUMENT].content
+def document(app: web.Application, *, is_whole: bool = False) -> dict[str, Any]:
+    """The OpenAPI document of `app`; with `is_whole` it says everything that the service accepts."""
+    return app[DOCUMENT].whole if is_whole else app[DOCUMENT].content
 
 
-@endpoints.get("/openapi.json", access=Access.ANONYMOUS, in_document=False)
+@endpoints.get("/openapi.json", when=has_docs, access=Access.ANONYMOUS, in_document=False)
 async def read_document(request: web.Request) -> web.Response:
     """Read the OpenAPI document."""
     return json_bytes_response(request.app[DOCUMENT].body, is_shared=True)
 
 
-@endpoints.get("/", access=Access.ANONYMOUS, is_json=False, in_document=False)
+@endpoints.get("/", when=has_docs, access=Access.ANONYMOUS, is_json=False, in_document=False)
 async def redirect_to_docs(request: web.Request) -> web.Response:
     """Redirect the root path to the documentation."""
     return json_bytes_response(None, 302, {"Location": f"{request.app[SETTINGS].public_path}/docs"})
 
 
-@endpoints.get("/docs", access=Access.ANONYMOUS, is_json=False, in_document=False)
+@endpoints.get("/docs", when=has_docs, access=Access.ANONYMOUS, is_json=False, in_document=False)
 async def read_docs(request: web.Request) -> web.Response:
     """Explore the API in Swagger UI."""
     # Below a path of a proxy the addresses of the page's files begin with that path.
@@ -74,7 +85,7 @@ async def read_docs(request: web.Request) -> web.Response:
     return send_file(request, "index.html", content, SWAGGER_POLICY)
 
 
-@endpoints.get(r"/docs/{file:[\w.-]+}", access=Access.ANONYMOUS, is_json=False, in_document=False)
+@endpoints.get(r"/docs/{file:[\w.-]+}", when=has_docs, access=Access.ANONYMOUS, is_json=False, in_document=False)
 async def read_file(request: web.Request) -> web.Response:
     """Read a file of Swagger UI."""
     name = request.match_info["file"]

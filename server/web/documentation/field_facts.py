@@ -4,9 +4,9 @@ from typing import Any
 
 from marshmallow import fields
 
-from server.settings.roles import Role
+from server.web.documentation.role_components import component, input_name, update_name
 from server.web.schemas.account_fields import AccountValue
-from server.web.schemas.fields import Email, Flag, Password, Text
+from server.web.schemas.fields import Email, Flag, Password, Query, Text
 from server.web.schemas.role_fields import RoleFields
 
 # ECMA 262 has no flag for case inside of a pattern.
@@ -19,44 +19,50 @@ _ANY_TEXT = r"^[^\u0000]*$"  # PostgreSQL cannot store NUL
 _NOT_BLANK = r"^\s*[^\s\u0000][^\u0000]*$"  # white space around a text is removed first
 
 
-def fields_name(role: Role) -> str:
-    """The name of the schema of the fields of a role."""
-    return f"fields.{role.name}"
-
-
-def component(name: str) -> str:
-    """A reference to a schema of the document."""
-    return f"#/components/schemas/{name}"
-
-
 def field_facts(self: Any, field: fields.Field[Any], **kwargs: Any) -> dict[str, Any]:
-    """The rules of the service's own fields, which apispec does not know."""
-    facts: dict[str, Any] = {}
+    """What a client sends in a field: one type, so that generated clients have one."""
+    found = kwargs["ret"]
+    # A body is never a response: two types of one schema, with and without the field, would be the same.
+    found.pop("writeOnly", None)
+    if found.get("default") in (None, found.get("maximum")):  # a parameter that is left out
+        found.pop("default", None)
+    if isinstance(field.parent, Query) and isinstance(found.get("type"), list):  # no parameter is null
+        found["type"] = found["type"][0]
+    if isinstance(field.parent, Query) and None in found.get("enum", ()):
+        found["enum"] = [each for each in found["enum"] if each is not None]
     if isinstance(field, Text):
-        facts |= _text_facts(field, kwargs.get("ret", {}))
-    if isinstance(field, Password):
-        facts["format"] = "password"
-    if isinstance(field, Flag):
-        found = kwargs["ret"]
-        found.pop("type")  # every word of contract 3.3, in any case
-        if "default" in found and found["default"] is None:  # a filter that is left out
-            del found["default"]
-        facts["anyOf"] = [{"type": "boolean"}, {"type": "string", "pattern": _FLAG_WORDS}, {"enum": [0, 1]}]
-    if isinstance(field, RoleFields) and field.whole:
-        facts["anyOf"] = [{"$ref": component(fields_name(role))} for role in field.roles]
+        return _text_facts(field)
+    if isinstance(field, RoleFields):
+        for name in ("type", "additionalProperties"):  # the schemas of the roles say more
+            found.pop(name, None)
+        name_of = input_name if field.whole else update_name
+        return {"anyOf": [component(name_of(role)) for role in field.roles]}
     if isinstance(field, AccountValue):
         return field.document()
+    return {}
+
+
+def accepted_facts(self: Any, field: fields.Field[Any], **kwargs: Any) -> dict[str, Any]:
+    """Everything that the service accepts in a field: numbers for text, and all words for flags."""
+    found, facts = kwargs["ret"], field_facts(self, field, **kwargs)
+    if isinstance(field, Email) and field.blank:
+        facts["anyOf"] = [{"format": "email"}, {"pattern": r"^\s*$"}]
+    elif isinstance(field, Text) and not isinstance(field, Email):  # no number is an address
+        types = found.get("type", "string")
+        facts["type"] = [*([types] if isinstance(types, str) else types), "number"]
+    if isinstance(field, Flag):
+        found.pop("type")  # every word of contract 3.3, in any case
+        facts["anyOf"] = [{"type": "boolean"}, {"type": "string", "pattern": _FLAG_WORDS}, {"enum": [0, 1]}]
     return facts
 
 
-def _text_facts(field: Text, found: dict[str, Any]) -> dict[str, Any]:
-    """What the document says of a text, beside what apispec has `found` (contract 1.3)."""
+def _text_facts(field: Text) -> dict[str, Any]:
+    """What the document says of a text, beside what apispec finds (contract 1.3)."""
     facts: dict[str, Any] = {"pattern": _ANY_TEXT if field.blank or not field.trim else _NOT_BLANK}
     if not field.blank:
         facts["minLength"] = 1
-    if isinstance(field, Email):  # no number is an address
-        facts |= {"anyOf": [{"format": "email"}, {"pattern": r"^\s*$"}]} if field.blank else {"format": "email"}
-    else:
-        types = found.get("type", "string")
-        facts["type"] = [*([types] if isinstance(types, str) else types), "number"]
+    if isinstance(field, Email) and not field.blank:
+        facts["format"] = "email"
+    if isinstance(field, Password):
+        facts["format"] = "password"
     return facts

@@ -18,19 +18,19 @@ def _link(operation: str, *, body: dict[str, str] | None = None, **parameters: s
 
 LINKS: dict[str, dict[str, Any]] = {
     "sign_in": {
-        "refresh": _link("refresh", body={"refresh": "refresh"}),
-        "verify": _link("verify", body={"token": "access"}),
+        "refresh": _link("refresh_access_token", body={"refresh": "refresh"}),
+        "verify": _link("verify_token", body={"token": "access"}),
         "sign_out": _link("sign_out", body={"refresh": "refresh"}),
     },
-    "refresh": {"verify": _link("verify", body={"token": "access"})},
-    "register": {"read": _link("read_user", id="id")},
-    "list_users": {"read_first": _link("read_user", id="0/id")},
+    "refresh_access_token": {"verify": _link("verify_token", body={"token": "access"})},
+    "create_user": {"get": _link("get_user", id="id")},
+    "list_users": {"get_first": _link("get_user", id="0/id")},
     "list_sessions": {"end_first": _link("end_session", session="0/id")},
     "create_profile": {
-        "read": _link("read_profile", id="id"),
-        "edit": _link("edit_profile_partly", id="id"),
+        "get": _link("get_profile", id="id"),
+        "update": _link("update_profile", id="id"),
         "delete": _link("delete_profile", id="id"),
     },
-    "list_profiles": {"read_first": _link("read_profile", id="0/id")},
+    "list_profiles": {"get_first": _link("get_profile", id="0/id")},
 }
 """The links of the successful response of an operation, by its operationId."""

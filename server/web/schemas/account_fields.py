@@ -4,6 +4,7 @@ Each is one marshmallow field, so that its faults are reported together with tho
 """
 
 import functools
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -41,8 +42,14 @@ class AccountValue(fields.Field[Any]):
         return self.declared.schema.get("type") == "boolean"
 
     def document(self) -> dict[str, Any]:
-        """The JSON Schema of the member. Optional members may be null: that is how a value is removed."""
+        """The JSON Schema of the member. Optional members may be null: that is how a value is removed.
+
+        The default is in the description: generators take a member with a `default` for a required one.
+        """
         schema: dict[str, Any] = dict(self.declared.schema)
+        if "default" in schema and not self.required:
+            said = f"Default: {json.dumps(schema.pop('default'), ensure_ascii=False)}."
+            schema["description"] = " ".join([*filter(None, [schema.get("description")]), said])
         if not self.allow_none:
             return schema
         annotations = {name: schema.pop(name) for name in ANNOTATIONS if name in schema}

@@ -23,7 +23,7 @@ Step = Schema.from_dict(
         "title": fields.String(required=True, metadata={"example": "Your school"}),
         "fields": fields.List(fields.String(), required=True, metadata={"example": ["school"]}),
     },
-    name="Step",
+    name="RoleStep",
 )
 Role = Schema.from_dict(
     {
@@ -48,6 +48,8 @@ Role = Schema.from_dict(
 class ProfileEditPartly(ProfileEdit):
     """An edit of a profile by PATCH."""
 
+    component = "ProfileUpdate"
+
 
 def user(settings: Settings) -> type[Schema]:
     """The user object, with `role`."""
@@ -66,7 +68,7 @@ def profile_edit(settings: Settings) -> type[Schema]:
 
 def profile_edit_partly(settings: Settings) -> type[Schema]:
     """An edit of a profile, with those `fields` of the role that change."""
-    return _with(settings.roles, ProfileEditPartly, _changed_fields) if settings.roles else ProfileEdit
+    return _with(settings.roles, ProfileEditPartly, _changed_fields) if settings.roles else ProfileEditPartly
 
 
 def registration(settings: Settings, schema: type[Schema] = Registration) -> type[Schema]:
@@ -97,7 +99,7 @@ def _role_in_response(roles: Roles) -> dict[str, Any]:
 
 
 def _fields_in_response(roles: Roles) -> dict[str, Any]:
-    description = "The fields of the role: components `fields.NAME`. Empty without a role."
+    description = "The fields of the role. Empty without a role."
     return _role_in_response(roles) | {"fields": fields.Dict(required=True, metadata={"description": description})}
 
 

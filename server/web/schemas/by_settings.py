@@ -38,6 +38,8 @@ class RegistrationByEmail(Registration):
 class SignInByEmail(Body):
     """An e-mail address and the password of its account."""
 
+    component = "Credentials"
+
     email = Login(required=True, metadata=ADDRESS_EXAMPLE)
     password = Password(required=True, metadata={"example": "correct horse battery"})
 
@@ -45,11 +47,15 @@ class SignInByEmail(Body):
 class UserEditByName(Body):
     """An edit of an account whose address is its login field: another endpoint changes that, this one the username."""
 
+    component = "UserInput"
+
     username = Username(metadata={"example": "anna.k"})
 
 
 class UserEditByNameByStaff(UserEditByName, UserEditByStaff):
     """The same edit with what staff may change; from other callers `is_active` is ignored."""
+
+    component = "UserUpdate"
 
     class Meta(Body.Meta):
         exclude = ("email",)
@@ -58,11 +64,15 @@ class UserEditByNameByStaff(UserEditByName, UserEditByStaff):
 class SetEmail(CurrentPassword):
     """A new address to sign in with, and the current password."""
 
+    component = "EmailChange"
+
     new_email = Email(required=True, metadata=ADDRESS_EXAMPLE)
 
 
 class ResetEmail(ResetUsername):
     """A new address to sign in with, and the uid and token of an address reset link."""
+
+    component = "EmailReset"
 
     class Meta(Body.Meta):
         exclude = ("new_username",)
@@ -142,7 +152,11 @@ def refreshed(settings: Settings) -> type[Schema]:
 
 def token_login(settings: Settings) -> type[Schema]:
     """The fields of `sign_in`, none of them required (contract 2)."""
-    members: dict[str, object] = {login(settings): Login(), "password": Password()}
+    members: dict[str, object] = {
+        "component": "ApiTokenCredentials",
+        login(settings): Login(),
+        "password": Password(),
+    }
     return _derived(Body, "TokenLogin", members, "A login and a password for token login.")
 
 
@@ -240,7 +254,8 @@ def _without(schema: type[Made], *names: str) -> type[Made]:
 
 @functools.cache
 def _with_state(schema: type[Schema]) -> type[Schema]:
-    return type("UserSeenByStaff", (schema, AccountState), {"__doc__": "An account; staff also see its state."})
+    members = {"component": "UserDetails", "__doc__": "An account; staff also see its state."}
+    return type("UserSeenByStaff", (schema, AccountState), members)
 
 
 @functools.cache  # one class for all endpoints: the document names each class once

@@ -39,6 +39,8 @@ class EventQuery(Query):
 class Event(Schema):
     """What happened to an account."""
 
+    component = "AccountEvent"
+
     id = fields.Integer(required=True, metadata={"example": 1})
     kind = fields.String(required=True, validate=validate.OneOf(EVENT_KINDS), metadata={"example": "signed_in"})
     happened_on = fields.DateTime(required=True, metadata={"example": _TIME_EXAMPLE})

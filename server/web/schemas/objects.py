@@ -1,6 +1,7 @@
 """The schemas that no setting changes: request bodies (`Body`), and responses.
 
-Response schemas describe: the OpenAPI document shows them, and a test compares them with what is sent.
+Response schemas describe: the OpenAPI document shows them, and a test compares them with what is sent. `component` is
+the name of a schema in the document, if not that of its class: subclasses keep it, so that no setting changes it.
 """
 
 import re
@@ -33,6 +34,8 @@ TIME_EXAMPLE = "2026-11-23T15:12:37.495408Z"
 class ProfileEdit(Body):
     """An edit of a profile by its owner. Absent fields stay as they are."""
 
+    component = "ProfileInput"
+
     description = Text(
         blank=True,
         allow_none=True,
@@ -46,6 +49,8 @@ class ProfileEdit(Body):
 
 class Registration(Body):
     """A new account."""
+
+    component = "Registration"
 
     username = Username(required=True, metadata={"example": "anna"})
     password = Password(required=True, metadata={"example": "correct horse battery"})
@@ -74,11 +79,15 @@ class Registration(Body):
 class UserEdit(Body):
     """An edit of an account by its owner."""
 
+    component = "UserInput"
+
     email = Email(blank=True, metadata={"example": "anna@example.com"})
 
 
 class UserEditByStaff(UserEdit):
     """An edit of an account, with what staff may change; from other callers `is_active` is ignored."""
+
+    component = "UserUpdate"
 
     is_active = Flag(metadata={"description": "Staff only. False ends every session of the account at once."})
 
@@ -92,6 +101,8 @@ class CurrentPassword(Body):
 class Activation(Body):
     """The uid and token of an activation link."""
 
+    component = "ActivationLink"
+
     uid = Text(required=True, metadata={"example": "NDI"})
     token = Text(required=True, metadata={"description": "Works once."})
 
@@ -99,11 +110,15 @@ class Activation(Body):
 class Address(Body):
     """The address that requests a letter."""
 
+    component = "EmailAddress"
+
     email = Email(required=True, metadata={"example": "anna@example.com"})
 
 
 class SetPassword(CurrentPassword):
     """A new password, and the current one."""
+
+    component = "PasswordChange"
 
     new_password = Password(required=True, metadata={"example": "staple gun theory"})
 
@@ -111,17 +126,23 @@ class SetPassword(CurrentPassword):
 class ResetPassword(Activation):
     """A new password, and the uid and token of a password reset link."""
 
+    component = "PasswordReset"
+
     new_password = Password(required=True, metadata={"example": "staple gun theory"})
 
 
 class SetUsername(CurrentPassword):
     """A new username, and the current password."""
 
+    component = "UsernameChange"
+
     new_username = Username(required=True, metadata={"example": "anna.k"})
 
 
 class ResetUsername(Body):
     """A new username, and the uid and token of a username reset link."""
+
+    component = "UsernameReset"
 
     new_username = Username(required=True, metadata={"example": "anna.k"})
     # Not required: an absent uid or token is reported as an invalid link (contract 2).
@@ -131,6 +152,8 @@ class ResetUsername(Body):
 
 class SignIn(Body):
     """A username, in any spelling, and its password."""
+
+    component = "Credentials"
 
     username = Login(required=True, metadata={"example": "anna"})
     password = Password(required=True, metadata={"example": "correct horse battery"})
@@ -152,14 +175,18 @@ class _Token(Body):
 class Refresh(_Token):
     """A refresh token."""
 
+    component = "RefreshToken"
     only_field = "refresh"
+
     refresh = Text(required=True, metadata={"description": "The refresh token from the response of sign-in."})
 
 
 class Verify(_Token):
     """An access or refresh token."""
 
+    component = "AnyToken"
     only_field = "token"
+
     token = Text(required=True, metadata={"description": "An access or a refresh token."})
 
 
@@ -217,6 +244,8 @@ class TokenPair(Schema):
 class AccessToken(Schema):
     """The response of refresh."""
 
+    component = "RefreshedTokens"
+
     access = fields.String(required=True, metadata={"description": "Send it as `Authorization: Bearer …`."})
 
 
@@ -231,15 +260,21 @@ class RotatedTokens(AccessToken):
 class AuthToken(Schema):
     """The response of token login."""
 
+    component = "ApiToken"
+
     auth_token = fields.String(required=True, metadata={"description": "Send it as `Authorization: Token …`."})
 
 
 class Nothing(Schema):
     """An empty object."""
 
+    component = "EmptyObject"
+
 
 class Root(Schema):
     """The URL of the accounts."""
+
+    component = "ApiRoot"
 
     users = fields.String(required=True, metadata={"example": "http://127.0.0.1:8080/auth/users/"})
 

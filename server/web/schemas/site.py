@@ -8,6 +8,8 @@ from server.settings.account_model import READERS, USERNAME_CHOICES, WRITERS
 class AccountDescription(Schema):
     """What an account consists of."""
 
+    component = "SiteAccount"
+
     username = fields.String(required=True, validate=validate.OneOf(USERNAME_CHOICES))
     shown_as = fields.String(required=True, metadata={"description": "The member that shows a person's name."})
     fields_ = fields.Dict(
@@ -32,6 +34,8 @@ class AccountDescription(Schema):
 
 class SiteDescription(Schema):
     """What a front end needs to know of the site to make its forms."""
+
+    component = "Site"
 
     name = fields.String(required=True, metadata={"example": "Frontdesk"})
     login_field = fields.String(required=True, validate=validate.OneOf(("username", "email", "either")))

@@ -1,0 +1,1 @@
+"""Clients that strangers generate from the OpenAPI document, in Python and TypeScript."""
