@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from server.accounts.adoption import Adoption
 from server.accounts.limits import Limits
 from server.api import (
     activation,
@@ -42,6 +43,7 @@ from server.settings.settings import Settings
 from server.settings.values import cores
 from server.templates import Templates
 from server.web.app_keys import (
+    ADOPTION,
     API_TOKENS,
     DB,
     DEVICES,
@@ -108,6 +110,7 @@ def _provide(app: web.Application, settings: Settings) -> None:
         refresh_lifetime=settings.refresh_lifetime,
     )
     app[SESSION_USES] = SessionUses(settings)
+    app[ADOPTION] = Adoption(settings)
     app[API_TOKENS] = ApiTokens(settings.signing_key)
     app[ONE_TIME_TOKENS] = OneTimeTokens(settings.signing_key, lifetime=settings.password_reset_timeout)
     app[LETTERS] = Letters(app[ONE_TIME_TOKENS])

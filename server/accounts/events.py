@@ -35,7 +35,9 @@ FIELDS_CHANGED = "fields_changed"
 ROLE_CHANGED = "role_changed"
 STAFF_GRANTED = "staff_granted"
 STAFF_REVOKED = "staff_revoked"
-EXPORTED = "exported"  # all that is stored about the account, by the operator
+EXPORTED = "exported"  # all that is stored about the account, by the operator; without an account: of all accounts
+IMPORTED = "imported"  # by a command; sql/imports/take.sql records it
+SESSION_ADOPTED = "session_adopted"  # a refresh token of another site opened a session (ADOPT_SIMPLEJWT)
 LIMIT_MET = "limit_met"
 UNLOCKED = "unlocked"
 
@@ -53,6 +55,8 @@ EVENT_KINDS = (
         STAFF_GRANTED,
         STAFF_REVOKED,
         EXPORTED,
+        IMPORTED,
+        SESSION_ADOPTED,
     ),
 )
 

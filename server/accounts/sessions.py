@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from server.accounts import events
+from server.accounts import adoption, events
 from server.accounts.events import Source
 from server.auth.sessions import SESSION_ENDED
 from server.auth.tokens import Claims
@@ -73,6 +73,7 @@ async def end(db: Database, session_id: UUID, *, user_id: int | None, source: So
 async def end_all(db: Database, user_id: int, *, kept_session: UUID | None, source: Source) -> None:
     """End every session of an account but `kept_session`."""
     async with db.transaction() as transaction:
+        await adoption.close(transaction, user_id)
         ended = await transaction.rows("sessions/end_others", user_id, kept_session)
         if ended:
             await events.record(transaction, events.SESSION_ENDED, user_id, source, {"sessions": len(ended)})
@@ -81,6 +82,7 @@ async def end_all(db: Database, user_id: int, *, kept_session: UUID | None, sour
 
 async def end_everything(transaction: Transaction, user_id: int, *, source: Source) -> int:
     """End every session and the API token of an account: how many sessions there were."""
+    await adoption.close(transaction, user_id)
     ended = await transaction.rows("sessions/end_others", user_id, None)
     await transaction.row("api_tokens/end", user_id)
     await events.record(transaction, events.SESSION_ENDED, user_id, source, {"sessions": len(ended)})

@@ -20,6 +20,15 @@ def check_login(given: Mapping[str, Any], faults: SettingFaults) -> None:
         )
 
 
+def check_adoption(given: Mapping[str, Any], faults: SettingFaults) -> None:
+    """Tokens of another site are read with its key alone, and that key is never ours (security 45)."""
+    key = given.get("simplejwt_key", "")
+    if given.get("adopt_simplejwt") and not key:
+        faults.add("SIMPLEJWT_KEY is required with ADOPT_SIMPLEJWT: it is the key that signed the tokens")
+    if key and key == given.get("signing_key"):
+        faults.add("SIMPLEJWT_KEY is also SIGNING_KEY: the other site could sign tokens of this one; make a new one")
+
+
 def check_places(given: Mapping[str, Any], faults: SettingFaults) -> None:
     """Both groups may have one place, or one may be inside the other, but not where the other has paths of its own."""
     places = {

@@ -15,7 +15,7 @@ from server.settings import connections, roles, site, values
 from server.settings import database_url as database_urls
 from server.settings import environment as settings_environment
 from server.settings.account_model import AccountModel
-from server.settings.contradictions import check_login, check_places
+from server.settings.contradictions import check_adoption, check_login, check_places
 from server.settings.faults import SettingFaults
 from server.settings.rates import Rate, rate
 from server.settings.roles import Roles
@@ -88,6 +88,12 @@ class Settings:
     )
     session_idle_lifetime: int = _setting(
         values.whole(0, 315_360_000), 0, "seconds after which a session that is not used ends; 0: off"
+    )
+    adopt_simplejwt: bool = _setting(
+        values.flag, False, "refresh tokens of the Django site that accounts were imported from open a session"
+    )
+    simplejwt_key: str = _setting(
+        values.key, "", "the key of that site (`SIGNING_KEY` of SIMPLE_JWT, else `SECRET_KEY`)", secret=True
     )
     bcrypt_rounds: int = _setting(values.whole(4, 20), 12, "cost of a password hash; each step doubles it")
     unique_email: bool = _setting(
@@ -232,6 +238,7 @@ class Settings:
             faults.add("ROLES_FILE and SITE_FILE are both set: put the sections of ROLES_FILE into SITE_FILE")
         connections.check_connections(given, faults)
         check_sessions(given, faults)
+        check_adoption(given, faults)
         check_login(given, faults)
         check_places(given, faults)
         faults.check()
