@@ -168,7 +168,7 @@ create function gives_way(account users) returns boolean
 language sql stable
 begin atomic
     select (account).awaits_activation and exists (
-        select from one_time_tokens
+        select 1 from one_time_tokens
         where user_id = (account).id and purpose = 'activation' and expires_at <= now()
     );
 end;

@@ -1,4 +1,4 @@
--- depends: 0017.restorable
+-- depends: 0018.bounded_deletion
 
 -- What an account brings from the site that it comes from (docs/decisions/import.md). All of it is null or false for an
 -- account that was made here.

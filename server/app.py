@@ -37,6 +37,7 @@ from server.background import (
     watch_event_loop,
 )
 from server.database.database import Database
+from server.database.replica import Replica, hosts_of
 from server.mail.letters import Letters
 from server.mail.sender import LetterSender
 from server.settings.settings import Settings
@@ -52,6 +53,7 @@ from server.web.app_keys import (
     LIMITS,
     ONE_TIME_TOKENS,
     PASSWORDS,
+    REPLICA,
     SESSION_USES,
     SETTINGS,
     STOPPING,
@@ -89,6 +91,8 @@ def create_app(settings: Settings, restart_database: Callable[[], bool] | None =
     _provide(app, settings)
     sweeping = run_while_serving(sweep(settings.events_lifetime))
     app.cleanup_ctx.extend([_devices, _database, _hashing, sweeping, note_session_uses, send_letters])
+    if settings.replica_url:
+        app.cleanup_ctx.append(_replica)
     if settings.metrics:
         app.cleanup_ctx.extend([run_while_serving(watch_event_loop), run_while_serving(watch_database)])
     if restart_database is not None:
@@ -108,12 +112,15 @@ def _provide(app: web.Application, settings: Settings) -> None:
         settings.signing_key,
         access_lifetime=settings.access_lifetime,
         refresh_lifetime=settings.refresh_lifetime,
+        verifying_keys=settings.verifying_keys,
     )
     app[SESSION_USES] = SessionUses(settings)
     app[ADOPTION] = Adoption(settings)
     app[API_TOKENS] = ApiTokens(settings.signing_key)
-    app[ONE_TIME_TOKENS] = OneTimeTokens(settings.signing_key, lifetime=settings.password_reset_timeout)
-    app[LETTERS] = Letters(app[ONE_TIME_TOKENS])
+    app[ONE_TIME_TOKENS] = OneTimeTokens(
+        settings.signing_key, lifetime=settings.password_reset_timeout, verifying_keys=settings.verifying_keys
+    )
+    app[LETTERS] = Letters(app[ONE_TIME_TOKENS], notices=settings.limit_letters_address)
     app[TEMPLATES] = Templates(settings.templates_dir)
     app[LETTER_SENDER] = LetterSender.of(settings, app[TEMPLATES], app[ONE_TIME_TOKENS])
 
@@ -134,6 +141,21 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
     )
     yield
     await app[DB].close()
+
+
+async def _replica(app: web.Application) -> AsyncIterator[None]:
+    settings = app[SETTINGS]
+    app[REPLICA] = Replica(
+        app[DB],
+        hosts_of(settings.replica_url),
+        connections=settings.worker_connections,
+        pooler=settings.database_pooler,
+    )
+    watching = asyncio.create_task(app[REPLICA].watch())  # the start does not wait for a replica
+    yield
+    watching.cancel()
+    await asyncio.wait([watching])
+    await app[REPLICA].close()
 
 
 async def _hashing(app: web.Application) -> AsyncIterator[None]:

@@ -49,6 +49,7 @@ def run_while_serving(work: Callable[[Database], Coroutine[None, None, None]]) -
 def sweep(events_days: int) -> Callable[[Database], Coroutine[None, None, None]]:
     """Work that deletes expired rows, and events after `events_days` days, from time to time, SWEEP_ROWS at once.
 
+    It also makes events of deleted accounts anonymous, where there were too many to do so at the deletion.
     Processes that sweep together share the work.
     """
     statements = [*((name, ()) for name in SWEEP_STATEMENTS), ("events/sweep", (events_days,))]
@@ -65,6 +66,8 @@ async def _sweep(statements: Sequence[tuple[str, tuple[int, ...]]], db: Database
                     swept = len(await db.rows(name, SWEEP_ROWS, *arguments))
                     if name == "sessions/sweep":
                         metrics.SESSIONS_ENDED.add("expired", by=swept)
+            while await db.rows("events/clear_deleted", SWEEP_ROWS):
+                pass
         except Unavailable:
             log.warning("expired rows were not swept: the database is unavailable; the next sweep tries again")
         except Exception:  # the loop must survive: otherwise this process never sweeps again

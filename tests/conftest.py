@@ -96,6 +96,18 @@ def make_database(postgres: BundledPostgres, worker_id: str) -> Callable[[str], 
     return make
 
 
+@pytest.fixture
+def database_of_bytes(postgres: BundledPostgres, worker_id: str) -> Iterator[str]:
+    """The URL of an empty database with the encoding SQL_ASCII."""
+    name = sql.Identifier(f"bytes_{worker_id}")
+    make = "create database {} owner frontdesk template template0 encoding 'SQL_ASCII' locale_provider libc locale 'C'"
+    with psycopg.connect(postgres.url("postgres", user="postgres"), autocommit=True) as superuser:
+        superuser.execute(sql.SQL("drop database if exists {} with (force)").format(name))
+        superuser.execute(sql.SQL(make).format(name))
+        yield postgres.url(f"bytes_{worker_id}")
+        superuser.execute(sql.SQL("drop database {} with (force)").format(name))
+
+
 @pytest.fixture(scope="session")
 def database_url(make_database: Callable[[str], str]) -> str:
     """The URL of this xdist worker's database, with every migration applied."""
@@ -123,7 +135,13 @@ def database(database_url: str, _connections: list[Connection]) -> Connection:
             broken.close()
         _connections.append(psycopg.connect(database_url, autocommit=True, row_factory=psycopg.rows.dict_row))
         _connections[-1].execute("delete from users")
-    for table in ("letters", "events", "limits", "adopted_tokens"):  # no cascade reaches those of no account
+    for table in (
+        "letters",
+        "events",
+        "limits",
+        "adopted_tokens",
+        "deleted_accounts",
+    ):  # no cascade reaches those of no account
         _connections[-1].execute(f"delete from {table}")
     return _connections[-1]
 

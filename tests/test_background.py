@@ -90,6 +90,17 @@ async def test_the_service_sweeps_expired_rows_and_keeps_the_others(
     assert left == [{"is_valid": True}]
 
 
+async def test_the_service_sweeps_limits_that_count_nothing_any_more(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, database: Connection
+) -> None:
+    monkeypatch.setattr(background, "SWEEP_SECONDS", 0.01)
+    database.execute("insert into limits values ('a', now()), ('used', now() + interval '1 hour')")
+    async with serving(settings), asyncio.timeout(10):
+        while count(database, "limits") > 1:
+            await asyncio.sleep(0)
+    assert database.execute("select key from limits").fetchall() == [{"key": "used"}]
+
+
 async def test_one_sweep_deletes_more_rows_than_one_statement_does(
     monkeypatch: pytest.MonkeyPatch, settings: Settings, database: Connection
 ) -> None:

@@ -66,6 +66,19 @@ async def test_ending_all_other_sessions_locks_them_in_the_order_of_their_ids(
     assert len(database.execute("select from sessions").fetchall()) == 1
 
 
+async def test_uses_of_several_limits_lock_them_in_the_order_of_their_keys(
+    db: Database, database: Connection, database_url: str
+) -> None:
+    database.execute("insert into limits (key, drained_at) values ('b', now()), ('a', now())")
+    with psycopg.connect(database_url) as other:
+        other.execute("select from limits where key = 'a' for update")
+        counting = asyncio.ensure_future(db.rows("limits/count", ["b", "a"], [1.0, 1.0]))
+        await until_blocked(counting, database)
+        other.execute("select from limits where key = 'b' for update nowait")
+        other.rollback()
+        assert [row["key"] for row in await counting] == ["a", "b"]
+
+
 async def test_a_profile_is_deleted_only_for_the_owner_named_in_the_statement(
     db: Database, database: Connection
 ) -> None:

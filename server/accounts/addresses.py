@@ -85,8 +85,7 @@ async def _propose(
         await letters.queue_link(transaction, ACTIVATION, user_id)
     else:
         await letters.queue_link(transaction, EMAIL_CHANGE, user_id)
-        if row["email"]:
-            await letters.queue(transaction, EMAIL_PENDING, user_id, address=row["email"])
+        await letters.queue_notice(transaction, EMAIL_PENDING, user_id, row["email"])
     return {name: row[name] for name in USER_OBJECT}
 
 
@@ -97,5 +96,4 @@ async def _changed(
     if row["is_same"]:
         return
     await events.record(transaction, events.ADDRESS_CHANGED, user_id, source)
-    if row["old_email"]:
-        await letters.queue(transaction, EMAIL_CHANGED, user_id, address=row["old_email"])
+    await letters.queue_notice(transaction, EMAIL_CHANGED, user_id, row["old_email"])

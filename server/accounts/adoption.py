@@ -7,6 +7,7 @@ the token refreshes the session until both expire. It opens no other session, al
 
 from server.accounts import events
 from server.accounts.events import Source
+from server.accounts.sign_in import end_surplus
 from server.auth.foreign_tokens import ForeignTokens
 from server.auth.tokens import REFRESH, Claims
 from server.database.database import Database
@@ -21,6 +22,7 @@ class Adoption:
     def __init__(self, settings: Settings) -> None:
         self._tokens = ForeignTokens(settings.simplejwt_key) if settings.adopt_simplejwt else None
         self._lifetime = settings.unused_lifetime
+        self._others = settings.sessions_per_account - 1
 
     async def read(self, db: Database, token: str, *, source: Source) -> Claims | None:
         """The claims of a refresh token of the other site; its first use opens its session.
@@ -45,6 +47,7 @@ class Adoption:
                 details = {"session": str(claims.session_id)}
                 user_id = claims.user_id
                 await events.record(transaction, events.SESSION_ADOPTED, user_id, source, details, actor_id=user_id)
+                await end_surplus(transaction, user_id, claims.session_id, self._others, source)
                 transaction.after_commit(metrics.SESSIONS_OPENED.add)
         return Claims(REFRESH, claims.user_id, claims.session_id, claims.expires)
 

@@ -4,16 +4,19 @@ Each limit is a leaky bucket in the database: `count` uses at once, then one mor
 (docs/decisions/limits.md). What a person does meets none; what is refused costs no hash.
 """
 
+import contextlib
 import ipaddress
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
+
+import asyncpg
 
 from server.accounts import events
 from server.accounts.events import Source
 from server.database.database import Database
 from server.database.transaction import Transaction
-from server.errors import TooManyRequests
+from server.errors import TooManyRequests, Unavailable
 from server.mail.letters import PASSWORD_RESET
 from server.settings.rates import Rate
 from server.settings.settings import Settings
@@ -30,6 +33,7 @@ class Bucket(NamedTuple):
     limit: str  # the name that the client is told
     key: str
     rate: Rate
+    refuses: bool = True  # False: it only counts
 
 
 def network_of(address: str | None) -> str | None:
@@ -92,29 +96,38 @@ class Limits:
     def sign_in(self, source: Source, *, name: str, user_id: int | None, knows_network: bool) -> list[Bucket]:
         """What a wrong password counts against; `name` is of `name_of_unknown`, `user_id` the account if there is one.
 
-        From a network that the account has signed in from before it counts for the two alone: others who guess
-        cannot lock the owner out. An unknown name is counted like a known one.
+        From a network that the account has signed in from before, only the limit of the two refuses: others who guess,
+        also in the same network, cannot lock the owner out. An unknown name is counted like a known one.
         """
         account, network = self._settings.limit_sign_in_account, network_of(source.address)
-        subject = f"account {user_id}" if user_id is not None else f"name {name}"
-        if knows_network and account:
-            return [Bucket("account", f"sign-in {subject} {network}", account)]
+        subject = _subject(user_id, name)
         buckets = self._of_network("network", "sign-in", source, self._settings.limit_sign_in_network)
+        if knows_network and account:
+            counting = [each._replace(refuses=False) for each in buckets]
+            return [Bucket("account", f"sign-in {subject} {network}", account), *counting]
         if account:
             buckets.append(Bucket("account", f"sign-in {subject}", account))
         return buckets
+
+    def places(self, source: Source, *, user_id: int | None = None, name: str = "") -> list[str]:
+        """Who has the place of a hash in the queue: a network, and an account or an unknown name (security 10)."""
+        network = network_of(source.address)
+        holders = [] if network is None or self._is_unlimited(network) else [f"network {network}"]
+        if user_id is not None or name:
+            holders.append(_subject(user_id, name))
+        return holders
 
     async def check(
         self, db: Database, buckets: Sequence[Bucket], source: Source, *, user_id: int | None = None
     ) -> None:
         """Raises TooManyRequests when one of `buckets` is used up. Counts nothing."""
-        if not buckets:
+        refusing = [(each.key, each.rate.cost, each.rate.window) for each in buckets if each.refuses]
+        if not refusing:
             return
-        keys, costs, windows = zip(*((each.key, each.rate.cost, each.rate.window) for each in buckets), strict=True)
-        row = await db.row("limits/wait", keys, costs, windows)
+        row = await db.row("limits/wait", *zip(*refusing, strict=True))
         if row is not None:
             used_up = next(each for each in buckets if each.key == row["key"])
-            await self._refuse(db, used_up, row["seconds"], source, user_id)
+            await self._refuse(db, used_up, row, source, user_id)
 
     async def count(self, transaction: Transaction, buckets: Sequence[Bucket]) -> None:
         """Count one use against each of `buckets`."""
@@ -130,9 +143,19 @@ class Limits:
                 await transaction.rows("sign_in_networks/forget", user_id, KNOWN_NETWORKS_MAX)
 
     async def take_registration(self, db: Database, source: Source) -> None:
-        """Count a registration from a network. Raises TooManyRequests."""
+        """Count a registration from a network: what is refused counts, too. Raises TooManyRequests."""
         rate = self._settings.limit_registrations_network
         await self._take(db, self._of_network("registrations", "registrations", source, rate), source)
+
+    async def take_change(self, db: Database, user_id: int, source: Source) -> None:
+        """Count a request of an account for another name or address. Raises TooManyRequests.
+
+        Before the look-up, which tells whether another account has it: each try counts, whatever its answer.
+        """
+        buckets = self._of_network("changes", "changes", source, self._settings.limit_changes_network)
+        if rate := self._settings.limit_changes_account:
+            buckets.insert(0, Bucket("changes", f"changes account {user_id}", rate))
+        await self._take(db, buckets, source, user_id)
 
     async def take_letter(self, db: Database, address: str, source: Source, *, kind: str = "") -> None:
         """Count a letter to an address that the caller names, known or unknown. Raises TooManyRequests.
@@ -145,9 +168,17 @@ class Limits:
             buckets.append(Bucket("letters", f"letters{OF_RESET if kind == PASSWORD_RESET else ''} to {to}", rate))
         await self._take(db, buckets, source)
 
-    def links(self, source: Source) -> list[Bucket]:
-        """What a link of a letter that is not valid counts against."""
-        return self._of_network("links", "links", source, self._settings.limit_links_network)
+    async def take_link(self, db: Database, source: Source) -> list[Bucket]:
+        """Count a link of a letter before it is looked at: what to give back if it is valid. Raises TooManyRequests."""
+        buckets = self._of_network("links", "links", source, self._settings.limit_links_network)
+        await self._take(db, buckets, source)
+        return buckets
+
+    async def give_back(self, db: Database, buckets: Sequence[Bucket]) -> None:
+        """Take back one use that was counted against each of `buckets`. If the database fails, it drains by itself."""
+        with contextlib.suppress(Unavailable):
+            for each in buckets:
+                await db.row("limits/give_back", each.key, each.rate.cost)
 
     def _of_network(self, limit: str, kind: str, source: Source, rate: Rate | None) -> list[Bucket]:
         network = network_of(source.address)
@@ -159,21 +190,32 @@ class Limits:
         address = ipaddress.ip_network(network).network_address
         return any(address in unlimited for unlimited in self._settings.unlimited_networks)
 
-    async def _take(self, db: Database, buckets: Sequence[Bucket], source: Source) -> None:
-        """Count one use against each of `buckets` until one is used up: what is refused counts for the network."""
+    async def _take(self, db: Database, buckets: Sequence[Bucket], source: Source, user_id: int | None = None) -> None:
+        """Count one use against each of `buckets`, in their order, until one is used up."""
         for each in buckets:
             if await db.row("limits/take", each.key, each.rate.cost, each.rate.window) is None:
                 row = await db.row("limits/wait", [each.key], [each.rate.cost], [each.rate.window])
-                await self._refuse(db, each, row["seconds"] if row else 0, source, None)
+                await self._refuse(db, each, row, source, user_id)
 
-    async def _refuse(self, db: Database, bucket: Bucket, seconds: float, source: Source, user_id: int | None) -> None:
-        """Raises TooManyRequests. One event in each window says so; refused requests write no more than that."""
-        if await db.row("limits/report", bucket.key, bucket.rate.window):
-            async with db.transaction() as transaction:
-                await events.record(transaction, events.LIMIT_MET, user_id, source, {"limit": bucket.key.split()[0]})
+    async def _refuse(
+        self, db: Database, bucket: Bucket, used_up: asyncpg.Record | None, source: Source, user_id: int | None
+    ) -> NoReturn:
+        """Raises TooManyRequests. One event in each window says so; refused requests write no more than that.
+
+        `used_up` is a row of limits/wait, None when the limit has drained meanwhile.
+        """
+        if used_up and not used_up["is_reported"]:
+            async with db.transaction() as transaction:  # of several requests at once, one reports
+                if await transaction.row("limits/report", bucket.key, bucket.rate.window):
+                    details = {"limit": bucket.key.split()[0]}
+                    await events.record(transaction, events.LIMIT_MET, user_id, source, details)
         metrics.LIMITS_MET.add(bucket.limit)
-        wait = max(1, math.ceil(seconds))
+        wait = max(1, math.ceil(used_up["seconds"] if used_up else 0))
         raise TooManyRequests(bucket.limit, bucket.rate.count, bucket.rate.window, wait)
+
+
+def _subject(user_id: int | None, name: str) -> str:
+    return f"account {user_id}" if user_id is not None else f"name {name}"
 
 
 async def _hash(db: Database, text: str, *, is_address: bool) -> str:

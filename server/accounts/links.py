@@ -58,17 +58,18 @@ async def check_known(db: Database, kind: str, address: str, *, settings: Settin
 async def link_attempt(db: Database, limits: Limits, source: Source) -> AsyncIterator[None]:
     """A block that follows a link. When it raises InvalidLink or InvalidUid, that counts for the caller's network.
 
-    Raises TooManyRequests when that network has sent too many links that are not valid.
+    Raises TooManyRequests when that network has sent too many links that are not valid. Counted before the block, and
+    given back after one that does not say so: of many links sent together no more are looked at than the limit allows.
     """
-    buckets = limits.links(source)
-    await limits.check(db, buckets, source)
+    taken = await limits.take_link(db, source)
     try:
         yield
     except (InvalidLink, InvalidUid):
-        if buckets:
-            async with db.transaction() as transaction:
-                await limits.count(transaction, buckets)
         raise
+    except Exception:
+        await limits.give_back(db, taken)
+        raise
+    await limits.give_back(db, taken)
 
 
 async def find_account(db: Database, uid: str) -> asyncpg.Record:

@@ -101,5 +101,5 @@ async def _replace(
     transaction.after_commit(lambda: SESSIONS_ENDED.add("password", by=len(ended)))
     await transaction.row("api_tokens/end", user_id)
     if settings.password_changed_email_confirmation:
-        await letters.queue(transaction, PASSWORD_CHANGED, user_id, address=row["email"])
+        await letters.queue_notice(transaction, PASSWORD_CHANGED, user_id, row["email"])
     return True

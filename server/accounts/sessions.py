@@ -70,12 +70,15 @@ async def end(db: Database, session_id: UUID, *, user_id: int | None, source: So
     SESSIONS_ENDED.add("listed")
 
 
-async def end_all(db: Database, user_id: int, *, kept_session: UUID | None, source: Source) -> None:
-    """End every session of an account but `kept_session`."""
+async def end_all(
+    db: Database, user_id: int, *, kept_session: UUID | None, keeps_api_token: bool, source: Source
+) -> None:
+    """End every session of an account but `kept_session`, and its API token unless that is kept (contract 2.2)."""
     async with db.transaction() as transaction:
         await adoption.close(transaction, user_id)
+        token = None if keeps_api_token else await transaction.row("api_tokens/end", user_id)
         ended = await transaction.rows("sessions/end_others", user_id, kept_session)
-        if ended:
+        if ended or (token and token["was_valid"]):
             await events.record(transaction, events.SESSION_ENDED, user_id, source, {"sessions": len(ended)})
     SESSIONS_ENDED.add("listed", by=len(ended))
 
@@ -83,7 +86,7 @@ async def end_all(db: Database, user_id: int, *, kept_session: UUID | None, sour
 async def end_everything(transaction: Transaction, user_id: int, *, source: Source) -> int:
     """End every session and the API token of an account: how many sessions there were."""
     await adoption.close(transaction, user_id)
+    await transaction.row("api_tokens/end", user_id)  # first: locks the account, then sessions, as all acts do
     ended = await transaction.rows("sessions/end_others", user_id, None)
-    await transaction.row("api_tokens/end", user_id)
     await events.record(transaction, events.SESSION_ENDED, user_id, source, {"sessions": len(ended)})
     return len(ended)

@@ -1,6 +1,6 @@
 """Sign-in and sign-out: a correct password opens a session, or makes the account's API token valid."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, NoReturn
 from uuid import UUID
 
@@ -16,6 +16,8 @@ from server.database.transaction import Transaction
 from server.errors import NoActiveAccount, TokenNotValid, TooManyRequests
 from server.settings.settings import Settings
 from server.telemetry import metrics
+
+SURPLUS_ROWS = 1000  # sessions that one sign-in ends at most, after SESSIONS_PER_ACCOUNT was set lower
 
 
 class SignedIn(NamedTuple):
@@ -50,7 +52,7 @@ async def check_credentials(
     buckets = limits.sign_in(source, name=name, user_id=user_id, knows_network=knows_network)
     try:
         fits = await check_password(
-            db, passwords, limits, password, stored, buckets=buckets, user_id=user_id, source=source
+            db, passwords, limits, password, stored, buckets=buckets, user_id=user_id, name=name, source=source
         )
     except TooManyRequests:
         metrics.SIGN_INS.add("limited")
@@ -58,7 +60,8 @@ async def check_credentials(
     if not fits or user_id is None or stored is None:
         metrics.SIGN_INS.add("unknown_name" if user_id is None else "wrong_password")
         raise NoActiveAccount
-    return Credentials(user_id, await renew_hash(db, passwords, user_id, password, stored))
+    places = limits.places(source, user_id=user_id)
+    return Credentials(user_id, await renew_hash(db, passwords, user_id, password, stored, places=places))
 
 
 async def check_password(
@@ -70,14 +73,16 @@ async def check_password(
     *,
     buckets: Sequence[Bucket],
     user_id: int | None,
+    name: str = "",
     source: Source,
 ) -> bool:
     """Whether `password` fits the hash `stored`; a wrong one is recorded and counts against `buckets`.
 
-    Raises TooManyRequests, and runs no hash, when one of them is used up.
+    `name` is of `name_of_unknown`, without an account. Raises TooManyRequests, and runs no hash, when one of `buckets`
+    is used up, and Busy when the account or the network waits for many hashes already.
     """
     await limits.check(db, buckets, source, user_id=user_id)
-    async with passwords.slot() as slot:
+    async with passwords.slot(limits.places(source, user_id=user_id, name=name)) as slot:
         # Once more, while no other caller of this process has the thread: of many guesses sent together only as many
         # are tried as the limit allows, and one more for each further hashing thread.
         await limits.check(db, buckets, source, user_id=user_id)
@@ -99,7 +104,10 @@ async def open_session(
     source: Source,
     role: str | None = None,
 ) -> SignedIn:
-    """Open a session. With `role`, only for an account of that role. Raises NoActiveAccount."""
+    """Open a session. With `role`, only for an account of that role. Raises NoActiveAccount.
+
+    Beyond SESSIONS_PER_ACCOUNT the session of the account that was used longest ago ends.
+    """
     user_id = credentials.user_id
     async with db.transaction() as transaction:
         # The account may have changed since its password was checked. The statement opens no session in that case.
@@ -108,6 +116,7 @@ async def open_session(
         )
         if session is not None:
             await _signed_in(transaction, limits, user_id, "session", source)
+            await end_surplus(transaction, user_id, session["id"], settings.sessions_per_account - 1, source)
             transaction.after_commit(metrics.SESSIONS_OPENED.add)
             return SignedIn(session["id"], session["role"])
     return await _refuse(
@@ -145,17 +154,22 @@ async def log_out(transaction: Transaction, user_id: int, *, session_id: UUID | 
     await events.record(transaction, events.SIGNED_OUT, user_id, source)
 
 
-async def renew_hash(db: Database, passwords: Passwords, user_id: int, password: str, stored: str) -> str:
-    """Replace an outdated hash, now that the password is known, and return the hash in force (security 7)."""
+async def renew_hash(
+    db: Database, passwords: Passwords, user_id: int, password: str, stored: str, *, places: Collection[str]
+) -> str:
+    """Replace an outdated hash, now that the password is known, and return the hash in force (security 7).
+
+    `places` are those of the account in the queue, of Limits.places.
+    """
     if not passwords.is_outdated(stored):
         return stored
-    fresh = await passwords.hash(password)
+    fresh = await passwords.hash(password, holders=places)
     renewed = await db.row("users/rehash", user_id, stored, fresh)
     if renewed:
         return fresh
     # The hash was replaced meanwhile: by another sign-in with this password, or by a change of password.
     row = await db.row("users/password", user_id, None)
-    if row is None or not await passwords.check(password, row["password"]):
+    if row is None or not await passwords.check(password, row["password"], holders=places):
         return stored
     return str(row["password"])
 
@@ -164,6 +178,21 @@ async def _signed_in(transaction: Transaction, limits: Limits, user_id: int, by:
     await limits.remember_network(transaction, user_id, source)
     await events.record(transaction, events.SIGNED_IN, user_id, source, {"by": by}, actor_id=user_id)
     transaction.after_commit(lambda: metrics.SIGN_INS.add("success"))
+
+
+async def end_surplus(transaction: Transaction, user_id: int, opened: UUID, others: int, source: Source) -> None:
+    """End the sessions of an account that are more than `others` beside `opened`, those used longest ago."""
+    ended = await transaction.rows("sessions/end_surplus", user_id, opened, others, SURPLUS_ROWS)
+    if ended:
+        await events.record(
+            transaction,
+            events.SESSION_ENDED,
+            user_id,
+            source,
+            {"sessions": len(ended), "reason": "too many"},
+            actor_id=user_id,
+        )
+        transaction.after_commit(lambda: metrics.SESSIONS_ENDED.add("surplus", by=len(ended)))
 
 
 async def _refuse(db: Database, limits: Limits, user_id: int, reason: str, source: Source) -> NoReturn:

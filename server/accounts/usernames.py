@@ -63,7 +63,7 @@ async def change(
     if not row["is_same"]:
         await events.record(transaction, events.USERNAME_CHANGED, user_id, source)
         if settings.username_changed_email_confirmation:
-            await letters.queue(transaction, USERNAME_CHANGED, user_id, address=row["email"])
+            await letters.queue_notice(transaction, USERNAME_CHANGED, user_id, row["email"])
     return {name: row[name] for name in USER_OBJECT}
 
 

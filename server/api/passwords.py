@@ -40,7 +40,8 @@ async def set_password(request: web.Request) -> None:
             )
     faults.check()
     only_same_twice(given, "new_password", PASSWORD_MISMATCH)
-    new_hash = await request.app[PASSWORDS].hash(given["new_password"])
+    places = request.app[LIMITS].places(source_of(request), user_id=identity.id)
+    new_hash = await request.app[PASSWORDS].hash(given["new_password"], holders=places)
     async with request.app[DB].transaction() as transaction:
         await passwords.change(
             transaction,
@@ -120,7 +121,8 @@ async def _reset(request: web.Request, given: dict[str, Any]) -> None:
         email=user["email"],
         texts=app[SETTINGS].account.texts(load_account_fields(user["account_fields"])),
     )
-    new_hash = await app[PASSWORDS].hash(new_password)
+    places = app[LIMITS].places(source_of(request), user_id=user["id"])
+    new_hash = await app[PASSWORDS].hash(new_password, holders=places)
     async with app[DB].transaction() as transaction:
         await passwords.reset(
             transaction,

@@ -18,6 +18,7 @@ from server.web.app_keys import DB, SETTINGS
 from server.web.bodies import read_body
 from server.web.endpoints import LONG_BODY_MAX_BYTES, Endpoints
 from server.web.guards import me, only_owner, path_id
+from server.web.lagging import read_list, read_of_others
 from server.web.paging import Written, page_response, write_page
 from server.web.queries import read_query
 from server.web.representations import profile_object
@@ -40,9 +41,11 @@ async def list_profiles(request: web.Request) -> Any:
     settings = request.app[SETTINGS]
     write = _page_writer(settings.account, settings.roles)
     if asked == Asked(after=asked.after, limit=asked.limit):  # the whole list: simultaneous callers share its pages
-        written = await request.app[DB].share("profiles/list", write, asked.after, asked.limit + 1, is_staff)
+        written = await read_list(
+            request, lambda db: db.share("profiles/list", write, asked.after, asked.limit + 1, is_staff)
+        )
     else:
-        rows = await listing.profiles(request.app[DB], asked, of_deactivated=is_staff)
+        rows = await read_list(request, lambda db: listing.profiles(db, asked, of_deactivated=is_staff))
         written = write(rows, asked.after, asked.limit + 1, is_staff)
     return page_response(request, written)
 
@@ -74,7 +77,11 @@ async def create_profile(request: web.Request) -> Any:
 @endpoints.get("/api/accounts/profile/{id}", response=by_settings.profile, errors=(NotFound,))
 async def read_profile(request: web.Request) -> Any:
     """Read a profile."""
-    return _shown(request, await _find(request))
+    profile_id = path_id(request, NoProfile)
+    row = await read_of_others(request, lambda db: db.find("profiles/find", profile_id), lambda row: row["user_id"])
+    if row is None:
+        raise NoProfile
+    return _shown(request, row)
 
 
 @endpoints.put(

@@ -35,10 +35,16 @@ async def list_sessions(request: web.Request) -> Any:
 
 @endpoints.delete("/auth/sessions/", query=SessionsOfQuery, status=204, errors=(NotFound,))
 async def end_other_sessions(request: web.Request) -> None:
-    """End all your sessions but the one of this request; staff end all of any account."""
-    user_id = _account(request, read_query(request))
-    # The session of staff belongs to another account: nothing is kept of the one that is named.
-    await sessions.end_all(request.app[DB], user_id, kept_session=me(request).session_id, source=source_of(request))
+    """End all your sessions and your API token, but what this request uses; staff end all of any account."""
+    user_id, caller = _account(request, read_query(request)), me(request)
+    await sessions.end_all(
+        request.app[DB],
+        user_id,
+        # The session of staff belongs to another account: nothing is kept of the one that is named.
+        kept_session=caller.session_id,
+        keeps_api_token=caller.session_id is None and caller.id == user_id,
+        source=source_of(request),
+    )
 
 
 @endpoints.delete("/auth/sessions/{session}/", status=204)

@@ -159,14 +159,14 @@ async def _set(request: web.Request, login: Login) -> None:
     given, checked_hash = await read_with_password(request, faults)
     text = given.get(login.field, "")
     if text:
+        if not me(request).is_staff:  # staff see all accounts
+            await app[LIMITS].take_change(app[DB], user_id, source)
         faults.add(await usernames.taken(app[DB], login, user_id, text))
     faults.check()
     only_same_twice(given, login.field, USERNAME_MISMATCH)
     is_respelt = login is EMAIL and await addresses.is_same(app[DB], me(request).email, text)
     if login is EMAIL and not is_respelt and app[SETTINGS].send_activation_email:
         await app[LIMITS].take_letter(app[DB], text, source)
-    if me(request).email and not is_respelt:  # it is told
-        await app[LIMITS].take_letter(app[DB], me(request).email, source)
     async with app[DB].transaction() as transaction:
         await passwords.lock(transaction, user_id, checked_hash=checked_hash)
         await usernames.change_login(
@@ -202,6 +202,7 @@ async def _reset(request: web.Request, given: dict[str, Any], login: Login) -> N
         only_same_twice(given, login.field, USERNAME_MISMATCH)
         raise
     faults = FieldFaults()
+    await app[LIMITS].take_change(app[DB], user["id"], source)  # a name that is taken does not use up the link
     faults.add(await usernames.taken(app[DB], login, user["id"], given[login.field]))
     faults.check()
     only_same_twice(given, login.field, USERNAME_MISMATCH)

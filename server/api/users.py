@@ -24,6 +24,7 @@ from server.web.guards import (
     only_self_or_staff,
     path_id,
 )
+from server.web.lagging import read_list
 from server.web.paging import page_response, write_page
 from server.web.queries import read_query
 from server.web.representations import USER_COLUMNS, user_object, user_object_for_staff
@@ -52,7 +53,8 @@ async def register(request: web.Request) -> Any:
     only_same_twice(given, "password", PASSWORD_MISMATCH)
     if given["email"] and (app[SETTINGS].send_activation_email or app[SETTINGS].send_confirmation_email):
         await app[LIMITS].take_letter(app[DB], given["email"], source_of(request))
-    account = _new_account(request, given, await app[PASSWORDS].hash(given["password"]))
+    places = app[LIMITS].places(source_of(request))
+    account = _new_account(request, given, await app[PASSWORDS].hash(given["password"], holders=places))
     async with app[DB].transaction() as transaction:
         user = await registration.register(
             transaction, account, letters=app[LETTERS], settings=app[SETTINGS], source=source_of(request)
@@ -67,13 +69,13 @@ async def list_users(request: web.Request) -> Any:
     flags = {name: given.pop(name) for name in ("is_active", "is_staff", "awaits_activation")}
     asked = Asked(**given)
     if caller.is_staff:
-        rows = await listing.accounts(request.app[DB], asked, **flags)
+        rows = await read_list(request, lambda db: listing.accounts(db, asked, **flags))
         shown = [user_object_for_staff(request.app[SETTINGS], row) for row in rows]
     elif not request.app[SETTINGS].hide_users:
         if asked == Asked(after=asked.after, limit=asked.limit):
-            rows = await request.app[DB].rows("users/list", asked.after, asked.limit + 1, False)
+            rows = await read_list(request, lambda db: db.rows("users/list", asked.after, asked.limit + 1, False))
         else:
-            rows = await listing.accounts(request.app[DB], asked, is_active=True, by_name_alone=True)
+            rows = await read_list(request, lambda db: listing.accounts(db, asked, is_active=True, by_name_alone=True))
         shown = [_seen(request, {name: row[name] for name in USER_COLUMNS}) for row in rows]  # without the state
     else:
         return [_mine(request)] if caller.id > asked.after else []
@@ -220,19 +222,18 @@ async def _read_edit(request: web.Request, user: Mapping[str, Any]) -> dict[str,
     with faults.collect():
         given = await read_body(request, _edit_schema(request)(app[SETTINGS]))
     given = given or faults.valid
-    username, email, user_id = given.get("username"), given.get("email"), user["id"]
-    if email and app[SETTINGS].unique_email and await addresses.is_taken(app[DB], email, except_user_id=user_id):
+    username, email, user_id = given.get("username") or "", given.get("email") or "", user["id"]
+    is_moved = bool(email) and not await addresses.is_same(app[DB], user["email"], email)
+    is_renamed = bool(username) and username != user.get("username")
+    if (is_moved or is_renamed) and not me(request).is_staff:  # staff see all accounts
+        await app[LIMITS].take_change(app[DB], me(request).id, source_of(request))
+    if is_moved and app[SETTINGS].unique_email and await addresses.is_taken(app[DB], email, except_user_id=user_id):
         faults.add({"email": [TAKEN_EMAIL]})
-    if username and username != user.get("username") and await usernames.is_taken(app[DB], username, user_id):
+    if is_renamed and await usernames.is_taken(app[DB], username, user_id):
         faults.add({"username": [TAKEN_USERNAME]})
     faults.check()
-    source = source_of(request)
-    is_moved = "email" in given and not await addresses.is_same(app[DB], user["email"], given["email"])
-    if email and is_moved and app[SETTINGS].send_activation_email:
-        await app[LIMITS].take_letter(app[DB], email, source)
-    # The present address is told: an account that changes its name or address again and again must not flood it.
-    if user["email"] and (is_moved or ("username" in given and username != user.get("username"))):
-        await app[LIMITS].take_letter(app[DB], user["email"], source)
+    if is_moved and app[SETTINGS].send_activation_email:
+        await app[LIMITS].take_letter(app[DB], email, source_of(request))
     return given
 
 

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Sequence
 
 import asyncpg
 
@@ -27,22 +28,29 @@ LINK_PART_MAX_LENGTH = 256  # characters of a uid or a token in a link; those of
 
 
 class OneTimeTokens:
-    """Issues and checks the one-time tokens of one signing key; `lifetime` is in seconds."""
+    """Issues and checks the one-time tokens of one signing key; `lifetime` is in seconds.
 
-    def __init__(self, key: str, *, lifetime: int) -> None:
-        # A key of its own: no other signature made with the signing key is valid as a one-time token.
-        self._key = hmac.digest(key.encode(), b"frontdesk one-time token", "sha256")
+    `verifying_keys` are those with which a letter that waits may have been queued.
+    """
+
+    def __init__(self, key: str, *, lifetime: int, verifying_keys: Sequence[str] = ()) -> None:
+        # Keys of their own: no other signature made with the signing key is valid as a one-time token.
+        purpose = b"frontdesk one-time token"
+        self._keys = [hmac.digest(each.encode(), purpose, "sha256") for each in (key, *verifying_keys)]
         self._lifetime = lifetime
 
     async def issue(self, transaction: Transaction, user_id: int, purpose: str) -> str:
         """Issue a token in the caller's transaction and return its nonce. It replaces the previous one."""
         nonce = secrets.token_hex(16)
-        await transaction.row("one_time_tokens/issue", user_id, purpose, _hash(self.token(nonce)), self._lifetime)
+        await transaction.row("one_time_tokens/issue", user_id, purpose, _hash(self.tokens(nonce)[0]), self._lifetime)
         return nonce
 
-    def token(self, nonce: str) -> str:
-        """The token in a letter's link."""
-        return base64.urlsafe_b64encode(hmac.digest(self._key, nonce.encode(), "sha256")).rstrip(b"=").decode()
+    def tokens(self, nonce: str) -> list[str]:
+        """The token in a letter's link, as each key makes it; that of the signing key is the first."""
+        return [
+            base64.urlsafe_b64encode(hmac.digest(key, nonce.encode(), "sha256")).rstrip(b"=").decode()
+            for key in self._keys
+        ]
 
     async def is_used(self, db: Database | Transaction, user_id: int, token: str, *purposes: str) -> bool | None:
         """Whether a token was used already; None when it is not valid for any of `purposes`."""

@@ -15,7 +15,8 @@ import re
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
@@ -23,10 +24,17 @@ from typing import Any, Protocol, TypeVar
 import bcrypt
 
 from server.auth import foreign_hashes
-from server.errors import Busy
+from server.errors import Busy, Problem
 from server.telemetry import metrics
 
 Result = TypeVar("Result")
+
+
+class ClientLeft(Problem):
+    """The client has closed the connection. It does not get this response."""
+
+    status = 400
+    text = "The client has closed the connection."
 
 
 class ClientConnection(Protocol):
@@ -57,30 +65,33 @@ class Passwords:
         self._rounds = rounds
         self._queue_length = queue_length
         self._waiting = 0
+        self._places: Counter[str] = Counter()  # in the queue, by whom they are for
         self._slots = asyncio.Semaphore(threads)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="hash", initializer=_lower_priority)
         metrics.HASH_THREADS.set(threads)
 
-    async def hash(self, password: str) -> str:
-        """The stored form of a password: `bcrypt_sha256$$2b$…`. Raises Busy when the queue is full."""
-        async with self.slot() as slot:
+    async def hash(self, password: str, *, holders: Collection[str] = ()) -> str:
+        """The stored form of a password: `bcrypt_sha256$$2b$…`. Raises Busy as `slot` does."""
+        async with self.slot(holders) as slot:
             return await slot.hash(password)
 
-    async def check(self, password: str, stored: str | None) -> bool:
-        """Whether `password` fits `stored`. Raises Busy when the queue is full.
+    async def check(self, password: str, stored: str | None, *, holders: Collection[str] = ()) -> bool:
+        """Whether `password` fits `stored`. Raises Busy as `slot` does.
 
         False, at the cost of one hash, if no password can fit `stored`.
         """
-        async with self.slot() as slot:
+        async with self.slot(holders) as slot:
             return await slot.check(password, stored)
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator["Slot"]:
+    async def slot(self, holders: Collection[str] = ()) -> AsyncIterator["Slot"]:
         """Wait for a thread, and keep it for the block. Raises Busy when the queue is full.
 
+        Raises it also when one of `holders`, an account or a network, has as many places in the queue as are free: so
+        none of them fills it, and one that has no place finds one (docs/decisions/limits.md).
         What the block awaits beside hashing must be short: the thread does nothing meanwhile.
         """
-        await self._wait_for_slot()
+        await self._wait_for_slot(holders)
         slot = Slot(self)
         try:
             yield slot
@@ -96,29 +107,38 @@ class Passwords:
         """Finish the hashes that are running; drop those that have not begun."""
         self._threads.shutdown(cancel_futures=True)
 
-    async def _wait_for_slot(self) -> None:
-        """Wait for a free thread. Raises Busy when the queue is full, ConnectionResetError if the client is gone."""
-        if self._waiting >= self._queue_length:
+    async def _wait_for_slot(self, holders: Collection[str]) -> None:
+        """Wait for a free thread. Raises Busy when the queue is full, ClientLeft."""
+        free = self._queue_length - self._waiting
+        if free <= 0 or any(self._places[holder] >= free for holder in holders):
             metrics.HASH_REFUSED.add()
             raise Busy
         connection, began = client_connection.get(), time.perf_counter()
         if connection is not None and connection.transport is None:
             metrics.HASH_LEFT.add()
-            raise ConnectionResetError
+            raise ClientLeft
         try:
-            self._count_waiting(1, connection, asyncio.current_task())
+            self._count_waiting(1, holders, connection, asyncio.current_task())
             await self._slots.acquire()  # a caller that is cancelled here leaves the queue; no hash is run for it
         except asyncio.CancelledError:
             metrics.HASH_LEFT.add()
             raise
         finally:
-            self._count_waiting(-1, connection, None)
+            self._count_waiting(-1, holders, connection, None)
         metrics.HASH_WAIT_SECONDS.observe(time.perf_counter() - began)
 
     def _count_waiting(
-        self, change: int, connection: ClientConnection | None, waiting: "asyncio.Task[Any] | None"
+        self,
+        change: int,
+        holders: Collection[str],
+        connection: ClientConnection | None,
+        waiting: "asyncio.Task[Any] | None",
     ) -> None:
         self._waiting += change
+        for holder in holders:
+            self._places[holder] += change
+            if not self._places[holder]:
+                del self._places[holder]
         metrics.HASH_WAITING.add(by=change)
         if connection is not None:
             connection.waiting = waiting

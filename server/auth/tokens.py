@@ -1,7 +1,8 @@
 """Issues and reads JSON Web Tokens (contract 4.1), and stores the signing key of the bundled database.
 
 Each token names its session (claim `sid`). A valid token alone proves nothing: its session must not have ended.
-Tokens are read under the rules of RFC 8725: one algorithm, one key, and no header parameter but `alg` is used.
+Tokens are read under the rules of RFC 8725: one algorithm, the keys of the settings, and no header parameter but `alg`
+is used.
 """
 
 import base64
@@ -10,7 +11,7 @@ import hmac
 import os
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,10 +57,13 @@ class Claims(NamedTuple):
 
 
 class Tokens:
-    """Issues and reads the tokens of one signing key."""
+    """Issues the tokens of one signing key, and reads those of `verifying_keys`, too."""
 
-    def __init__(self, key: str, *, access_lifetime: int, refresh_lifetime: int) -> None:
+    def __init__(
+        self, key: str, *, access_lifetime: int, refresh_lifetime: int, verifying_keys: Sequence[str] = ()
+    ) -> None:
         self._key = key.encode()
+        self._keys = (self._key, *(each.encode() for each in verifying_keys))
         self._lifetimes = {ACCESS: access_lifetime, REFRESH: refresh_lifetime}
         self._verified = lru_cache(VERIFIED_CACHE_TOKENS)(self._verify)
 
@@ -129,12 +133,16 @@ class Tokens:
         return claims
 
     def _verify(self, token: str) -> Claims:
-        try:
-            claims = jwt.decode(token, self._key, [ALGORITHM], options=NO_CLAIM_CHECKS)
-        except (jwt.InvalidTokenError, RecursionError, ValueError, OverflowError, TypeError):
-            # Besides PyJWT's own errors: those that json raises for hostile depth and numbers.
-            raise TokenNotValid from None
-        return _claims(claims)
+        for key in self._keys:
+            try:
+                claims = jwt.decode(token, key, [ALGORITHM], options=NO_CLAIM_CHECKS)
+            except jwt.InvalidSignatureError:
+                continue
+            except (jwt.InvalidTokenError, RecursionError, ValueError, OverflowError, TypeError):
+                # Besides PyJWT's own errors: those that json raises for hostile depth and numbers.
+                raise TokenNotValid from None
+            return _claims(claims)
+        raise TokenNotValid
 
 
 def _claims(claims: dict[str, Any]) -> Claims:

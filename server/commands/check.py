@@ -7,6 +7,7 @@ import stat
 import sys
 import sysconfig
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from server.commands import check_database
@@ -16,6 +17,7 @@ from server.commands.serve import template_faults
 from server.errors import StartError, Unavailable
 from server.mail.delivery import DeliveryFailed, delivery_for
 from server.postgres.bundled import BundledPostgresError
+from server.postgres.system_user import foreign_owner
 from server.process.serving import say
 from server.settings.settings import Settings
 
@@ -39,8 +41,12 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
 def _findings(settings: Settings) -> Iterator[Finding]:
     yield from _settings(settings)
     yield from _interpreter()
-    yield from _key(settings)
-    yield from _database(settings)
+    try:
+        yield from _key(settings)
+        yield from _database(settings)
+    except OSError as failure:  # a folder that this user may not enter
+        advice = foreign_owner(Path(str(failure.filename)), settings.data_dir) or "see DATA_DIR"
+        yield fault("database", f"{failure.filename}: {failure.strerror}", advice)
     yield from _mail(settings)
     yield from _disk(settings)
 

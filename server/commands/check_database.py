@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 
+from server.commands import check_replica
 from server.commands.database import connect, opened
 from server.commands.findings import Finding, fault, fine, warning
 from server.database import migrate
@@ -32,6 +33,7 @@ async def _collect(settings: Settings) -> list[Finding]:
         found += [*migrations, *[each async for each in _rights(db, settings)]]
         if not any(each.is_fault for each in migrations):  # else tables may be missing
             found += [each async for each in _contents(db, settings)]
+        found += [each async for each in check_replica.findings(db, settings)]
         return found
     finally:
         await db.close()
@@ -42,8 +44,6 @@ async def _server(db: Database) -> AsyncIterator[Finding]:
     server = await db.row("check/server")
     assert server is not None
     yield fine("database", f"PostgreSQL {server['version']}")
-    if server["encoding"] != "UTF8":
-        yield fault("database", f"its encoding is {server['encoding']}", "make it with encoding UTF8")
     if server["is_read_only"]:
         yield fault("database", "it only reads", "name the primary in DATABASE_URL; it may be a replica or a full disk")
     if not server["has_fsync"]:

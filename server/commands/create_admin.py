@@ -49,7 +49,8 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
 
     async def create(db: Database) -> None:
         passwords = Passwords(settings.bcrypt_rounds)
-        letters = Letters(OneTimeTokens(settings.signing_key, lifetime=settings.password_reset_timeout))
+        one_time_tokens = OneTimeTokens(settings.signing_key, lifetime=settings.password_reset_timeout)
+        letters = Letters(one_time_tokens, notices=settings.limit_letters_address)
         try:
             new = NewAccount(
                 username=account.get("username"),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from server.commands.database import bring_up_to_date, check_schema, opened
 from server.mail.writer import VARIABLES, user_variables
-from server.process import alone, serving, supervisor
+from server.process import alone, open_files, serving, supervisor
 from server.process.replacement import Handed
 from server.settings.faults import SettingsError
 from server.settings.settings import Settings
@@ -26,6 +26,7 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
     """Serve until SIGINT or SIGTERM."""
     check_templates(settings)
     check_traces(settings)
+    check_connections(settings)
     if options.worker:
         inherited, channel = serving.Inherited.read(options.worker[0]), int(options.worker[1])
         with opened(settings) as (ready, revive):
@@ -57,6 +58,12 @@ def check_traces(settings: Settings) -> None:
     """Report that the extra of the traces is not installed. Raises SettingsError."""
     if missing := traces.faults(settings):
         raise SettingsError(missing)
+
+
+def check_connections(settings: Settings) -> None:
+    """Report that MAX_CONNECTIONS needs more open files than the process may have. Raises SettingsError."""
+    if faults := open_files.faults(settings):
+        raise SettingsError(faults)
 
 
 def check_templates(settings: Settings) -> None:

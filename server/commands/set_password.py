@@ -39,7 +39,8 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
 
     async def work(db: Database) -> None:
         hashes = Passwords(settings.bcrypt_rounds)
-        letters = Letters(OneTimeTokens(settings.signing_key, lifetime=settings.password_reset_timeout))
+        one_time_tokens = OneTimeTokens(settings.signing_key, lifetime=settings.password_reset_timeout)
+        letters = Letters(one_time_tokens, notices=settings.limit_letters_address)
         try:
             async with db.transaction() as transaction:
                 user_id = await find(transaction, options.name)

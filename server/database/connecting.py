@@ -6,7 +6,9 @@ client then leaves behind, another client finds: prepared statements, settings, 
 
 import itertools
 import logging
+import os
 import secrets
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -23,6 +25,11 @@ log = logging.getLogger(__name__)
 _NEXT_HOST = (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched)
 _UNSUPPORTED = "unsupported startup parameter"  # PgBouncer's refusal of a session setting; PostgreSQL's differs
 _KEPT_BY_POOLERS = ("timezone",)  # they set it whenever they give a server connection to the client
+
+# The kernel of a machine that is alive answers at once, however slow its PostgreSQL is. After this long without an
+# answer the connection ends: its machine, or the network, is gone. 3 s at rest, then one question each second.
+SILENT_SECONDS = 5
+_KEEPALIVE = {"TCP_KEEPIDLE": 3, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 2, "TCP_USER_TIMEOUT": SILENT_SECONDS * 1000}
 
 _PROCESS = secrets.token_hex(8)
 _numbers = itertools.count(1)
@@ -45,6 +52,17 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no ty
         the arguments of another. With these names PostgreSQL refuses the statement instead.
         """
         return f"{prefix}_{_PROCESS}_{next(_numbers):x}"
+
+    def end_when_unreachable(self) -> None:
+        """Have the kernel end the connection SILENT_SECONDS after the other machine's kernel has stopped to answer."""
+        # asyncpg has no parameter for it, and its transport's socket has no setsockopt.
+        descriptor = self._transport.get_extra_info("socket").fileno()
+        with socket.socket(fileno=os.dup(descriptor)) as same:
+            if same.family in (socket.AF_INET, socket.AF_INET6):
+                same.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                for name, value in _KEEPALIVE.items():
+                    if hasattr(socket, name):  # macOS lacks some
+                        same.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
     async def is_of_its_own(self) -> bool:
         """Whether no pooler is in between: a pooler tells its clients another process id than the server's."""
@@ -171,6 +189,7 @@ class _Host:
         arguments = dict(self._arguments)
         arguments["server_settings"] = arguments["server_settings"] | settings
         connection: Connection = await asyncpg.connect(**arguments, **options)
+        connection.end_when_unreachable()
         return connection
 
 

@@ -7,8 +7,6 @@
 import asyncio
 import functools
 import logging
-import math
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
@@ -19,9 +17,10 @@ import orjson
 from server.database.batching import Batcher, ReadBatcher, WriteBatcher
 from server.database.connecting import Connector
 from server.database.connections import Connections
-from server.database.failures import NoFreeConnection, is_disk_full, is_lost, is_timeout, is_unavailable, reason_of
+from server.database.failures import is_lost, is_unavailable
+from server.database.outages import Outages
 from server.database.transaction import Transaction
-from server.database.version import check_version
+from server.database.version import check_encoding, check_version
 from server.errors import StartError, Unavailable
 from server.resources import statements
 from server.settings.database_url import DatabaseUrl
@@ -37,9 +36,6 @@ BATCH_CONNECTIONS = 4  # of a process, for batches: one for each statement that 
 ACQUIRE_SECONDS = 5.0  # longest wait for a free connection
 COMMAND_SECONDS = 15.0  # longest wait for a result
 CLOSE_SECONDS = 1.0
-OUTAGE_SECONDS = 30.0  # without a statement that succeeds: longer than a restart or a failover takes
-LOG_PAUSE_SECONDS = 1.0  # between log lines: one failure can affect thousands of requests
-REPEAT_PAUSE_SECONDS = 60.0  # between two log lines that say the same
 MAX_SHARED_IN_FLIGHT = 4  # of `share`, for each statement: they must not use up the pool
 DEADLOCK_TRIES = 5
 
@@ -58,12 +54,11 @@ BATCH_SESSION_SETTINGS = {"plan_cache_mode": "force_generic_plan"}
 class Database:
     """Connections for single statements and transactions, connections for batches, and the batches themselves."""
 
-    def __init__(self, pool: Connections, for_batches: Connections) -> None:
+    def __init__(self, pool: Connections, for_batches: Connections, outages: Outages) -> None:
         self._pool = pool
         self._for_batches = for_batches
         self._sql = statements()
-        self._logged_at: dict[tuple[int, str], float] = {}  # each line of the log, and when it was written last
-        self._unavailable_since = math.inf
+        self._outages = outages
         self.lost = asyncio.Event()  # set whenever the database was unavailable; the reader clears it
         self._reads: dict[str, ReadBatcher] = {}
         self._shared: dict[str, ReadBatcher] = {}
@@ -83,8 +78,16 @@ class Database:
         `pooler` is DATABASE_POOLER. `patient`: do not fail if the server is unreachable; statements raise Unavailable
         until it is up. Raises Unavailable when it cannot be reached, StartError when it cannot be used.
         """
+        read = DatabaseUrl.read(url)
+        return await cls.open(read, connections=connections, pooler=pooler, patient=patient, outages=Outages())
+
+    @classmethod
+    async def open(
+        cls, url: DatabaseUrl, *, connections: int, pooler: str, outages: Outages, patient: bool = False
+    ) -> Self:
+        """As `connect`; failures of statements are added to `outages`."""
         for_batches = max(1, connections * BATCH_CONNECTIONS // (POOL_CONNECTIONS + BATCH_CONNECTIONS))
-        connector = Connector(DatabaseUrl.read(url), command_timeout=COMMAND_SECONDS, pooler=pooler)
+        connector = Connector(url, command_timeout=COMMAND_SECONDS, pooler=pooler)
         alone = max(1, connections - for_batches)
         pool = Connections(connector.opener(SESSION_SETTINGS), alone, metrics.CONNECTION_WAIT_SECONDS)
         batches = Connections(connector.opener(SESSION_SETTINGS | BATCH_SESSION_SETTINGS), for_batches)
@@ -95,7 +98,7 @@ class Database:
             if not (patient and isinstance(failure, Unavailable)):
                 await pool.close()
                 raise
-        return cls(pool, batches)
+        return cls(pool, batches, outages)
 
     def connection_counts(self) -> dict[tuple[str, str], int]:
         """How many connections are open, by their use and by whether they are in use now."""
@@ -117,8 +120,12 @@ class Database:
                 await asyncio.gather(*(batcher.close() for batcher in batchers))
                 await asyncio.gather(self._for_batches.close(), self._pool.close())
         except TimeoutError:
-            self._for_batches.terminate()
-            self._pool.terminate()
+            self.terminate()
+
+    def terminate(self) -> None:
+        """Close every connection at once: what waits for a result raises Unavailable."""
+        self._for_batches.terminate()
+        self._pool.terminate()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -210,7 +217,7 @@ class Database:
             try:
                 with Stopwatch(metrics.STATEMENT_SECONDS, name):
                     rows = await run(self._sql[name], arguments)
-                self._unavailable_since = math.inf
+                self._outages.end()
                 return rows
             except asyncpg.DeadlockDetectedError as failure:
                 if attempt == DEADLOCK_TRIES - 1:
@@ -230,41 +237,12 @@ class Database:
     def _raise_if_unavailable(self, failure: Exception) -> None:
         if not is_unavailable(failure):
             return
-        if is_timeout(failure):
-            metrics.DATABASE_FAILURES.add("timeout")
-            self._log(logging.WARNING, "did not finish a statement in time", failure)
-        elif isinstance(failure, NoFreeConnection):
-            self._log_unavailable("has no free connection for this process", failure, cause="no_connection")
-        elif is_lost(failure):
+        if is_lost(failure):
             self.lost.set()
-            self._log_unavailable("is unavailable", failure)
             # Other connections may be affected too: after a failover none of them may go on with a read-only server.
             self.expire()
-        elif is_disk_full(failure):
-            self._log_unavailable("cannot run a statement", failure, cause="disk_full", level=logging.ERROR)
-        else:
-            self._log_unavailable("cannot run a statement", failure)
+        self._outages.add(failure)
         raise Unavailable from failure
-
-    def _log_unavailable(
-        self, what: str, failure: Exception, *, cause: str = "unavailable", level: int = logging.WARNING
-    ) -> None:
-        """A warning, since most failures end by themselves; an error when no statement has succeeded for long."""
-        metrics.DATABASE_FAILURES.add(cause)
-        now = time.monotonic()
-        self._unavailable_since = min(self._unavailable_since, now)
-        is_long = now - self._unavailable_since >= OUTAGE_SECONDS
-        self._log(logging.ERROR if is_long else level, what, failure)
-
-    def _log(self, level: int, what: str, failure: Exception) -> None:
-        line = (level, f"the database {what}: {type(failure).__name__}: {reason_of(failure)}")
-        now = time.monotonic()
-        if now - max(self._logged_at.values(), default=-math.inf) < LOG_PAUSE_SECONDS:
-            return
-        if now - self._logged_at.get(line, -math.inf) >= REPEAT_PAUSE_SECONDS:
-            self._logged_at = {each: at for each, at in self._logged_at.items() if now - at < REPEAT_PAUSE_SECONDS}
-            self._logged_at[line] = now
-            log.log(level, "%s", line[1])
 
 
 async def _check_server(pool: Connections, connector: Connector) -> None:
@@ -273,6 +251,7 @@ async def _check_server(pool: Connections, connector: Connector) -> None:
         await connector.check_pooler()
         connection = await pool.acquire(ACQUIRE_SECONDS)
         version = int(connection.get_server_version().major)
+        encoding = getattr(connection.get_settings(), "server_encoding", None)
         pool.release(connection)
     except (asyncpg.InvalidCatalogNameError, asyncpg.InvalidAuthorizationSpecificationError) as failure:
         raise StartError(f"The database cannot be used: {failure}.") from failure
@@ -284,3 +263,4 @@ async def _check_server(pool: Connections, connector: Connector) -> None:
             raise StartError(f"The database cannot be used: {failure}.") from failure
         raise
     check_version(version)
+    check_encoding(encoding)

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import psycopg
 import yoyo
 
-from server.database.version import check_version
+from server.database.version import check_encoding, check_version
 from server.resources import resource, statements
 from server.settings.database_url import DatabaseUrl
 
@@ -41,6 +41,7 @@ def _migration_lock(url: DatabaseUrl) -> "Iterator[psycopg.Connection[Any]]":
     """
     with psycopg.connect(**url.for_libpq(), prepare_threshold=None) as connection:
         check_version(connection.info.server_version // 10_000)
+        check_encoding(connection.info.parameter_status("server_encoding"))
         # The transaction is idle while yoyo works.
         for name, value in {"lock_timeout": f"{LOCK_SECONDS}s", "idle_in_transaction_session_timeout": "0"}.items():
             connection.execute("select set_config(%s, %s, true)", [name, value])
@@ -73,7 +74,7 @@ class MayNotUse(Exception):
 def migrate(url: str, *, unique_email: bool = True, unique_logins: bool = False) -> list[str]:
     """Bring the schema of the database at `url` up to date. Returns the names of the migrations that were applied.
 
-    Raises psycopg.Error when the database refuses a statement or cannot be reached, PostgresTooOld,
+    Raises psycopg.Error when the database refuses a statement or cannot be reached, PostgresTooOld, WrongEncoding,
     MayNotCreate when the role lacks a privilege, DuplicateAddresses when `unique_email` is true and some accounts have
     the same address, and DuplicateLogins when `unique_logins` is true and a username is another account's address.
     """

@@ -3,6 +3,8 @@
 from server.auth import one_time_tokens
 from server.auth.one_time_tokens import OneTimeTokens
 from server.database.transaction import Transaction
+from server.settings.rates import Rate
+from server.telemetry.metrics import LIMITS_MET
 
 # A letter with a link has the name of its token's purpose.
 ACTIVATION = one_time_tokens.ACTIVATION
@@ -24,14 +26,26 @@ LETTER_KINDS = (*LINK_LETTER_KINDS, CONFIRMATION, PASSWORD_CHANGED, USERNAME_CHA
 class Letters:
     """Queues letters."""
 
-    def __init__(self, one_time_tokens: OneTimeTokens) -> None:
+    def __init__(self, one_time_tokens: OneTimeTokens, *, notices: Rate | None) -> None:
+        """`notices` limits the letters of one kind that tell one address about changes; None: without a limit."""
         self._one_time_tokens = one_time_tokens
+        self._notices = (notices.cost, notices.window) if notices else (None, None)
 
     async def queue(
         self, transaction: Transaction, kind: str, user_id: int, *, nonce: str = "", address: str = ""
     ) -> None:
         """Queue a letter in the caller's transaction. `address` replaces the account's own address."""
         await transaction.row("letters/queue", kind, user_id, nonce, address)
+
+    async def queue_notice(self, transaction: Transaction, kind: str, user_id: int, address: str) -> None:
+        """Queue a letter that tells `address` about a change of an account, in the caller's transaction (security 28).
+
+        None is queued without an address, to an account that waits for its activation, and beyond the limit: the change
+        is made all the same. Each kind counts alone, so that no other letter keeps the owner from being told.
+        """
+        row = await transaction.row("letters/queue_notice", kind, user_id, address, *self._notices)
+        if row and not row["is_queued"]:
+            transaction.after_commit(lambda: LIMITS_MET.add("letters"))
 
     async def queue_link(self, transaction: Transaction, kind: str, user_id: int) -> None:
         """Issue a one-time token for `kind` and queue the letter with its link, in the caller's transaction."""

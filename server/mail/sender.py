@@ -57,7 +57,7 @@ class LetterSender:
     ) -> None:
         self.delivery = delivery
         self._one_time_tokens = one_time_tokens
-        self._letters = Letters(one_time_tokens)
+        self._letters = Letters(one_time_tokens, notices=None)  # it queues links alone
         self._writer = writer
         self._link_seconds = link_seconds
         self._in_flight: set[asyncio.Task[None]] = set()
@@ -151,8 +151,8 @@ class LetterSender:
 
     async def _send(self, db: Database, row: Mapping[str, Any]) -> None:
         account = await db.row("letters/addressee", row["user_id"])
-        token = self._one_time_tokens.token(row["nonce"]) if row["kind"] in LINK_LETTER_KINDS else ""
-        if account is None or (token and not await self._is_usable(db, row, token)):
+        token = await self._find_token(db, row) if row["kind"] in LINK_LETTER_KINDS else ""
+        if account is None or token is None:
             log.info(
                 "letter %s (%s) removed unsent: its account is gone, or its link is no longer valid",
                 *(row["id"], row["kind"]),
@@ -177,8 +177,12 @@ class LetterSender:
             await self._record(db, "letters/remove", row["id"])
             LETTERS.add("sent" if address else "withdrawn")
 
-    async def _is_usable(self, db: Database, row: Mapping[str, Any], token: str) -> bool:
-        return await self._one_time_tokens.is_used(db, row["user_id"], token, row["kind"]) is False
+    async def _find_token(self, db: Database, row: Mapping[str, Any]) -> str | None:
+        """The token of a letter's link, or None when it is no longer valid."""
+        for token in self._one_time_tokens.tokens(row["nonce"]):
+            if await self._one_time_tokens.is_used(db, row["user_id"], token, row["kind"]) is False:
+                return token
+        return None
 
     async def _fail(
         self, db: Database, row: Mapping[str, Any], fault: str, address: str = "", *, error_after: float

@@ -24,6 +24,7 @@ from urllib.parse import quote
 from server.postgres.errors import BundledPostgresError
 from server.postgres.file_locks import Record, open_own, take, take_within
 from server.postgres.server import FAST_STOP_SECONDS, NAME, START_SECONDS, PostgresServer
+from server.postgres.system_user import foreign_owner
 from server.postgres.unix_socket import PORT
 
 __all__ = ["BundledPostgres", "BundledPostgresError", "attach"]
@@ -39,6 +40,7 @@ ADVICE = {
     errno.ENOTDIR: "choose a data folder that is not below a file",
     errno.EEXIST: "choose a data folder that is not a file",
 }
+DENIALS = {errno.EACCES, errno.EPERM}
 SHARES_FILE = "postgres.users"
 LAST_SHARE_SECONDS = 0.2  # longest wait for the kernel to release the share of a process that was killed
 
@@ -98,8 +100,9 @@ def _os_errors_explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = ADVICE.get(error.errno or 0, "make it usable")
         where = error.filename or folder
+        other_owner = foreign_owner(Path(str(where)), folder) if error.errno in DENIALS else None
+        advice = other_owner or ADVICE.get(error.errno or 0, "make it usable")
         raise BundledPostgresError(
             f"The database in {folder} cannot be used ({where}: {error.strerror}): {advice}."
         ) from error

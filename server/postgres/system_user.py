@@ -91,7 +91,12 @@ def system_user_for(cluster: Path | None, data_dir: Path) -> SystemUser:
     ours = os.geteuid()
     owner = (cluster or data_dir).stat().st_uid
     if cluster and (owner == 0 or ours not in {0, owner}):
-        raise BundledPostgresError(f"{cluster} belongs to the user {_name(owner)}: run as that user or chown it.")
+        wanted = system_user_for(None, data_dir).name
+        folder = data_dir if ours else cluster  # the other files belong to the user of this process
+        raise BundledPostgresError(
+            f"{cluster} belongs to the user {_name(owner)}, and must belong to {wanted}: chown -R {wanted} {folder}"
+            + (f", or run as {_name(owner)}." if owner else ".")
+        )
     if ours:
         return SystemUser(ours, os.getegid(), _name(ours), switch=False)
     if owner:
@@ -103,6 +108,21 @@ def system_user_for(cluster: Path | None, data_dir: Path) -> SystemUser:
     raise BundledPostgresError(
         "PostgreSQL refuses to run as root, and there is no user postgres or nobody: add one of them."
     )
+
+
+def foreign_owner(path: Path, data_dir: Path) -> str | None:
+    """What to do when `path` in the data folder belongs to another user than this process; None if it does not.
+
+    Of a path that this user cannot see, the nearest folder above decides.
+    """
+    ours = os.geteuid()
+    for each in (path, *path.parents):
+        if each.is_relative_to(data_dir):
+            with contextlib.suppress(OSError):
+                owner = each.stat().st_uid
+                wanted = f"chown -R {_name(ours)} {data_dir}, or run as {_name(owner)}"
+                return None if owner == ours else f"{each} belongs to the user {_name(owner)}: {wanted}"
+    return None
 
 
 def _name(uid: int) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from server.web.app_keys import STOPPING
+from server.web.connections import USUAL_MAX_CONNECTIONS
 from server.web.protocol import Runner
 
 STOP_SECONDS = 8.0  # for requests in progress, bodies that still arrive included; docker kills after 10
@@ -22,10 +23,11 @@ class CannotListen(Exception):
     """The port cannot be opened; the text says which and why."""
 
 
-def make_runner(app: web.Application) -> Runner:
-    """The server of `app`."""
+def make_runner(app: web.Application, max_connections: int = USUAL_MAX_CONNECTIONS) -> Runner:
+    """The server of `app`, with that many open connections at most."""
     return Runner(
         app,
+        max_connections=max_connections,
         access_log=None,
         shutdown_timeout=CUT_SECONDS,
         keepalive_timeout=KEEPALIVE_SECONDS,

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from server import __version__
 from server.app import create_app
-from server.process import http_server, signals, sockets
+from server.process import http_server, open_files, signals, sockets
 from server.process.arguments import Argument
 from server.process.http_server import CannotListen
 from server.process.worker import give_signs_of_life
@@ -100,7 +100,7 @@ async def service(
 ) -> AsyncIterator[Runner]:
     """Set up the service, which counts in `row`. At the end it stops, and no request is cut."""
     instruments.use(row)
-    runner = http_server.make_runner(create_app(settings, revive))
+    runner = http_server.make_runner(create_app(settings, revive), open_files.max_connections(settings))
     try:
         await runner.setup()
         http_server.tune_garbage_collection()

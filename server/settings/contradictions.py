@@ -25,8 +25,12 @@ def check_adoption(given: Mapping[str, Any], faults: SettingFaults) -> None:
     key = given.get("simplejwt_key", "")
     if given.get("adopt_simplejwt") and not key:
         faults.add("SIMPLEJWT_KEY is required with ADOPT_SIMPLEJWT: it is the key that signed the tokens")
-    if key and key == given.get("signing_key"):
-        faults.add("SIMPLEJWT_KEY is also SIGNING_KEY: the other site could sign tokens of this one; make a new one")
+    for name, ours in (
+        ("SIGNING_KEY", [given.get("signing_key")]),
+        ("VERIFYING_KEYS", given.get("verifying_keys", ())),
+    ):
+        if key and key in ours:
+            faults.add(f"SIMPLEJWT_KEY is also in {name}: the other site could sign tokens of this one; make a new one")
 
 
 def check_places(given: Mapping[str, Any], faults: SettingFaults) -> None:

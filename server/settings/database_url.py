@@ -46,14 +46,21 @@ _CHOICES = {
     "sslnegotiation": ("postgres", "direct"),
     "ssl_min_protocol_version": ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"),
     "ssl_max_protocol_version": ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"),
-    "target_session_attrs": ("any", "read-write", "primary"),  # the service writes: a standby is of no use
 }
+_PRIMARIES = ("any", "read-write", "primary")  # of target_session_attrs: the service writes, a standby is of no use
+_REPLICAS = ("standby", "read-only")
 _AT_SIGN = "has an @ after the first /: write / as %2F in a user or a password"
 
 
 def database_url(text: str) -> str:
     """The URL of a PostgreSQL database, checked. Raises SettingsError with every fault."""
     DatabaseUrl.read(text)
+    return text
+
+
+def replica_url(text: str) -> str:
+    """The URL of one or several replicas of that database, checked. Raises SettingsError with every fault."""
+    DatabaseUrl.read(text, is_replica=True)
     return text
 
 
@@ -73,15 +80,17 @@ class DatabaseUrl:
     more: Mapping[str, str] = field(repr=False)  # sslpassword is one
 
     @classmethod
-    def read(cls, text: str, environment: Mapping[str, str] = os.environ) -> Self:
+    def read(cls, text: str, environment: Mapping[str, str] = os.environ, *, is_replica: bool = False) -> Self:
         """The value of a URL. libpq's variables in `environment` (PGUSER …) give what the URL does not say.
 
-        Raises SettingsError with every fault.
+        `is_replica`: only a server in recovery will do. Raises SettingsError with every fault.
         """
         faults = SettingFaults()
         given = _parameters(text, faults)
         faults.check()
         for name, variable in _variables():
+            if is_replica and name == "target_session_attrs":
+                continue  # the variable speaks of the primary
             if name not in given and (value := environment.get(variable, "")):
                 if name in SUPPORTED:
                     given[name] = value
@@ -90,9 +99,11 @@ class DatabaseUrl:
         hosts, ports = _addresses(given, faults)
         user = given.get("user") or _system_user(faults)
         more = {name: value for name, value in given.items() if name in (*_OTHERS, *_TLS) and value}
-        _check_values(more, faults)
+        _check_values(more, faults, _REPLICAS if is_replica else _PRIMARIES)
         faults.check()
-        if len(hosts) > 1 and "host" in given:
+        if is_replica:
+            more.setdefault("target_session_attrs", "standby")
+        elif len(hosts) > 1 and "host" in given:
             more.setdefault("target_session_attrs", "read-write")
         database = given.get("dbname") or user
         return cls(hosts=hosts, ports=ports, user=user, password=given.get("password"), database=database, more=more)
@@ -235,8 +246,8 @@ def _system_user(faults: SettingFaults) -> str:
         return ""
 
 
-def _check_values(more: Mapping[str, str], faults: SettingFaults) -> None:
-    for name, words in _CHOICES.items():
+def _check_values(more: Mapping[str, str], faults: SettingFaults, servers: tuple[str, ...]) -> None:
+    for name, words in {**_CHOICES, "target_session_attrs": servers}.items():
         if name in more and more[name] not in words:
             faults.add(f"has the parameter {name}, which is one of {', '.join(words)}")
     if not re.fullmatch("[1-9][0-9]{0,3}", more.get("connect_timeout", "1")):

@@ -43,6 +43,11 @@ class Settings:
     workers: int = _setting(
         values.workers, 1, f"processes that serve the port, at most {values.MAX_WORKERS}; `auto`: one for each core"
     )
+    max_connections: int = _setting(
+        values.whole(0, 1_000_000),
+        0,
+        "open connections of clients, for each worker; 0: as many as open files allow (`ulimit -n`), 10,000 at most",
+    )
     metrics: str = _setting(
         values.address, "", "address and port of `/metrics` for Prometheus, such as `127.0.0.1:9464`; empty: nowhere"
     )
@@ -66,12 +71,21 @@ class Settings:
         "auto",
         "`pool_mode` of a pooler in front of PostgreSQL: `session`, `transaction`; `auto`: the service finds a pooler",
     )
+    replica_url: str = _setting(
+        database_urls.replica_url,
+        "",
+        "replicas of `DATABASE_URL` for reads that may lag (lists, other people's profiles); empty: none",
+        secret=True,
+    )
     data_dir: Path = _setting(Path, DATA_DIR, "folder of the bundled database and of the signing key made for it")
     signing_key: str = _setting(
         values.key,
         "",
         "signs tokens, 32 bytes or more; required with `DATABASE_URL`, otherwise made once",
         secret=True,
+    )
+    verifying_keys: tuple[str, ...] = _setting(
+        values.keys, (), "other keys whose tokens are accepted, one a line, while `SIGNING_KEY` is changed", secret=True
     )
     access_lifetime: int = _setting(values.whole(1, 31_536_000), 300, "life of an access token in seconds")
     refresh_lifetime: int = _setting(
@@ -89,6 +103,9 @@ class Settings:
     session_idle_lifetime: int = _setting(
         values.whole(0, 315_360_000), 0, "seconds after which a session that is not used ends; 0: off"
     )
+    sessions_per_account: int = _setting(
+        values.whole(1, 1_000_000), 1000, "sessions of one account; a further sign-in ends the one used longest ago"
+    )
     adopt_simplejwt: bool = _setting(
         values.flag, False, "refresh tokens of the Django site that accounts were imported from open a session"
     )
@@ -103,7 +120,7 @@ class Settings:
         values.origins, (), "origins whose pages may call, separated by commas; `*` for all"
     )
     trusted_proxies: tuple[values.IPNetwork, ...] = _setting(
-        values.networks, (), "addresses and networks of your proxies, separated by commas; they name the client"
+        values.proxies, (), "addresses and networks of your proxies, separated by commas; they name the client"
     )
     proxy_header: str = _setting(
         values.choice("x-forwarded-for", "forwarded"), "x-forwarded-for", "the header in which they name it"
@@ -113,6 +130,10 @@ class Settings:
     )
     limit_sign_in_network: Rate | None = _setting(rate, Rate(100, 900), "wrong passwords from one network")
     limit_registrations_network: Rate | None = _setting(rate, Rate(200, 3600), "registrations from one network")
+    limit_changes_account: Rate | None = _setting(
+        rate, Rate(20, 3600), "tries of one account to take another name or address"
+    )
+    limit_changes_network: Rate | None = _setting(rate, Rate(200, 3600), "the same from one network")
     limit_letters_address: Rate | None = _setting(rate, Rate(10, 3600), "letters that callers ask for to one address")
     limit_letters_network: Rate | None = _setting(rate, Rate(100, 3600), "letters that one network asks for")
     limit_links_network: Rate | None = _setting(
@@ -237,6 +258,8 @@ class Settings:
         if "site_file" in given and "roles_file" in given:
             faults.add("ROLES_FILE and SITE_FILE are both set: put the sections of ROLES_FILE into SITE_FILE")
         connections.check_connections(given, faults)
+        if "replica_url" in given and "DATABASE_URL" not in texts:
+            faults.add("REPLICA_URL needs DATABASE_URL: the bundled database has no replica")
         check_sessions(given, faults)
         check_adoption(given, faults)
         check_login(given, faults)

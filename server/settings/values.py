@@ -33,6 +33,8 @@ OWN_PATHS = (
     "/readyz",
     "/username",
 )
+PROXIES_MIN_PREFIX = {4: 8, 6: 7}  # bits: 10.0.0.0/8 and fc00::/7, the largest private networks (RFC 1918, RFC 4193)
+MAX_VERIFYING_KEYS = 3  # an invalid signature is checked with each
 MIN_KEY_BYTES = 32  # an HMAC key is at least as long as the hash (RFC 7518 §3.2)
 
 
@@ -108,6 +110,14 @@ def key(value: str) -> str:
     return value
 
 
+def keys(value: str) -> tuple[str, ...]:
+    """Keys that verify signatures, one a line."""
+    found = tuple(line.strip() for line in value.splitlines() if line.strip())
+    if len(found) > MAX_VERIFYING_KEYS or any(len(each.encode()) < MIN_KEY_BYTES for each in found):
+        raise ValueError(f"has at most {MAX_VERIFYING_KEYS} lines, each a key of {MIN_KEY_BYTES} bytes or more")
+    return found
+
+
 def origins(value: str) -> tuple[str, ...]:
     """Web origins in their canonical form, separated by commas, or `*` (RFC 6454)."""
     origins = []
@@ -133,6 +143,15 @@ def networks(value: str) -> tuple[IPNetwork, ...]:
             except ValueError:
                 raise ValueError(f"lists addresses and networks such as 10.0.0.0/8; {text!r} is not one") from None
     return tuple(found)
+
+
+def proxies(value: str) -> tuple[IPNetwork, ...]:
+    """Networks of proxies. One that is most of the internet is a fault: clients would write their own address."""
+    found = networks(value)
+    for each in found:
+        if each.prefixlen < PROXIES_MIN_PREFIX[each.version]:
+            raise ValueError(f"lists the networks of your proxies; with {each} any client could choose its own address")
+    return found
 
 
 def link(value: str) -> str:

@@ -34,7 +34,7 @@ LIMITS_MET = Counter(
     "limits_met_total",
     "Requests that were refused because a limit was used up.",
     "limit",
-    known=[("account",), ("network",), ("registrations",), ("letters",), ("links",)],
+    known=[("account",), ("network",), ("registrations",), ("changes",), ("letters",), ("links",)],
 )
 
 SIGN_INS = Counter(
@@ -48,7 +48,7 @@ SESSIONS_ENDED = Counter(
     "sessions_ended_total",
     "Sessions that ended, by cause; those that end with their account are not counted.",
     "cause",
-    known=[("signed_out",), ("listed",), ("replayed",), ("password",), ("expired",)],
+    known=[("signed_out",), ("listed",), ("replayed",), ("password",), ("expired",), ("surplus",)],
 )
 
 HASH_THREADS = Gauge("hash_threads", "Threads that hash passwords.")
@@ -85,6 +85,16 @@ DATABASE_FAILURES = Counter(
     "Statements that failed because the database was not able to run them, by cause.",
     "cause",
     known=[("unavailable",), ("no_connection",), ("timeout",), ("disk_full",)],
+)
+REPLICA_USABLE = Gauge("replica_usable", "Whether reads that may lag go to a replica: 1 or 0.", merge=MIN)
+REPLICA_LAG = Gauge(
+    "replica_lag_seconds", "How old what the replica shows is at most; looked at once a second.", merge=MAX
+)
+LAGGING_READS = Counter(
+    "lagging_reads_total",
+    "Reads that may lag, with REPLICA_URL, by the server that answered.",
+    "server",
+    known=[("replica",), ("primary",)],
 )
 
 LETTERS = Counter(

@@ -12,6 +12,7 @@ from server.auth.passwords import Passwords
 from server.auth.session_uses import SessionUses
 from server.auth.tokens import Tokens
 from server.database.database import Database
+from server.database.replica import Replica
 from server.mail.letters import Letters
 from server.mail.sender import LetterSender
 from server.settings.settings import Settings
@@ -27,6 +28,7 @@ DEVICES = web.AppKey("DEVICES", Devices)
 LETTER_SENDER = web.AppKey("LETTER_SENDER", LetterSender)
 ONE_TIME_TOKENS = web.AppKey("ONE_TIME_TOKENS", OneTimeTokens)
 PASSWORDS = web.AppKey("PASSWORDS", Passwords)
+REPLICA = web.AppKey("REPLICA", Replica)  # absent without REPLICA_URL; endpoints ask `web/lagging.py`
 SESSION_USES = web.AppKey("SESSION_USES", SessionUses)
 SETTINGS = web.AppKey("SETTINGS", Settings)
 STOPPING = web.AppKey("STOPPING", asyncio.Event)

@@ -20,6 +20,8 @@ from server.errors import (
 from server.web.app_keys import API_TOKENS, DB, SESSION_USES, TOKENS
 from server.web.endpoints import Access, endpoint_of
 
+ACCEPT_MAX_LENGTH = 1000  # characters of Accept; the rest is ignored
+
 IDENTITY = web.RequestKey("IDENTITY", Identity)
 
 
@@ -103,7 +105,7 @@ def _accepts_json(accept: str) -> bool:
     if not accept or accept == "*/*" or accept == "application/json":
         return True
     allowed = {}
-    for part in accept.lower().split(","):
+    for part in accept[:ACCEPT_MAX_LENGTH].lower().split(","):
         media_range, *parameters = (piece.strip() for piece in part.split(";"))
         allowed[media_range] = not any(re.fullmatch(r"q=0(\.0{0,3})?", parameter) for parameter in parameters)
     for media_range in ("application/json", "application/*", "*/*"):

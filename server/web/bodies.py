@@ -71,7 +71,10 @@ async def _read(request: web.Request, limit: int) -> bytes:
     if request.content.is_eof():  # short bodies arrive together with the head
         raw = request.content.read_nowait()
     else:
+        began = time.monotonic()
         raw = await _wait_for_body(request, limit)
+        if time.monotonic() - began >= STALE_IDENTITY_SECONDS:
+            await identify_again(request)
     if len(raw) > limit:
         raise _too_large(request)
     if len(raw) <= BODY_MAX_BYTES:  # a page reads its body again to show the form again
@@ -81,7 +84,7 @@ async def _read(request: web.Request, limit: int) -> bytes:
 
 async def _wait_for_body(request: web.Request, limit: int) -> bytes:
     """Read the pieces of a body until its end. aiohttp's own `read` keeps a second copy until the request ends."""
-    raw, began = bytearray(), time.monotonic()
+    raw = bytearray()
     try:
         async with asyncio.timeout(BODY_READ_SECONDS):
             while piece := await request.content.readany():
@@ -90,8 +93,9 @@ async def _wait_for_body(request: web.Request, limit: int) -> bytes:
                     raise _too_large(request)
     except TimeoutError:
         raise RequestTimeout from None
-    if time.monotonic() - began >= STALE_IDENTITY_SECONDS:
-        await identify_again(request)
+    except (ConnectionError, web.RequestPayloadError) as failure:
+        failure.__traceback__ = None  # it holds the request, which holds the failure
+        raise ParseError("The request body was cut off.") from None
     return bytes(raw)
 
 

@@ -12,8 +12,8 @@ UNSENT_MAX_BYTES = 64 * 1024 * 1024  # of responses that clients do not read (se
 class Holder(Protocol):
     """What holds a part of a budget."""
 
-    def give_way(self) -> bool:
-        """Give up what is held, before the event loop runs again. False if that is not possible now."""
+    def give_way(self) -> None:
+        """Give up what is held, before the event loop runs again."""
 
 
 class Budget:
@@ -41,5 +41,5 @@ class Budget:
         for holder in list(self._held):
             if self.total <= self.limit:
                 return
-            if holder.give_way():
-                self.hold(holder, 0)
+            holder.give_way()
+            self.hold(holder, 0)

@@ -5,6 +5,7 @@ the other one may come from the client through a proxy that does not remove it (
 """
 
 import ipaddress
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -20,6 +21,9 @@ from server.web.authentication import IDENTITY
 HOPS_MAX = 16  # proxies between client and service that are looked at
 # RFC 7239 §4: pairs separated by ";"; a value is a token or a quoted string.
 _FOR = re.compile(r'(?:^|;)\s*for=(?:"([^"\\]{1,64})"|([^\s;,"]{1,64}))', re.IGNORECASE)
+# From the last character to the first, since only the end comes from proxies: quoted strings (RFC 9110 §5.6.4) and
+# commas between elements. A string that does not begin takes all that is left: a client may have sent that.
+_SPLIT = re.compile(r'"(?:[^"]|"(?=\\))*+(?:"|$)|,')
 _WITH_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::\w+)?|([0-9.]+)(?::\w+)?")
 
 
@@ -62,13 +66,23 @@ def is_in(address: str, networks: tuple[IPNetwork, ...]) -> bool:
 def _hops(request: web.Request, settings: Settings) -> Iterator[str]:
     """What each proxy says about the one before it, the nearest first."""
     header = hdrs.FORWARDED if settings.proxy_header == "forwarded" else hdrs.X_FORWARDED_FOR
-    parts = ",".join(request.headers.getall(header, ())).rsplit(",", HOPS_MAX)[-HOPS_MAX:]
-    for part in reversed(parts):
+    text = ",".join(request.headers.getall(header, ()))
+    for part in itertools.islice(_from_the_last(text), HOPS_MAX):
         if header == hdrs.FORWARDED:
             found = _FOR.search(part)
             yield (found[1] or found[2]) if found else ""
         else:
             yield part.strip()
+
+
+def _from_the_last(text: str) -> Iterator[str]:
+    """The elements of a header, the last one first: the client chose the first ones."""
+    backwards, begin = text[::-1], 0
+    for found in _SPLIT.finditer(backwards):
+        if found[0] == ",":
+            yield backwards[begin : found.start()][::-1]
+            begin = found.end()
+    yield backwards[begin:][::-1]
 
 
 def _address(text: str) -> str | None:

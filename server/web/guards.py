@@ -68,7 +68,8 @@ async def confirm_password(request: web.Request, current_password: str) -> str:
     )
     if not fits:
         raise InvalidPassword
-    stored = await renew_hash(db, passwords, user_id, current_password, row["password"])
+    places = limits.places(source, user_id=user_id)
+    stored = await renew_hash(db, passwords, user_id, current_password, row["password"], places=places)
     await identify_again(request)  # a hash may wait long for a thread
     return stored
 

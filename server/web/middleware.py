@@ -11,13 +11,14 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from server.auth.passwords import client_connection
-from server.errors import BadRequest, ParseError, Problem
+from server.errors import BadRequest, Problem
 from server.telemetry import metrics
 from server.telemetry.logs import new_id, request_id
 from server.web.app_keys import SETTINGS, STOPPING
 from server.web.authentication import IDENTITY
 from server.web.clients import client_address
 from server.web.endpoints import HTTP_METHODS
+from server.web.protocol import scheme_of_target
 from server.web.refusals import TransferEncodingNotSupported, VersionNotSupported
 from server.web.responses import error_response
 
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _VERSIONS = (HttpVersion11, HttpVersion10)
 _LONG_SEGMENT = re.compile("[^/]{32,}")  # no path of the service has one; a token has 43 characters
+_SCHEMES = ("http", "https")  # of a target in absolute form (RFC 9112 §3.2.2)
 _HOST = re.compile(r"([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?", re.ASCII)
 HOST_MAX_LENGTH = 300  # a name has 253 characters at most
 COUNTED_METHODS = frozenset({*HTTP_METHODS, "HEAD", "OPTIONS"})
@@ -87,7 +89,7 @@ def _counted_method(request: web.Request) -> str:
 
 
 def _check_http(request: web.Request) -> None:
-    """Check version, Transfer-Encoding and Host on every route (RFC 9112 §2.3, §6.1, §3.2).
+    """Check version, Transfer-Encoding, target and Host on every route (RFC 9112 §2.3, §6.1, §3.2).
 
     aiohttp's parser refuses most versions and codings, a Host that is repeated, and one that is missing in HTTP/1.1.
     Raises VersionNotSupported, TransferEncodingNotSupported, BadRequest.
@@ -96,6 +98,9 @@ def _check_http(request: web.Request) -> None:
         raise VersionNotSupported
     if request.body_exists and request.headers.get(hdrs.TRANSFER_ENCODING, "chunked").lower() != "chunked":
         raise TransferEncodingNotSupported
+    scheme = scheme_of_target(request)
+    if scheme and scheme not in _SCHEMES:
+        raise BadRequest("The target of the request is not of this service.")
     host = request.headers.get(hdrs.HOST)
     if host is not None and not is_host(host):
         raise BadRequest("The Host header is not valid.")
@@ -117,8 +122,6 @@ def _problem(request: web.Request, failure: Exception) -> Problem:
     """The Problem that the client gets for a failure; an unforeseen failure is logged."""
     if isinstance(failure, Problem):
         return failure
-    if isinstance(failure, ConnectionError | web.RequestPayloadError):
-        return ParseError("The request body was cut off.")
     if isinstance(failure, HttpProcessingError):  # a body that is not compressed or chunked as its headers say
         return BadRequest("The request body could not be decoded.")
     if isinstance(failure, asyncpg.PostgresError):

@@ -11,16 +11,17 @@ import socket
 from typing import Any, cast
 
 from aiohttp import hdrs, web
-from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError
+from aiohttp.http_exceptions import BadHttpMethod
 from aiohttp.web_protocol import RequestHandler
 
-from server.errors import BadRequest, ExpectationFailed, MethodNotAllowed, NotFound, Problem
+from server.errors import ExpectationFailed, MethodNotAllowed, NotFound, Problem
 from server.telemetry import metrics
 from server.telemetry.logs import new_id, request_id
-from server.web.arriving import Arriving, Refused
-from server.web.bounds import ARRIVING_MAX_BYTES, UNSENT_MAX_BYTES, Budget
+from server.web.arriving import Arriving
+from server.web.connections import USUAL_MAX_CONNECTIONS, Bounds
+from server.web.heads import problem_of
 from server.web.pieces import Pieces
-from server.web.refusals import TransferEncodingNotSupported, VersionNotSupported
+from server.web.readers import ReaderWatch
 from server.web.responses import error_response
 
 log = logging.getLogger(__name__)
@@ -28,25 +29,10 @@ log = logging.getLogger(__name__)
 SOCKET_BUFFER_BYTES = 64 * 1024  # the kernel would keep up to 4 MB for a client that does not read
 LINGER_SECONDS = 2.0  # after the response to a request that was refused while it arrived
 LINGER_MAX_BYTES = 1024 * 1024
-READER_STALL_SECONDS = 30.0  # a client that takes nothing for so long is dropped
 
-# What the parser says about a version that HTTP does not have, and about a coding that is not `chunked`.
-_PARSER_TEXTS: dict[str, type[Problem]] = {
-    "Invalid HTTP version": VersionNotSupported,
-    "Request has invalid `Transfer-Encoding`": TransferEncodingNotSupported,
-    "Invalid `Transfer-Encoding` header value": TransferEncodingNotSupported,
-}
 # The parser stops at a method that it does not know; its failure quotes the request line.
 # Possessive: the line may have 16 kB, and a match that goes back over it would hold up all others (security 39).
 _REQUEST_LINE = re.compile(r"b'([A-Za-z-]{1,32}) (/[^\s?#'\\]*+)\S*+ HTTP/1\.[01]'")
-
-
-class Bounds:
-    """What all connections of one server share."""
-
-    def __init__(self) -> None:
-        self.arriving = Budget(ARRIVING_MAX_BYTES)
-        self.unsent = Budget(UNSENT_MAX_BYTES)
 
 
 class Protocol(RequestHandler):
@@ -63,15 +49,18 @@ class Protocol(RequestHandler):
         self._arriving: Arriving | None = None
         self._is_half_closed = False
         self._response: web.StreamResponse | None = None  # the one that is being sent
-        self._reader_check: asyncio.TimerHandle | None = None
+        self._reader = ReaderWatch(loop)
         self._lingering: asyncio.Future[None] | None = None
         self._dropped_bytes = 0
         # Without its parser aiohttp still works, with the bounds that it has itself.
         if hasattr(getattr(self, "_parser", None), "feed_data"):
-            self._arriving = self._parser = Arriving(self._parser, bounds.arriving, self._abort)  # type: ignore[arg-type, assignment]
+            self._arriving = self._parser = Arriving(self._parser, bounds.arriving, self.drop)  # type: ignore[arg-type, assignment]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Have `pause_writing` called as soon as the client does not take everything."""
+        if not self._bounds.connections.has_room():
+            cast("asyncio.Transport", transport).abort()
+            return
         self._socket = cast("asyncio.Transport", transport)
         self._socket.set_write_buffer_limits(high=0)
         kernel_socket = transport.get_extra_info("socket")
@@ -79,9 +68,13 @@ class Protocol(RequestHandler):
             for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
                 kernel_socket.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_BYTES)
         super().connection_made(transport)
+        self._bounds.connections.add(self)
+        self._bounds.relief.note()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Cancel what still waits for this client, and give back its part of the bounds."""
+        self._bounds.connections.remove(self)
+        self._bounds.relief.note()
         self._watch_reader(None)
         self._end_lingering()
         self._socket = None
@@ -95,6 +88,8 @@ class Protocol(RequestHandler):
         """Read bytes, and keep none that are refused."""
         super().data_received(data)
         if self._arriving is not None and self._arriving.is_broken:
+            if self._arriving.is_refusal_due:
+                super().data_received(b"")
             self._arriving.forget_bytes()
             self._dropped_bytes += len(data)
             if self._dropped_bytes > LINGER_MAX_BYTES:
@@ -113,44 +108,46 @@ class Protocol(RequestHandler):
         return True
 
     def pause_writing(self) -> None:
-        """The client does not take everything: from now on it must take something every READER_STALL_SECONDS."""
+        """The client does not take everything: from now on it must take enough of it."""
         super().pause_writing()
         assert self._socket is not None
-        self._watch_reader(self._socket.get_write_buffer_size())
+        self._watch_reader(self._socket)
 
     def resume_writing(self) -> None:
         """The client has taken everything."""
         super().resume_writing()
         self._watch_reader(None)
 
-    def give_way(self) -> bool:
+    def give_way(self) -> None:
         """Drop the client, so that its response uses no memory."""
         log.info("dropped a client that reads too slowly while many do")
-        self._abort()
-        return True
+        self.drop()
 
-    def _watch_reader(self, unsent: int | None) -> None:
-        """Look later whether less than `unsent` bytes remain. None: nothing does."""
-        if self._reader_check is not None:
-            self._reader_check.cancel()
-            self._reader_check = None
-        if unsent is None:
+    def _watch_reader(self, unread: asyncio.Transport | None) -> None:
+        """Watch the client of a connection that has unsent bytes. None: there are none."""
+        if unread is None:
+            self._reader.end()
             self._bounds.unsent.hold(self, 0)
             return
-        self._reader_check = self._loop.call_later(READER_STALL_SECONDS, self._check_reader, unsent)
+        self._reader.begin(unread)
         body = getattr(self._response, "body", None)
-        self._bounds.unsent.hold(self, unsent + (body.own_bytes if isinstance(body, Pieces) else 0))
+        own_bytes = body.own_bytes if isinstance(body, Pieces) else 0
+        self._bounds.unsent.hold(self, unread.get_write_buffer_size() + own_bytes)
 
-    def _check_reader(self, unsent: int) -> None:
-        assert self._socket is not None
-        left = self._socket.get_write_buffer_size()
-        if left < unsent:
-            self._watch_reader(left)
-        else:
-            log.info("dropped a client that has read nothing for %.0f seconds", READER_STALL_SECONDS)
-            self._abort()
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether only the client can bring this connection on."""
+        return self._reader.is_on or self._arriving is None or not self._arriving.is_handling
 
-    def _abort(self) -> None:
+    @property
+    def last_used(self) -> float:
+        """Another number after each response."""
+        return self._next_keepalive_close_time
+
+    def drop(self) -> None:
+        """Close the connection at once. Requests that wait are let go, but one that aiohttp may be about to take."""
+        while len(self._messages) > 1:
+            self._messages.pop()
         if self._socket is not None:
             self._socket.abort()
 
@@ -176,7 +173,7 @@ class Protocol(RequestHandler):
             raise ConnectionError("the response has begun already")
         response = self._unknown_method(exc) if isinstance(exc, BadHttpMethod) else None
         if response is None:
-            response = _error_response(_malformed(exc) if status < 500 else Problem())
+            response = _error_response(problem_of(exc) if status < 500 else Problem())
         response.force_close()
         return response
 
@@ -207,12 +204,12 @@ class Protocol(RequestHandler):
         arriving = self._arriving
         if arriving is None:
             return await super().finish_response(request, resp, start_time)
-        if arriving.is_broken or (self._is_half_closed and arriving.requests <= 1):
+        if arriving.requests <= 1 and (arriving.is_broken or self._is_half_closed):
             resp.force_close()
         self._response = resp
         try:
             done = await super().finish_response(request, resp, start_time)
-            if arriving.is_broken:
+            if arriving.is_last_response:
                 await self._linger()
             return done
         finally:
@@ -234,15 +231,9 @@ class Protocol(RequestHandler):
             self._lingering.set_result(None)
 
 
-def _malformed(failure: BaseException | None) -> Problem:
-    """The response to what the parser refuses."""
-    if isinstance(failure, Refused):
-        return failure.problem
-    if isinstance(failure, HttpProcessingError):
-        for text, problem in _PARSER_TEXTS.items():
-            if text in failure.message:
-                return problem()
-    return BadRequest()
+def scheme_of_target(request: web.Request) -> str:
+    """The scheme of a target in absolute form, which aiohttp replaces (RFC 9112 §3.2.2); empty in all other forms."""
+    return request._message.url.scheme
 
 
 def _give_id() -> None:
@@ -274,6 +265,10 @@ class Server(web.Server):
 class Runner(web.AppRunner):
     """aiohttp's runner with Server as its server."""
 
+    def __init__(self, app: web.Application, *, max_connections: int = USUAL_MAX_CONNECTIONS, **options: Any) -> None:
+        super().__init__(app, **options)
+        self._max_connections = max_connections
+
     @property
     def connections(self) -> list[Protocol]:
         """The open connections."""
@@ -284,5 +279,5 @@ class Runner(web.AppRunner):
         # aiohttp has no way to choose the class; Server differs from web.Server only in __call__.
         server.__class__ = Server
         ours = cast("Server", server)
-        ours.app, ours.bounds = self.app, Bounds()
+        ours.app, ours.bounds = self.app, Bounds(self._max_connections)
         return ours

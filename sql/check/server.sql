@@ -1,8 +1,6 @@
 -- What the server says about itself: one row.
 select
     current_setting('server_version') as version,
-    current_setting('server_version_num')::int / 10000 as major,
-    current_setting('server_encoding') as encoding,
     pg_is_in_recovery() or current_setting('transaction_read_only')::boolean as is_read_only,
     current_setting('fsync')::boolean as has_fsync,
     current_setting('synchronous_commit') as synchronous_commit,

@@ -6,5 +6,5 @@ from users
 where email_key = email_key($1::text)
     and email_key <> ''
     and password not like '!%'
-    and case $2::text when 'activation' then awaits_activation else is_active end
+    and case when $2::text = 'activation' then awaits_activation else is_active end
 order by id

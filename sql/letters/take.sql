@@ -8,10 +8,23 @@ with due as (
     order by due_at, id
     limit $1
     for update skip locked
+),
+
+taken as (
+    update letters l
+    set due_at = now() + make_interval(secs => $2::double precision), tries = l.tries + 1
+    from due
+    where l.id = due.id
+    returning l.id, l.kind, l.user_id, l.nonce, l.address, l.queued_at, l.tries
 )
-update letters
-set due_at = now() + make_interval(secs => $2::double precision), tries = tries + 1
-from due
-where letters.id = due.id
-returning letters.id, kind, user_id, nonce, address, queued_at, tries,
+
+select
+    id,
+    kind,
+    user_id,
+    nonce,
+    address,
+    queued_at,
+    tries,
     extract(epoch from now() - queued_at)::double precision as age
+from taken

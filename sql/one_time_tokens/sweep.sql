@@ -7,7 +7,7 @@ with expired as (
     from one_time_tokens t
     where expires_at <= now()
         and not (
-            purpose = 'activation' and exists (select from users u where u.id = t.user_id and u.awaits_activation)
+            purpose = 'activation' and exists (select 1 from users u where u.id = t.user_id and u.awaits_activation)
         )
     order by expires_at
     limit $1

@@ -5,8 +5,9 @@ with made as (
     insert into profiles (user_id, description, location, is_creator)
     values ($1, $2, coalesce($3, ''), coalesce($4, false))
     on conflict (user_id) do nothing
-    returning *
+    returning id, user_id, description, location, date_joined, updated_on, is_creator
 )
+
 select
     p.id,
     p.user_id,
@@ -23,3 +24,4 @@ select
 from made p
 join users u on u.id = p.user_id
 left join role_fields f on f.user_id = u.id and f.role = u.role
+where u.id = $1

@@ -4,11 +4,14 @@ with gone as (
     delete from profiles
     where id = $1 and user_id = $2
     returning id, user_id
-), emptied as (
+),
+
+emptied as (
     update role_fields f
     set fields = '{}'
     from gone
-    where f.user_id = gone.user_id
+    where f.user_id = $2 and f.user_id = gone.user_id
 )
+
 select id
 from gone

@@ -2,9 +2,20 @@
 -- role, or its password has changed.
 -- $1 user id, $2 password hash that was checked, $3 lifetime in seconds, $4 required role, or null,
 -- $5 IP address or null, $6 device
-insert into sessions (user_id, expires_at, address, device)
-select id, now() + make_interval(secs => $3::double precision), $5::text::inet, $6
-from users
-where id = $1 and is_active and password = $2 and ($4::text is null or role = $4)
-for share
-returning id, (select u.role from users u where u.id = user_id)
+with account as (
+    select id, role
+    from users
+    where id = $1 and is_active and password = $2 and ($4::text is null or role = $4)
+    for share
+),
+
+opened as (
+    insert into sessions (user_id, expires_at, address, device)
+    select id, now() + make_interval(secs => $3::double precision), $5::text::inet, $6
+    from account
+    returning id, user_id
+)
+
+select opened.id, account.role
+from opened
+join account on account.id = opened.user_id

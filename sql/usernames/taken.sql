@@ -3,11 +3,11 @@
 -- Only to report the faults of all fields together: the constraint users_username_key decides.
 -- $1 user id, $2 username
 select exists (
-    select
+    select 1
     from users u
     where username_key = username_key($2::text) and (id <> $1 or username = $2) and not gives_way(u)
 ) or exists (
-    select
+    select 1
     from sign_in_keys k
     join users u on u.id = k.user_id
     where k.key = sign_in_key($2::text) and k.user_id <> $1 and not gives_way(u)

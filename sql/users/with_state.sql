@@ -56,7 +56,7 @@ select
     ) as last_login,
     (
         select count(*)
-        from (select from sessions s where s.user_id = measured.id and s.expires_at > now() limit 1000) as living
+        from (select 1 from sessions s where s.user_id = measured.id and s.expires_at > now() limit 1000) as living
     ) as sessions,
     has_next
 from measured

@@ -270,6 +270,13 @@ async def test_the_session_lives_no_longer_than_others(moved: Person, database: 
     assert only_row(database, "select expires_at < now() + interval '61 s' as ends from sessions")["ends"]
 
 
+@in_mode("default", sessions_per_account=2, **ADOPTING)
+async def test_an_adopted_session_counts_among_those_of_its_account(moved: Person, database: Connection) -> None:
+    for _ in range(3):
+        assert (await refresh(moved, old_token(moved)))[0] == 200
+    assert count(database, "sessions") == 2
+
+
 @adopting
 async def test_ids_of_tokens_are_kept_a_day_longer_than_the_tokens(moved: Person, database: Connection) -> None:
     assert "adopted_tokens/sweep" in SWEEP_STATEMENTS
@@ -283,7 +290,8 @@ async def test_ids_of_tokens_are_kept_a_day_longer_than_the_tokens(moved: Person
     ("given", "fault"),
     [
         ({"ADOPT_SIMPLEJWT": "true"}, "SIMPLEJWT_KEY is required with ADOPT_SIMPLEJWT"),
-        ({"SIMPLEJWT_KEY": KEY}, "SIMPLEJWT_KEY is also SIGNING_KEY"),
+        ({"SIMPLEJWT_KEY": KEY}, "SIMPLEJWT_KEY is also in SIGNING_KEY"),
+        ({"SIMPLEJWT_KEY": OLD_KEY, "VERIFYING_KEYS": OLD_KEY}, "SIMPLEJWT_KEY is also in VERIFYING_KEYS"),
         ({"SIMPLEJWT_KEY": "short"}, "SIMPLEJWT_KEY"),
     ],
 )

@@ -65,6 +65,45 @@ async def test_a_person_ends_all_other_sessions_at_once(anna: Person, boris: Per
     assert (await boris.get("/auth/users/me/"))[0] == 200
 
 
+async def test_ending_all_other_sessions_ends_the_api_token_too(
+    anna: Person, boris: Person, database: Connection
+) -> None:
+    tokens = {person.username: await api_token(person) for person in (anna, boris)}
+    assert await anna.delete("/auth/sessions/") == (204, None)
+    assert [await reads_me(anna.client, token) for token in tokens.values()] == [401, 200]
+    assert await anna.delete("/auth/sessions/") == (204, None)  # nothing is left to end
+    rows = database.execute("select user_id, details from events where kind = 'session_ended'").fetchall()
+    assert rows == [{"user_id": anna.id, "details": {"sessions": 0}}]
+
+
+async def test_an_api_token_ends_all_sessions_and_stays(anna: Person) -> None:
+    token = await api_token(anna)
+    async with anna.client.delete("/auth/sessions/", headers={"Authorization": f"Token {token}"}) as response:
+        assert response.status == 204
+    assert await anna.get("/auth/users/me/") == refused(ENDED)
+    assert await reads_me(anna.client, token) == 200
+
+
+async def test_staff_end_the_api_token_of_another_account_with_its_sessions(anna: Person, staff: Person) -> None:
+    token, of_staff = await api_token(anna), await api_token(staff)
+    headers = {"Authorization": f"Token {of_staff}"}
+    async with staff.client.delete(f"/auth/sessions/?user={anna.id}", headers=headers) as response:
+        assert response.status == 204
+    assert [await reads_me(anna.client, each) for each in (token, of_staff)] == [401, 200]
+
+
+async def api_token(person: Person) -> str:
+    status, body = await post(person.client, "/auth/token/login/", username=person.username, password=PASSWORD)
+    assert status == 200
+    token: str = body["auth_token"]
+    return token
+
+
+async def reads_me(client: Client, api_token: str) -> int:
+    async with client.get("/auth/users/me/", headers={"Authorization": f"Token {api_token}"}) as response:
+        return response.status
+
+
 async def test_another_persons_sessions_are_not_found(anna: Person, boris: Person, database: Connection) -> None:
     assert await anna.delete(f"/auth/sessions/{session_of(boris)}/") == NOT_FOUND
     for user in (boris.id, boris.id + 1000):

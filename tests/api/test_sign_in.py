@@ -12,7 +12,7 @@ import pytest
 
 from server.settings.settings import Settings
 from tests.conftest import PASSWORD, Client, Person, post
-from tests.jwts import claims_of
+from tests.jwts import claims_of, forge
 from tests.rows import Connection, count, only_row
 
 CREATE, REFRESH, VERIFY, BLACKLIST = (f"/auth/jwt/{name}/" for name in ("create", "refresh", "verify", "blacklist"))
@@ -31,6 +31,12 @@ def sid(token: str) -> str:
 
 def sessions(database: Connection) -> int:
     return count(database, "sessions")
+
+
+@pytest.mark.parametrize("path", [REFRESH, VERIFY])
+async def test_a_refresh_token_is_of_the_account_of_its_session(anna: Person, boris: Person, path: str) -> None:
+    foreign = forge(boris, "refresh", sid=sid(anna.tokens["refresh"]))
+    assert await post(anna.client, path, **{FIELDS[path][0]: foreign}) == ENDED
 
 
 @pytest.mark.parametrize("path", [CREATE, CREATE.rstrip("/")])

@@ -67,7 +67,7 @@ async def carry_out(chosen: Sequence[Attack], *, quick: bool, done: list[tuple[A
         for each in chosen:
             outcome = await each.carry_out(stage)
             done.append((each, outcome))
-            state = f"skipped: {outcome.skipped}" if outcome.skipped else "BROKEN" if outcome.faults else "holds"
+            state = f"skipped: {outcome.skipped}" if outcome.skipped else outcome.state
             say(f"{each.name} (security {each.rules}): {each.description}")
             say(f"  {outcome.tried:,} tried in {outcome.seconds:.1f} s; {outcome.worst or '-'}; {state}")
             for line in faults(outcome):

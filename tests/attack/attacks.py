@@ -30,6 +30,17 @@ class Outcome:
     """What broke the rule, and how often. Empty: the rule holds."""
     seconds: float = 0.0
     skipped: str = ""
+    not_judged: set[str] = field(default_factory=set)
+    """What was not compared with the rule, in the quick form."""
+
+    @property
+    def state(self) -> str:
+        """The judgement in words."""
+        if self.skipped:
+            return "skipped"
+        if self.faults:
+            return "BROKEN"
+        return f"holds; not judged: {', '.join(sorted(self.not_judged))}" if self.not_judged else "holds"
 
     def expect(self, holds: bool, fault: str) -> None:
         """Count one try, and a fault unless the rule holds."""
@@ -92,9 +103,8 @@ def table(rows: Iterable[tuple[Attack, Outcome]]) -> list[str]:
     """The results as a table of Markdown: also README's figures come from it."""
     lines = ["| attack | rules | tried | worst figure | |", "|---|---|--:|---|---|"]
     for each, outcome in rows:
-        state = "skipped" if outcome.skipped else "BROKEN" if outcome.faults else "holds"
         worst = outcome.skipped or outcome.worst
-        lines.append(f"| {each.name} | {each.rules} | {outcome.tried:,} | {worst} | {state} |")
+        lines.append(f"| {each.name} | {each.rules} | {outcome.tried:,} | {worst} | {outcome.state} |")
     return lines
 
 

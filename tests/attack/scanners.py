@@ -15,6 +15,9 @@ from tests.jwts import claims_of
 PROGRAMS = Path(sys.executable).parent
 CONFIG = Path(__file__).parent / "schemathesis.toml"
 SCAN_SECONDS = 900
+# Another account is not found, although it was just made (contract 2, HIDE_USERS). The stateful phase reports it
+# although the configuration disables the check for these operations.
+HIDDEN_ACCOUNT = re.compile(r"Created with : `POST /auth/users/` Not available with: `\w+ /auth/users/\{id\}/`")
 EXPLORER_PASSWORD = "a password outside of the document"
 """Not the password of the document's examples, which would delete the account."""
 
@@ -171,9 +174,13 @@ def _read_report(outcome: Outcome, who: str, status: int, text: str) -> None:
     followed = f"{links[1]} of {links[2]} links" if links else "no links"
     said = f"{who}: {cases[1] if cases else 'no'} cases, {followed}"
     outcome.worst = f"{outcome.worst}; {said}" if outcome.worst else said
+    known = 0
     parts = re.split(r"^_{3,} (.+?) _{3,}$", text, flags=re.MULTILINE)
     for operation, report in zip(parts[1::2], parts[2::2], strict=False):
         for found in re.findall(r"^- (.+)\n((?:.*\n)*?)Reproduce", report, re.MULTILINE):
-            outcome.fault(f"{who}: {operation}: {' '.join(' '.join(found).split())[:300]}")
-    if status and not outcome.faults:
+            fault = f"{who}: {operation}: {' '.join(' '.join(found).split())[:300]}"
+            known += HIDDEN_ACCOUNT.search(fault) is not None
+            if not HIDDEN_ACCOUNT.search(fault):
+                outcome.fault(fault)
+    if status and not outcome.faults and not known:
         outcome.fault(f"{who}: {text[-1500:]}")

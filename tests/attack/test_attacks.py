@@ -51,15 +51,17 @@ def test_responses_of_one_connection_are_told_apart() -> None:
     assert [(each.status, each.body) for each in raw.parse(first + first + cut)] == [(200, b"{}"), (200, b"{}")]
 
 
-def test_a_broken_rule_and_a_skipped_attack_are_in_the_table() -> None:
+def test_a_broken_rule_and_what_was_not_judged_are_in_the_table() -> None:
     async def nothing(stage: object, outcome: Outcome) -> None:
         """Tries nothing."""
 
     broken, skipped = Outcome(tried=3, worst="9 ms"), Outcome(skipped="no tool")
     broken.expect(False, "it was served")
+    quick = Outcome(tried=1, not_judged={"times", "a restart"})
     attack = Attack("nothing", "32", True, nothing)
-    assert table([(attack, broken), (attack, skipped)])[2:] == [
+    assert table([(attack, broken), (attack, skipped), (attack, quick)])[2:] == [
         "| nothing | 32 | 4 | 9 ms | BROKEN |",
         "| nothing | 32 | 0 | no tool | skipped |",
+        "| nothing | 32 | 1 |  | holds; not judged: a restart, times |",
     ]
     assert faults(broken) == ["    1 × it was served"]

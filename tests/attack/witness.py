@@ -47,7 +47,9 @@ class Seen:
 
 
 @contextlib.asynccontextmanager
-async def witness(stage: Stage, service: Service, outcome: Outcome, *, name: str = "witness") -> AsyncIterator[Seen]:
+async def witness(
+    stage: Stage, service: Service, outcome: Outcome, *, name: str = "witness", judges_times: bool = True
+) -> AsyncIterator[Seen]:
     """Watch the service during the block; add faults for what another client must not notice.
 
     In the quick form no time is judged.
@@ -82,13 +84,16 @@ async def witness(stage: Stage, service: Service, outcome: Outcome, *, name: str
         outcome.fault(f"another client was not served: {failure}")
     if seen.megabytes > MEMORY_MAX_MEGABYTES:
         outcome.fault(f"the service took {seen.megabytes:.0f} MB; {MEMORY_MAX_MEGABYTES:.0f} MB are allowed")
-    if not stage.quick and seen.slow(SERVED_SHARE) > SERVED_WITHIN_SECONDS:
+    if stage.quick or not judges_times:
+        outcome.not_judged.add("the times of another client")
+    elif seen.slow(SERVED_SHARE) > SERVED_WITHIN_SECONDS:
         outcome.fault(f"another client waited: {seen.words()}")
 
 
 async def all_gone(stage: Stage, service: Service, outcome: Outcome) -> None:
     """Wait until the service has closed every connection; a fault if some are left after 60 s. Not in quick form."""
     if stage.quick:
+        outcome.not_judged.add("sockets that stay open")
         return
     began = time.monotonic()
     while (left := service.sockets()) and time.monotonic() < began + GONE_SECONDS:

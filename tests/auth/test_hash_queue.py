@@ -2,21 +2,23 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Callable
+import itertools
+from collections.abc import AsyncIterator, Callable, Collection
 
 import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient
 
 from server.app import create_app
-from server.auth.passwords import HASH_QUEUE_LENGTH
+from server.auth.passwords import HASH_QUEUE_LENGTH, Passwords
 from server.settings.settings import Settings
 from server.settings.values import cores
 from server.telemetry import metrics
 from tests.auth.test_passwords import Counting, hashes
-from tests.conftest import Client, FrontdeskServer, Person, post
+from tests.conftest import PASSWORD, Client, FrontdeskServer, Letters, Person, post
 
 __all__ = ["hashes"]  # a fixture
+_numbers = itertools.count()
 
 
 @pytest.fixture
@@ -35,7 +37,9 @@ async def until(true: Callable[[], bool]) -> None:
 
 
 def sign_in(client: Client) -> "asyncio.Task[tuple[int, object]]":
-    return asyncio.create_task(post(client, "/auth/jwt/create/", username="nobody", password="anything"))
+    """Sign in with an unknown name, another one each time: no account fills the queue alone."""
+    name = f"nobody{next(_numbers)}"
+    return asyncio.create_task(post(client, "/auth/jwt/create/", username=name, password="anything"))
 
 
 async def test_with_the_queue_full_a_sign_in_is_503_with_retry_after_and_others_are_served(
@@ -88,3 +92,60 @@ async def test_a_client_that_disconnects_during_its_hash_disturbs_no_other(clien
     hashes.gate.set()
     assert (await sign_in(client))[0] == 401
     assert metrics.HASH_LEFT.value() == 0
+
+
+async def test_an_account_with_its_right_password_does_not_fill_the_queue(anna: Person, hashes: Counting) -> None:
+    hashes.gate.clear()
+
+    def right() -> "asyncio.Task[tuple[int, object]]":
+        return asyncio.create_task(post(anna.client, "/auth/jwt/create/", username="anna", password=PASSWORD))
+
+    running = [right() for _ in range(cores())]
+    await until(lambda: metrics.HASH_RUNNING.value() == cores())
+    waiting = [right() for _ in range(HASH_QUEUE_LENGTH)]
+    await until(lambda: metrics.HASH_REFUSED.value() == HASH_QUEUE_LENGTH // 2)
+    assert metrics.HASH_WAITING.value() == HASH_QUEUE_LENGTH // 2
+    other = sign_in(anna.client)
+    await until(lambda: metrics.HASH_WAITING.value() == HASH_QUEUE_LENGTH // 2 + 1)
+    hashes.gate.set()
+    statuses = sorted(status for status, _ in await asyncio.gather(*running, *waiting))
+    assert statuses == [*[200] * (cores() + HASH_QUEUE_LENGTH // 2), *[503] * (HASH_QUEUE_LENGTH // 2)]
+    assert (await other)[0] == 401
+    assert (await right())[0] == 200  # its places are free again
+
+
+async def test_one_network_does_not_fill_the_queue_with_the_names_of_many(
+    settings: Settings, database: object, counted: None, hashes: Counting
+) -> None:
+    hashes.gate.clear()
+    limited = dataclasses.replace(settings, unlimited_networks=())
+    connector = aiohttp.TCPConnector(limit=0)
+    async with TestClient(FrontdeskServer(create_app(limited)), connector=connector) as client:
+        tries = [sign_in(client) for _ in range(cores() + HASH_QUEUE_LENGTH)]
+        registrations = {"username": "anna", "password": PASSWORD}
+        await until(lambda: metrics.HASH_REFUSED.value() == HASH_QUEUE_LENGTH // 2)
+        assert (await post(client, "/auth/users/", **registrations))[0] == 503  # for the same network
+        assert metrics.HASH_WAITING.value() == HASH_QUEUE_LENGTH // 2
+        hashes.gate.set()
+        statuses = [status for status, _ in await asyncio.gather(*tries)]
+    assert statuses.count(503) == HASH_QUEUE_LENGTH // 2
+
+
+async def test_the_hash_of_a_new_password_is_held_by_its_account(
+    anna: Person, letters: Letters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[list[str]] = []
+    hash_one = Passwords.hash
+
+    async def noting(self: Passwords, password: str, *, holders: Collection[str] = ()) -> str:
+        held.append([*holders])
+        return await hash_one(self, password, holders=holders)
+
+    monkeypatch.setattr(Passwords, "hash", noting)
+    given = {"current_password": PASSWORD, "new_password": "staple gun theory"}
+    assert (await anna.post("/auth/users/set_password/", given))[0] == 204
+    assert (await post(anna.client, "/auth/users/reset_password/", email="anna@example.com"))[0] == 204
+    link = next(each.uid_and_token for each in await letters() if each.link)
+    given = {**link, "new_password": "another gun theory"}
+    assert (await post(anna.client, "/auth/users/reset_password_confirm/", **given))[0] == 204
+    assert held == [[f"account {anna.id}"]] * 2

@@ -1,9 +1,11 @@
 """Passwords are hashed outside the event loop, in a bounded number of threads. Every failed check costs one hash."""
 
 import asyncio
+import gc
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import bcrypt
 import pytest
 
-from server.auth.passwords import THREAD_NICENESS, Passwords, client_connection
+from server.auth.passwords import THREAD_NICENESS, ClientLeft, Passwords, client_connection
 from server.errors import Busy
 
 SAMPLE = "bcrypt_sha256$$2b$04$abcdefghijklmnopqrstuuIvyWZlBcE3WoQXKqRnwrLYJ6nenE0Bq"  # contract 5.1
@@ -155,7 +157,7 @@ async def test_a_client_that_has_disconnected_before_the_queue_is_not_hashed(
     passwords: Passwords, hashes: Counting
 ) -> None:
     client_connection.set(SimpleNamespace(transport=None, waiting=None))
-    with pytest.raises(ConnectionResetError):
+    with pytest.raises(ClientLeft):
         await passwords.hash("x")
     assert hashes.threads == []
 
@@ -189,3 +191,45 @@ def test_a_weaker_or_foreign_hash_is_outdated(stored: str, outdated: bool) -> No
     passwords = Passwords(5, threads=1)
     assert passwords.is_outdated(stored) is outdated
     passwords.close()
+
+
+async def test_a_holder_has_no_more_places_in_the_queue_than_are_left_for_others(hashes: Counting) -> None:
+    passwords = Passwords(4, threads=1, queue_length=6)
+    hashes.gate.clear()
+
+    async def places(*holders: str) -> list[str]:
+        """Ask for a hash until it is refused: the holders of each place."""
+        found: list[str] = []
+        while True:
+            asked = asyncio.create_task(passwords.hash("x", holders=holders))
+            await asyncio.sleep(0)
+            if asked.done():
+                assert isinstance(asked.exception(), Busy)
+                return found
+            found.append(holders[0])
+            waiting.append(asked)
+
+    waiting = [asyncio.create_task(passwords.hash("x"))]  # it has the thread
+    await asyncio.sleep(0)
+    assert await places("account 1", "network a") == ["account 1"] * 3
+    assert await places("account 2", "network a") == []  # of the same network
+    assert await places("account 2", "network b") == ["account 2"] * 2
+    assert await places("account 3", "network c") == ["account 3"]
+    hashes.gate.set()
+    await asyncio.gather(*waiting)
+    assert await passwords.hash("x", holders=("account 1", "network a"))
+    passwords.close()
+
+
+async def test_a_holder_is_forgotten_when_it_has_left_the_queue(passwords: Passwords) -> None:
+    class Name(str):
+        """A text that can be watched."""
+
+        __slots__ = ("__weakref__",)
+
+    holder = Name("account 1")
+    watched = weakref.ref(holder)
+    await passwords.hash("x", holders=(holder,))
+    del holder
+    gc.collect()
+    assert watched() is None

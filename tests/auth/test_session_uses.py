@@ -84,6 +84,15 @@ async def test_a_row_noted_a_moment_ago_is_not_written_again(anna: Person, datab
     assert only_row(database, "select xmin::text from sessions") == before
 
 
+async def test_a_use_of_a_session_by_another_account_is_not_written(anna: Person, database: Connection) -> None:
+    await write(anna)
+    age(database, 1000)
+    session_id = only_row(database, "select id from sessions")["id"]
+    anna.client.app[SESSION_USES].note(session_id, anna.id + 1)
+    await write(anna)
+    assert late(database) >= 1000
+
+
 @IDLE
 async def test_a_write_never_revives_a_session_that_has_ended(anna: Person, database: Connection) -> None:
     await anna.get("/auth/users/me/")

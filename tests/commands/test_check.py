@@ -136,6 +136,23 @@ def test_an_index_that_is_not_valid_is_said(looked_at: Look, database: Connectio
             superuser.execute(state, [True])
 
 
+def test_a_database_that_cannot_store_every_text_is_one_fault(looked_at: Look, database_of_bytes: str) -> None:
+    (said,) = looked_at(DATABASE_URL=database_of_bytes)["FAULT"]
+    assert said.startswith("database: The database has the encoding SQL_ASCII, and UTF8 is needed.")
+
+
+def test_a_data_folder_that_this_user_may_not_enter_is_said(
+    looked_at: Look, database: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(settings: object) -> None:
+        raise PermissionError(13, "Permission denied", str(tmp_path / "signing_key"))
+
+    monkeypatch.setattr(check, "_key", refuse)
+    found = looked_at()
+    assert found["FAULT"] == [f"database: {tmp_path}/signing_key: Permission denied"]
+    assert "see DATA_DIR" in found[""]
+
+
 @pytest.fixture
 def empty(make_database: Callable[[str], str]) -> str:
     """The URL of an empty database."""

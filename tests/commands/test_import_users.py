@@ -251,7 +251,7 @@ def test_a_text_that_the_database_does_not_store_leaves_out_its_row_alone(
     run: Run, database: Connection, tmp_path: Path
 ) -> None:
     (tmp_path / "site.toml").write_text(SITE)
-    rows = [
+    rows: list[Any] = [
         {"username": "anna", "fields": {"name": "A"}},
         {"username": "tess", "fields": {"name": "T"}, "role": "teacher", "role_fields": {"school": "\0"}},
         {"username": "tom", "fields": {"name": "T"}, "role": "teacher", "role_fields": {"school": "x" * 17000}},
@@ -265,8 +265,8 @@ def test_a_text_that_the_database_does_not_store_leaves_out_its_row_alone(
             "Row 2 (name tess): has something that PostgreSQL does not store, such as U+0000",
             "Row 3 (name tom): role_fields: Ensure this field has no more than 16384 bytes.",
             "Row 4 (name zoe): is_staff: Must be a valid boolean.; role: the site has no such role",
-            "Row 5 (name zac): role_fields: are an object, of an account that has a role; name: Ensure this field has no"
-            " more than 20 characters.; tags: Ensure this field has no more than 16384 bytes.",
+            "Row 5 (name zac): role_fields: are an object, of an account that has a role; name: Ensure this field has"
+            " no more than 20 characters.; tags: Ensure this field has no more than 16384 bytes.",
             "Taken: 1. There already: 0. Not taken: 4.",
         ],
     )

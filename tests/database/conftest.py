@@ -9,6 +9,9 @@ import pytest
 from server.database.batching import SLOW_BATCH_SECONDS
 from server.database.database import Database
 from tests.database.batches import LockedRows, Statement
+from tests.database.replicas import copy
+
+__all__ = ["copy"]
 
 Connect = Callable[..., Awaitable[Database]]
 

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from server.database import batching, version
+from server.database import batching, migrate, version
 from server.database import database as module
 from server.database.database import Database
 from server.errors import StartError, Unavailable
@@ -178,6 +178,17 @@ async def test_a_server_that_is_too_old_stops_the_start(monkeypatch: pytest.Monk
     monkeypatch.setattr(version, "MIN_POSTGRES", 99)
     with pytest.raises(StartError, match="is needed; this one is 1"):
         await Database.connect(database_url)
+
+
+async def test_a_database_that_cannot_store_every_text_stops_the_start(database_of_bytes: str) -> None:
+    said = "The database has the encoding SQL_ASCII, and UTF8 is needed"
+    with pytest.raises(StartError, match=said):
+        await (
+            await Database.connect(database_of_bytes)
+        ).close()  # an open connection would hold up the end of the test
+    with pytest.raises(StartError, match=said):
+        migrate.migrate(database_of_bytes)
+    version.check_encoding(None)
 
 
 async def test_a_database_that_does_not_exist_stops_the_start(database_url: str) -> None:

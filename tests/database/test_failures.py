@@ -9,7 +9,7 @@ import asyncpg
 import psycopg
 import pytest
 
-from server.database import database as module
+from server.database import outages as module
 from server.database.database import Database
 from server.database.failures import NoFreeConnection, is_unavailable
 from server.errors import Unavailable

@@ -17,6 +17,11 @@ EXPIRED = {
     "letters/sweep": ("letters (kind, user_id, given_up_at)", "'confirmation', {user}, '2020-01-01'", ["1", "3"]),
     "limits/sweep": ("limits (key, drained_at)", "'key ' || n, '2020-01-01'", ["3"]),
     "events/sweep": ("events (kind, happened_at)", "'registered', '2020-01-01'", ["3", "1"]),
+    "sessions/end_surplus": (
+        "sessions (user_id, expires_at)",
+        "{user}, 'infinity'",
+        ["{user}", "'00000000-0000-0000-0000-000000000000'", "0", "3"],
+    ),
     "sessions/sweep": ("sessions (user_id, expires_at)", "{user}, '2020-01-01'", ["3"]),
 }
 LOCKING = {name for name, text in statements().items() if "skip locked" in text and re.search(r"limit \$", text)}
@@ -40,7 +45,9 @@ def test_no_plan_takes_more_rows_than_the_statement_may(database: Connection, na
             database.execute("select set_config(%s, 'off', true)", [plan])
         database.execute(f"prepare taking as {statements()[name]}".encode())
         try:
-            taken = database.execute(f"execute taking({', '.join(arguments)})".encode()).fetchall()
+            taken = database.execute(
+                f"execute taking({', '.join(arguments)})".format(user=user["id"]).encode()
+            ).fetchall()
         finally:
             database.execute("deallocate taking")
     assert len(taken) == 3

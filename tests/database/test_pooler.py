@@ -1,7 +1,9 @@
 """Behind a real PgBouncer: no session state, no statement of another process, the same results."""
 
 import asyncio
+import os
 import random
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,9 +13,10 @@ from typing import Any, TypeAlias
 import asyncpg
 import psycopg
 import pytest
+import trustme
 
 from server.database import connecting, migrate
-from server.database.connecting import Connector
+from server.database.connecting import SILENT_SECONDS, Connector
 from server.database.database import SESSION_SETTINGS, Database
 from server.errors import StartError, Unavailable
 from server.resources import statements
@@ -254,3 +257,27 @@ async def test_a_pooler_that_comes_later_is_found(make_pooler: MakePooler, datab
     assert (before.is_pooled, after.is_pooled) == (False, True)
     before.terminate()
     after.terminate()
+
+
+@pytest.mark.parametrize("sslmode", ["disable", "require"])
+async def test_the_kernel_ends_a_connection_whose_machine_does_not_answer(
+    make_pooler: MakePooler, tmp_path: Path, sslmode: str
+) -> None:
+    # Through a pooler: the PostgreSQL of the tests has neither TCP nor TLS.
+    issued = trustme.CA().issue_cert("localhost")
+    for name, blob in {"key": issued.private_key_pem, "certificate": issued.cert_chain_pems[0]}.items():
+        blob.write_to_path(tmp_path / name)
+        (tmp_path / name).chmod(0o644)
+    files = {"client_tls_key_file": f"{tmp_path}/key", "client_tls_cert_file": f"{tmp_path}/certificate"}
+    url = make_pooler(client_tls_sslmode="allow", **files) + f"?sslmode={sslmode}"
+    connection = await Connector(DatabaseUrl.read(url), command_timeout=10).opener({})()
+    try:
+        transport = connection._transport
+        assert (transport.get_extra_info("ssl_object") is not None) == (sslmode == "require")
+        with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as ours:
+            assert ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            names = ("TCP_USER_TIMEOUT", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
+            values = [ours.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in names]
+        assert values == [SILENT_SECONDS * 1000, 3, 1, 2]
+    finally:
+        await connection.close()

@@ -86,13 +86,19 @@ class Walk:
 
     def _reload(self) -> None:
         before = self._pid()
-        failures = self._machine.run(
-            f"(for i in $(seq 150); do curl -s -o /dev/null -w '%{{http_code}}\\n' {API}/readyz; sleep 0.02; done"
-            " > /tmp/statuses) & sleep 0.3; systemctl reload frontdesk; wait; grep -vc 200 /tmp/statuses || true"
+        old = f"$(pgrep -P {before} -f -- --worker)"
+        replaced = f"grep -q -- --handed /proc/{before}/cmdline && ! ps -p ${{old// /,}} > /dev/null"
+        said = self._machine.run(
+            f"old=$(echo {old}); touch /tmp/reloading; (while [ -e /tmp/reloading ]; do"
+            f" curl -s -o /dev/null -w '%{{http_code}}\\n' {API}/readyz; sleep 0.02; done > /tmp/statuses) & sleep 0.3;"
+            f" systemctl reload frontdesk; for i in $(seq 300); do {replaced} && break; sleep 0.1; done;"
+            f" {replaced}; sleep 0.5; rm /tmp/reloading; wait;"
+            " wc -l < /tmp/statuses; grep -vc 200 /tmp/statuses || true"
         )
-        assert failures.strip() == "0", failures
+        requests, failures = said.split()
+        assert failures == "0", said
         assert self._pid() == before
-        self._say("reload: 150 requests meanwhile, none failed")
+        self._say(f"reload: the first process and all workers are replaced; {requests} requests meanwhile, none failed")
 
     def _kill(self) -> None:
         before = self._pid()
@@ -120,7 +126,10 @@ class Walk:
 
     def _wrong_settings(self) -> None:
         self._machine.run("mkdir -p /etc/frontdesk; printf 'PORT=x\\nBCRYPT_ROUNDS=99\\n' > /etc/frontdesk/settings")
-        self._machine.run("systemctl start frontdesk; sleep 3")
+        self._machine.run(
+            "systemctl start frontdesk;"
+            " for i in $(seq 300); do systemctl is-failed -q frontdesk && break; sleep 0.1; done"
+        )
         state = self._machine.run("systemctl show frontdesk -p ActiveState -p ExecMainStatus -p NRestarts")
         assert {"ActiveState=failed", "ExecMainStatus=2", "NRestarts=0"} <= set(state.split()), state
         said = self._machine.run("journalctl -u frontdesk -o cat --no-pager -n 12")

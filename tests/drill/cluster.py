@@ -88,10 +88,11 @@ class Node:
 
 
 class Cluster:
-    """The nodes, and what Patroni says of them."""
+    """The nodes, their etcd, and what Patroni says of them."""
 
-    def __init__(self, nodes: list[Node]) -> None:
+    def __init__(self, nodes: list[Node], etcd: "Etcd") -> None:
         self.nodes = nodes
+        self.etcd = etcd
 
     @property
     def url(self) -> str:
@@ -164,8 +165,11 @@ def wait_for(what: str, look: Callable[[], Found | None], seconds: float = START
 
 
 @contextlib.contextmanager
-def cluster(folder: Path) -> Iterator[Cluster]:
-    """A cluster that serves, with the role and database of the service; stopped at the end. Raises Skipped."""
+def cluster(folder: Path, *, failsafe: bool = False) -> Iterator[Cluster]:
+    """A cluster that serves, with the role and database of the service; stopped at the end. Raises Skipped.
+
+    `failsafe`: Patroni's failsafe_mode. The primary goes on without etcd while it reaches every other node.
+    """
     for program in ("etcd", *(("ip", "setpriv") if _is_root() else ())):
         if not shutil.which(program):
             raise Skipped(f"{program} is not installed (Debian: etcd-server, iproute2, util-linux)")
@@ -173,13 +177,14 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         raise Skipped("Patroni is not installed: pip install -e '.[test,drill]'")
     with contextlib.ExitStack() as stack:
         nodes = stack.enter_context(_network(folder))
-        host = f"{NETWORK}.1" if _is_root() else "127.0.0.1"
-        etcd = stack.enter_context(_etcd(folder, host))
+        etcd = Etcd(folder, this_machine())
+        stack.callback(etcd.kill)
+        etcd.start()
         for node in nodes:
-            _configure(node, etcd)
+            _configure(node, etcd.address, failsafe=failsafe)
             stack.callback(node.kill)
             node.start()
-        found = Cluster(nodes)
+        found = Cluster(nodes, etcd)
         try:
             found.wait_whole()
         except TimeoutError:
@@ -203,24 +208,39 @@ def _end_of(node: Node) -> str:
     return f"{node.name}: {(node.folder / 'log').read_text(errors='replace')[-1500:]}"
 
 
-@contextlib.contextmanager
-def _etcd(folder: Path, host: str) -> Iterator[str]:
-    """A running etcd of one member; its address."""
-    client, peer = free_port(), free_port()
-    place = folder / "etcd"
-    place.mkdir(mode=0o700)
-    client_url, peer_url = f"http://{host}:{client}", f"http://{host}:{peer}"
-    command = ["etcd", "--name", "drill", "--data-dir", str(place), "--unsafe-no-fsync"]
-    command += ["--listen-client-urls", client_url, "--advertise-client-urls", client_url]
-    command += ["--listen-peer-urls", peer_url, "--initial-advertise-peer-urls", peer_url]
-    command += ["--initial-cluster", f"drill={peer_url}"]
-    with (folder / "etcd.log").open("ab") as log:
-        process = subprocess.Popen(command, env=_environment(folder), stdout=log, stderr=log, start_new_session=True)
-    try:
-        yield f"{host}:{client}"
-    finally:
-        process.kill()
-        process.wait()
+class Etcd:
+    """An etcd of one member, which keeps its data."""
+
+    def __init__(self, folder: Path, host: str) -> None:
+        client, peer = free_port(), free_port()
+        self.address = f"{host}:{client}"
+        self._folder = folder
+        place = folder / "etcd"
+        place.mkdir(mode=0o700)
+        client_url, peer_url = f"http://{self.address}", f"http://{host}:{peer}"
+        self._command = ["etcd", "--name", "drill", "--data-dir", str(place), "--unsafe-no-fsync"]
+        self._command += ["--listen-client-urls", client_url, "--advertise-client-urls", client_url]
+        self._command += ["--listen-peer-urls", peer_url, "--initial-advertise-peer-urls", peer_url]
+        self._command += ["--initial-cluster", f"drill={peer_url}"]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, with the data that it had."""
+        with (self._folder / "etcd.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, env=_environment(self._folder), stdout=log, stderr=log, start_new_session=True
+            )
+
+    def kill(self) -> None:
+        """Kill it, if it runs."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+
+
+def this_machine() -> str:
+    """The address at which the nodes reach what runs beside them."""
+    return f"{NETWORK}.1" if _is_root() else "127.0.0.1"
 
 
 @contextlib.contextmanager
@@ -288,10 +308,11 @@ def _as_user(user: pwd.struct_passwd) -> list[str]:
     return [*become, f"--inh-caps={capability}", f"--ambient-caps={capability}"]
 
 
-def _configure(node: Node, etcd: str) -> None:
+def _configure(node: Node, etcd: str, *, failsafe: bool) -> None:
     """Write the configuration of Patroni. JSON is YAML."""
     parameters = {"max_connections": 100, "wal_keep_size": "128MB"}
     dcs = DCS | {
+        "failsafe_mode": failsafe,
         "synchronous_mode": True,
         "synchronous_mode_strict": True,  # with no standby, writes wait instead of being stored once
         "postgresql": {"use_pg_rewind": True, "parameters": parameters},

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from tests.drill.cluster import Cluster, Node, cluster
 from tests.drill.drills import Scene, as_root, drill
@@ -17,14 +17,22 @@ STANDBYS_FROZEN_SECONDS = 18  # longer than the time limit of a statement, short
 
 
 @contextlib.asynccontextmanager
-async def _served(scene: Scene) -> AsyncIterator[tuple[Cluster, Ledger]]:
-    """A cluster, a service on it, and clients that write; at the end the ledger is compared with the leader."""
-    with cluster(scene.folder) as nodes, scene.service(nodes.url) as service:
+async def served(
+    scene: Scene,
+    url: Callable[[Cluster], contextlib.AbstractContextManager[str]] = lambda nodes: contextlib.nullcontext(nodes.url),
+    *,
+    failsafe: bool = False,
+) -> AsyncIterator[tuple[Cluster, Ledger]]:
+    """A cluster, a service on it, and clients that write; at the end the ledger is compared with the leader.
+
+    `url` gives the DATABASE_URL of the service.
+    """
+    with cluster(scene.folder, failsafe=failsafe) as nodes, url(nodes) as reached, scene.service(reached) as service:
         async with scene.clients(service, nodes.connect) as ledger:
             yield nodes, ledger
 
 
-async def _another_leads(scene: Scene, nodes: Cluster, old: Node, ledger: Ledger, since: float, what: str) -> None:
+async def another_leads(scene: Scene, nodes: Cluster, old: Node, ledger: Ledger, since: float, what: str) -> None:
     """Note when writes are acknowledged again by another node than `old`."""
     while True:
         leader = await asyncio.to_thread(nodes.leader)
@@ -43,11 +51,11 @@ async def _another_leads(scene: Scene, nodes: Cluster, old: Node, ledger: Ledger
 @drill
 async def kill_primary(scene: Scene) -> None:
     """Kills the machine of the primary (Patroni and PostgreSQL) under load, and starts it again later."""
-    async with _served(scene) as (nodes, ledger):
+    async with served(scene) as (nodes, ledger):
         for _ in range(scene.choose(2, 1)):
             old, since = nodes.leader(), time.monotonic()
             await asyncio.to_thread(old.kill)
-            await _another_leads(scene, nodes, old, ledger, since, "primary killed")
+            await another_leads(scene, nodes, old, ledger, since, "primary killed")
             old.start()
             await asyncio.to_thread(nodes.wait_whole)
             await asyncio.sleep(1)
@@ -56,12 +64,12 @@ async def kill_primary(scene: Scene) -> None:
 @drill
 async def switch_over(scene: Scene) -> None:
     """Has Patroni make the synchronous standby the primary, several times, as for maintenance."""
-    async with _served(scene) as (nodes, ledger):
+    async with served(scene) as (nodes, ledger):
         for _ in range(scene.choose(3, 1)):
             since = time.monotonic()
             old = await asyncio.to_thread(nodes.leader)
             await asyncio.to_thread(nodes.switch_over)
-            await _another_leads(scene, nodes, old, ledger, since, "switched over")
+            await another_leads(scene, nodes, old, ledger, since, "switched over")
             await asyncio.to_thread(nodes.wait_whole)
             await asyncio.sleep(1)
 
@@ -69,12 +77,12 @@ async def switch_over(scene: Scene) -> None:
 @drill
 async def freeze_primary(scene: Scene) -> None:
     """Stops every process of the primary (SIGSTOP) until another node leads, and lets it come back."""
-    async with _served(scene) as (nodes, ledger):
+    async with served(scene) as (nodes, ledger):
         old, since = nodes.leader(), time.monotonic()
         frozen = old.processes()
         send(signal.SIGSTOP, frozen)
         try:
-            await _another_leads(scene, nodes, old, ledger, since, "primary frozen")
+            await another_leads(scene, nodes, old, ledger, since, "primary frozen")
             await asyncio.sleep(max(0.0, since + AWAY_SECONDS - time.monotonic()))
         finally:
             back = time.monotonic()
@@ -88,10 +96,10 @@ async def freeze_primary(scene: Scene) -> None:
 async def cut_off_primary(scene: Scene) -> None:
     """Pulls the network cable of the primary until another node leads, and plugs it in again."""
     as_root("make network namespaces")
-    async with _served(scene) as (nodes, ledger):
+    async with served(scene) as (nodes, ledger):
         old, since = nodes.leader(), time.monotonic()
         old.plug("down")
-        await _another_leads(scene, nodes, old, ledger, since, "primary cut off")
+        await another_leads(scene, nodes, old, ledger, since, "primary cut off")
         await asyncio.sleep(max(0.0, since + AWAY_SECONDS - time.monotonic()))
         back = time.monotonic()
         old.plug("up")
@@ -103,7 +111,7 @@ async def cut_off_primary(scene: Scene) -> None:
 @drill
 async def freeze_standbys(scene: Scene) -> None:
     """Stops both standbys for 18 s, then kills the primary: nothing that only the primary stored was acknowledged."""
-    async with _served(scene) as (nodes, ledger):
+    async with served(scene) as (nodes, ledger):
         old = nodes.leader()
         frozen = [pid for each in nodes.nodes if each is not old for pid in each.processes()]
         send(signal.SIGSTOP, frozen)
@@ -113,7 +121,39 @@ async def freeze_standbys(scene: Scene) -> None:
             await asyncio.to_thread(old.kill)
         finally:
             send(signal.SIGCONT, frozen)
-        await _another_leads(scene, nodes, old, ledger, since, "primary killed")
+        await another_leads(scene, nodes, old, ledger, since, "primary killed")
         old.start()
+        await asyncio.to_thread(nodes.wait_whole)
+        await asyncio.sleep(1)
+
+
+@drill
+async def lose_etcd(scene: Scene) -> None:
+    """Kills etcd for 40 s under load: without it nobody knows who leads, so the primary only reads until it is back."""
+    async with served(scene) as (nodes, ledger):
+        nodes.etcd.kill()
+        try:
+            await asyncio.sleep(scene.choose(AWAY_SECONDS, 15))
+        finally:
+            since = time.monotonic()
+            nodes.etcd.start()
+        scene.result.note("etcd is back", await ledger.recovers("etcd is back", since, BACK_WITHIN_SECONDS))
+        await asyncio.to_thread(nodes.wait_whole)
+        await asyncio.sleep(1)
+
+
+@drill
+async def lose_etcd_failsafe(scene: Scene) -> None:
+    """Kills etcd for 40 s under load with Patroni's failsafe_mode: the primary goes on, since it reaches all nodes."""
+    async with served(scene, failsafe=True) as (nodes, ledger):
+        refused = ledger.failed.total()
+        nodes.etcd.kill()
+        try:
+            await asyncio.sleep(scene.choose(AWAY_SECONDS, 15))
+            scene.result.expect(ledger.failed.total() == refused, "writes fail without etcd")
+        finally:
+            since = time.monotonic()
+            nodes.etcd.start()
+        scene.result.note("etcd is back", await ledger.recovers("etcd is back", since, BACK_WITHIN_SECONDS))
         await asyncio.to_thread(nodes.wait_whole)
         await asyncio.sleep(1)

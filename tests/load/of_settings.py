@@ -83,12 +83,14 @@ class Served:
             return [self._post("jwt/create/", each) for each in self.signs_in]
         return [Call("GET", "/auth/users/me/", {"Authorization": f"Bearer {each}"}, b"", _any) for each in self.tokens]
 
-    def measure(self, kind: str, seconds: float) -> dict[str, float]:
+    def measure(
+        self, kind: str, seconds: float, *, connections: int = CONNECTIONS, driver: str = "python"
+    ) -> dict[str, float]:
         """Responses per second, and the milliseconds of processor time of the service and of PostgreSQL for one."""
         file = self.folder / "requests"
         write_requests(file, self.service.url.removeprefix("http://"), self.calls(kind))
         before = self._cpu()
-        load = drivers.result(drivers.start("python", self.service.url, file, CONNECTIONS, seconds))
+        load = drivers.result(drivers.start(driver, self.service.url, file, connections, seconds))
         after = self._cpu()
         assert not load.failures, f"{kind}: {load.failures} of {load.requests} failed"
         used = [(late - early) * 1000 / load.requests for early, late in zip(before, after, strict=True)]

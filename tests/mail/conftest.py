@@ -38,7 +38,7 @@ class Office:
 
     def __post_init__(self) -> None:
         self.one_time_tokens = OneTimeTokens(KEY, lifetime=self.settings.password_reset_timeout)
-        self.letters = Letters(self.one_time_tokens)
+        self.letters = Letters(self.one_time_tokens, notices=None)
         self.sender = self.another_sender()
 
     def another_sender(self) -> LetterSender:

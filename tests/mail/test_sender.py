@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from server.auth.one_time_tokens import PASSWORD_RESET, OneTimeTokens
 from server.errors import Problem, Unavailable
 from server.mail import sender
 from server.mail.writer import Letter
@@ -32,6 +33,20 @@ async def test_two_senders_send_a_letter_once(office: Office) -> None:
         each.cancel()
     await asyncio.gather(*senders, return_exceptions=True)
     assert len(collect(office.settings.letters_dir)) == 40
+
+
+@pytest.mark.parametrize(("verifying", "number"), [([KEY], 1), (["o" * 32, KEY], 1), ([], 0)])
+async def test_a_letter_that_was_queued_with_another_key_has_a_link_that_works(
+    office: Office, verifying: list[str], number: int
+) -> None:
+    anna = office.account()
+    await office.queue_link(PASSWORD_RESET, anna)
+    office.one_time_tokens = OneTimeTokens("n" * 32, lifetime=60, verifying_keys=verifying)
+    await office.another_sender().drain(office.db)
+    tokens = [letter.uid_and_token["token"] for letter in collect(office.settings.letters_dir)]
+    assert len(tokens) == number
+    for token in tokens:
+        assert await office.one_time_tokens.is_used(office.db, anna, token, PASSWORD_RESET) is False
 
 
 async def test_letters_that_another_look_of_the_sender_has_just_taken_are_sent_too(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from server.database.replica import hosts_of
 from server.settings.database_url import SOCKET_FOLDERS, DatabaseUrl
 from server.settings.faults import SettingsError
 from server.settings.settings import HIDDEN, Settings
@@ -73,6 +74,21 @@ def test_of_several_hosts_one_that_can_be_written_to_is_wanted() -> None:
     }.items():
         assert read(url).for_libpq().get("target_session_attrs", "any") == wanted
         assert {each["target_session_attrs"] for each in read(url).for_asyncpg()} == {wanted}
+
+
+def test_a_replica_is_in_recovery_whatever_a_variable_says_of_the_primary() -> None:
+    variables = {"PGTARGETSESSIONATTRS": "read-write"}
+    for url, wanted in {
+        "postgresql://a,b/d": "standby",
+        "postgresql://a,b/d?target_session_attrs=read-only": "read-only",
+    }.items():
+        assert DatabaseUrl.read(url, variables, is_replica=True).target_session_attrs == wanted
+        assert [(each.hosts, each.target_session_attrs) for each in hosts_of(url)] == [
+            (("a",), wanted),
+            (("b",), wanted),
+        ]
+    with pytest.raises(SettingsError, match="target_session_attrs, which is one of standby, read-only"):
+        DatabaseUrl.read("postgresql://a/d?target_session_attrs=primary", is_replica=True)
 
 
 def test_the_time_for_a_host_is_the_same_for_both_libraries() -> None:

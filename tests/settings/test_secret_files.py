@@ -14,7 +14,9 @@ VALUES = {
     "DATABASE_URL": "postgresql://u:hush@h/d",
     "SIGNING_KEY": KEY,
     "SIMPLEJWT_KEY": "j" * 32,
+    "VERIFYING_KEYS": "o" * 32,
     "SMTP_URL": "smtp://u:hush@mail.example",
+    "REPLICA_URL": "postgresql://u:hush@replica.example/d",
 }
 
 
@@ -40,7 +42,8 @@ def test_every_secret_is_one_of_these() -> None:
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
 def test_every_secret_is_read_from_a_file(tmp_path: Path, name: str, prefix: str, end: str) -> None:
     (tmp_path / "secret").write_bytes((VALUES[name] + end).encode())
-    others = {"SIGNING_KEY": KEY} if name != "SIGNING_KEY" else {}
+    needed = {"REPLICA_URL": ["DATABASE_URL", "SIGNING_KEY"], "SIGNING_KEY": []}.get(name, ["SIGNING_KEY"])
+    others = {each: VALUES[each] for each in needed}
     read = Settings.read({f"{prefix}{name}_FILE": f"{tmp_path}/secret", **others})
     assert read == Settings.read({name: VALUES[name], **others}) != Settings.read(others)
 

@@ -109,6 +109,11 @@ def test_database_url_needs_a_signing_key() -> None:
     assert Settings.read({"DATABASE_URL": "postgresql://h/d", "SIGNING_KEY": KEY}).signing_key == KEY
 
 
+def test_the_bundled_database_has_no_replica() -> None:
+    with pytest.raises(SettingsError, match="REPLICA_URL needs DATABASE_URL"):
+        Settings.read({"REPLICA_URL": "postgresql://frontdesk@h/frontdesk"})
+
+
 def test_secrets_are_not_shown() -> None:
     settings = Settings.read({"DATABASE_URL": "postgresql://u:secret@h/d", "SIGNING_KEY": KEY})
     for text in (repr(settings), str(settings.shown())):

@@ -47,7 +47,7 @@ async def issue(client: Client, person: Person, purpose: str) -> str:
     """Issue a token as a letter would: the path of its page."""
     one_time_tokens = client.app[ONE_TIME_TOKENS]
     async with client.app[DB].transaction() as transaction:
-        token = one_time_tokens.token(await one_time_tokens.issue(transaction, person.id, purpose))
+        token = one_time_tokens.tokens(await one_time_tokens.issue(transaction, person.id, purpose))[0]
     return (PATHS | {EMAIL_RESET: EMAIL_RESET_PATH})[purpose].format(write_uid(person.id), token)
 
 

@@ -5,11 +5,13 @@ from typing import Any, cast
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from aiohttp.web_protocol import RequestHandler
 
-from server.web import protocol
+from server.web import heads, protocol
 from server.web.arriving import Arriving
-from server.web.protocol import Bounds, Protocol, Runner, Server
+from server.web.connections import Bounds
+from server.web.protocol import Protocol, Runner, Server
 from tests.conftest import Client
 
 
@@ -29,8 +31,9 @@ async def test_a_connection_reads_through_its_bounds() -> None:
 
 async def test_an_idle_connection_waits_for_a_message_and_has_a_loop() -> None:
     made = await connection()
-    assert (made._waiter, made._loop) == (None, asyncio.get_running_loop())
-    assert {"_parser", "_waiter", "_loop"} <= {
+    assert (made._waiter, made._loop, made._next_keepalive_close_time) == (None, asyncio.get_running_loop(), 0.0)
+    assert not made._messages
+    assert {"_parser", "_messages", "_waiter", "_loop", "_next_keepalive_close_time"} <= {
         name for each in RequestHandler.__mro__ for name in getattr(each, "__slots__", ())
     }
 
@@ -42,6 +45,11 @@ async def test_the_runner_makes_connections_with_the_bounds_of_its_server() -> N
     first, second = server(), server()
     assert first._bounds is second._bounds is server.bounds
     assert isinstance(server._kwargs, dict)
+
+
+def test_a_request_keeps_the_message_of_the_parser() -> None:
+    assert make_mocked_request("GET", "/")._message.url.scheme == ""
+    assert make_mocked_request("GET", "ftp://x/")._message.url.scheme == "ftp"
 
 
 def test_a_resource_matches_a_path() -> None:
@@ -59,7 +67,7 @@ async def test_the_parser_says_what_it_refuses(text: str, sent: bytes) -> None:
     made = await connection()
     with pytest.raises(web.HTTPException if False else Exception, match=text):
         made._parser.feed_data(sent)
-    assert text in protocol._PARSER_TEXTS
+    assert text in heads.PARSER_TEXTS
 
 
 async def test_without_the_parser_of_aiohttp_its_own_way_serves(

@@ -1,13 +1,17 @@
 """Requests that arrive slowly, in pieces or without end: bounded one by one and all together (security 38, 40, 41)."""
 
 import asyncio
+import contextlib
+import gc
 import json
 import logging
+import re
+import weakref
 from typing import Any
 
 import pytest
 
-from server.web import arriving
+from server.web import arriving, bodies
 from tests.conftest import PASSWORD, Client, Person
 from tests.web.connections import CHUNKED, head, opened, response_to, server_side, until
 
@@ -84,7 +88,7 @@ async def test_heads_and_pipelined_requests_are_counted_too(client: Client) -> N
     async with opened(client, b"GET / HTTP/1.1\r\nX: " + b"x" * 5000):
         await until(lambda: shared.total > 5000)
     await until(lambda: shared.total == 0)
-    shared.limit = 20_000
+    shared.limit = 40_000
     unfinished = b"GET / HTTP/1.1\r\nHost: x\r\n" + (b"X: " + b"x" * 3000 + b"\r\n") * 4
     async with asyncio.timeout(20), opened(client, unfinished) as (first, _):
         await until(lambda: shared.total > 12_000)
@@ -99,6 +103,103 @@ async def test_pipelined_requests_are_given_back_one_by_one(client: Client) -> N
     )
     assert (status, text.count(b'{"status":"ok"}')) == (200, 100)
     await until(lambda: budget(client).total == 0)
+
+
+async def test_a_head_counts_with_what_its_headers_cost_in_memory(client: Client) -> None:
+    async with opened(client, b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 100):
+        await until(lambda: budget(client).total > 100 * 300)
+
+
+async def test_a_complete_body_that_no_handler_has_read_gives_way_with_503(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, waits = budget(client), asyncio.Event()
+    read = bodies._read
+
+    async def wait(*arguments: Any) -> bytes:
+        await waits.wait()
+        return await read(*arguments)
+
+    monkeypatch.setattr(bodies, "_read", wait)
+    sent = head("/auth/users/", 50_000) + b" " * 50_000
+    async with asyncio.timeout(20), opened(client, sent) as (first, _):
+        await until(lambda: shared.total >= 50_000 and server_side(client)[0]._arriving.is_handling)  # type: ignore[union-attr]
+        shared.limit = 60_000
+        async with opened(client, sent) as (second, _):
+            await until(lambda: 50_000 <= shared.total <= 60_000 and len(server_side(client)) == 2)
+            waits.set()
+            assert (await first.readline()).startswith(b"HTTP/1.1 503 ")
+            assert (await second.readline()).startswith(b"HTTP/1.1 400 ")  # read, and its fields are missing
+
+
+async def test_requests_of_a_connection_that_gives_way_as_they_arrive_are_not_handled(client: Client) -> None:
+    assert client.server.runner is not None
+    budget(client).limit = 10_000
+    async with asyncio.timeout(10), opened(client, VALID * 30) as (reader, _):
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+    assert client.server.runner.server.requests_count == 0  # type: ignore[union-attr]
+
+
+async def test_a_closed_connection_leaves_nothing_to_the_garbage_collection(client: Client) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        for sent in (b"GET / HTTP/1.1\r\nX: y\r\n", head("/auth/users/", 90) + b"{", b"GET /healthz HTTP/1.0\r\n\r\n"):
+            async with opened(client, sent):
+                await until(lambda: server_side(client))
+                kept = weakref.ref(server_side(client)[0]._arriving)
+            await until(lambda: not server_side(client))
+            await until(lambda: kept() is None)  # noqa: B023  awaited in the loop
+    finally:
+        gc.enable()
+
+
+VALID = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+VALID_BODY = head("/auth/jwt/verify/", 2) + b"{}"
+VALID_CHUNKS = CHUNKED + b"2\r\n{}\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("bad", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nX\r\n\r\n", CHUNKED + b"zz\r\n"])
+@pytest.mark.parametrize(
+    ("valid", "statuses"),
+    [
+        (VALID, [b"200"]),
+        (VALID_BODY, [b"400"]),
+        (VALID_CHUNKS, [b"400"]),
+        (VALID + VALID_BODY + VALID_CHUNKS + VALID, [b"200", b"400", b"400", b"200"]),
+        (VALID * 40, [b"200"] * 40),
+    ],
+    ids=["a request", "a body", "chunks", "several", "more than wait"],
+)
+async def test_requests_before_a_malformed_one_get_their_responses(
+    client: Client, valid: bytes, statuses: list[bytes], bad: bytes
+) -> None:
+    _, text = await response_to(client, valid + bad)
+    assert re.findall(rb"HTTP/1\.\d (\d+) ", text) == [*statuses, b"400"]
+    assert text.count(b"The request could not be read.") == (b"zz" not in bad)
+
+
+async def test_a_head_may_end_in_two_packets_before_a_malformed_request(client: Client) -> None:
+    for length in (1, 2, 3):
+        async with asyncio.timeout(10), opened(client, VALID[:-length]) as (reader, writer):
+            await until(lambda: budget(client).total)
+            writer.write(VALID[-length:] + b"nonsense\r\n\r\n")
+            text = await reader.read()
+            assert re.findall(rb"HTTP/1\.\d (\d+) ", text) == [b"200", b"400"]
+
+
+async def test_the_preface_of_http_2_is_505_in_whatever_packets(client: Client) -> None:
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    for begin in range(1, len(preface)):
+        async with asyncio.timeout(10), opened(client, preface[:begin]) as (reader, writer):
+            await until(lambda: server_side(client))
+            await until(lambda: budget(client).total or server_side(client)[0]._arriving.is_broken)  # type: ignore[union-attr]
+            writer.write(preface[begin:])
+            assert (await reader.readline()).split()[1] == b"505", begin
+        await until(lambda: not server_side(client))
+    assert (await response_to(client, preface[:18]))[0] == 505  # the parser waits for the rest
+    assert (await response_to(client, preface + b"\0\0\x12\x04\0\0\0\0\0"))[0] == 505
 
 
 async def test_the_head_of_a_request_has_at_most_32_kb(client: Client) -> None:
@@ -207,7 +308,8 @@ async def test_an_upgrade_is_not_taken(client: Client) -> None:
     upgrade = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
     status, text = await response_to(client, upgrade * 2 + b"GET /healthz HTTP/1.0\r\n\r\n")
     assert (status, text.count(b'{"status":"ok"}')) == (200, 3)
-    assert (await response_to(client, upgrade + b"\0" * 500_000))[0] == 400
+    _, text = await response_to(client, upgrade + b"\0" * 500_000)
+    assert re.findall(rb"HTTP/1\.\d (\d+) ", text) == [b"200", b"400"]
 
 
 HOSTILE = [
@@ -255,7 +357,7 @@ async def test_what_a_client_does_is_never_an_error_in_the_log(
         elif leaves == "is dropped":
             await until(lambda: server_side(client))
             for each in server_side(client):
-                each._abort()
+                each.drop()
         else:
             await asyncio.wait([asyncio.ensure_future(reader.read(100))], timeout=0.2)
     await until(lambda: not server_side(client))

@@ -75,3 +75,9 @@ async def test_the_caller_and_the_path_are_checked_before_the_body(anna: Person,
     ):
         assert (await anna.client.request(method, path, data=body, headers=headers)).status == 401
         assert (await anna.ask(method, path, data=body, headers=headers.copy()))[0] == status
+
+
+@pytest.mark.parametrize(("before", "status"), [(900, 200), (1000, 406), (8000, 406)])
+async def test_of_an_accept_header_the_first_1000_characters_count(anna: Person, before: int, status: int) -> None:
+    headers = {"Accept": "," * before + "application/json"}
+    assert (await anna.get("/auth/users/me/", headers=headers))[0] == status

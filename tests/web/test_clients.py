@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from server.settings.settings import Settings
+from server.web.clients import HOPS_MAX
 from tests.conftest import PASSWORD, Client
 from tests.rows import Connection
 
@@ -68,6 +69,16 @@ async def test_behind_two_proxies_the_client_is_the_first_that_is_no_proxy(
     assert await address_of_sign_in(client, database, headers) == "192.0.2.1"
 
 
+@pytest.mark.parametrize("settings", [BEHIND_TWO], indirect=True)
+@pytest.mark.parametrize(("proxies", "address"), [(15, "192.0.2.1"), (16, "10.0.0.1")])
+async def test_at_most_16_proxies_are_looked_at(
+    client: Client, database: Connection, proxies: int, address: str
+) -> None:
+    assert HOPS_MAX == 16
+    hops = ["192.0.2.1", *(f"10.0.0.{number}" for number in range(1, proxies + 1))]
+    assert await address_of_sign_in(client, database, {"X-Forwarded-For": ", ".join(hops)}) == address
+
+
 @pytest.mark.parametrize("settings", [FORWARDED], indirect=True)
 @pytest.mark.parametrize(
     ("header", "address"),
@@ -78,6 +89,13 @@ async def test_behind_two_proxies_the_client_is_the_first_that_is_no_proxy(
         ("for=192.0.2.1, for=_hidden", "127.0.0.1"),
         ("for=192.0.2.1, for=unknown", "127.0.0.1"),
         ("by=192.0.2.1", "127.0.0.1"),
+        # A proxy that quotes the Host of its client, with commas and escaped quotes in it.
+        ('for=192.0.2.1;host="x,for=203.0.113.9";proto=https', "192.0.2.1"),
+        (r'for=192.0.2.1;host="x\",for=203.0.113.9;y=\"z"', "192.0.2.1"),
+        # A client that sends half of a quoted string.
+        ('for="203.0.113.9, for="[2001:db8::1]"', "2001:db8::1"),
+        ('for=203.0.113.9;by=", for=192.0.2.1', "192.0.2.1"),
+        ('"' + r"\"" * 3000 + ", for=192.0.2.1", "192.0.2.1"),
     ],
 )
 async def test_the_forwarded_header_is_read_as_rfc_7239_says(
@@ -95,6 +113,16 @@ async def test_only_the_header_of_the_setting_is_read(client: Client, database: 
 def test_a_proxy_is_an_address_or_a_network(text: str) -> None:
     with pytest.raises(Exception, match="TRUSTED_PROXIES lists addresses and networks"):
         Settings.read({"TRUSTED_PROXIES": text})
+
+
+@pytest.mark.parametrize("text", ["0.0.0.0/0", "::/0", "10.0.0.1,0.0.0.0/1", "2000::/3"])
+def test_proxies_everywhere_stop_the_start(text: str) -> None:
+    with pytest.raises(Exception, match=r"TRUSTED_PROXIES .* any client could choose its own address"):
+        Settings.read({"TRUSTED_PROXIES": text})
+
+
+def test_the_largest_private_networks_may_be_those_of_proxies() -> None:
+    assert len(Settings.read({"TRUSTED_PROXIES": "10.0.0.0/8,fc00::/7,172.16.0.0/12"}).trusted_proxies) == 3
 
 
 async def test_a_program_name_that_is_no_text_is_kept_as_text(client: Client, database: Connection) -> None:

@@ -1,8 +1,11 @@
 """Form and multipart bodies: bounded and strict; the last of a repeated key counts (contract 1.2)."""
 
+from urllib.parse import parse_qsl
+
 import pytest
 from aiohttp import FormData
 
+from server.web.body_formats import parse_form
 from tests.conftest import PASSWORD, Client, Person
 from tests.web.sending import FORM, MULTIPART, send
 
@@ -16,6 +19,20 @@ async def test_the_last_of_a_repeated_form_key_counts(anna: Person) -> None:
 async def test_a_broken_form_is_a_parse_error(client: Client, data: bytes) -> None:
     status, fault = await send(client, data, FORM)
     assert (status, fault["detail"].startswith("Form parse error - ")) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("data", "fields"),
+    [
+        (b"a=1&b=+2+%2B&&c&d==x=", {"a": "1", "b": " 2 +", "c": "", "d": "=x="}),
+        ("ä%C3%A4ä=%e6%bc%a2ä".encode(), {"äää": "漢ä"}),
+        (b"a=%zz%4&%41=100%", {"a": "%zz%4", "A": "100%"}),
+        (b"a=1;b=2", {"a": "1;b=2"}),
+        (b"", {}),
+    ],
+)
+def test_a_form_is_read_as_the_standard_library_reads_it(data: bytes, fields: dict[str, str]) -> None:
+    assert parse_form(data) == fields == dict(parse_qsl(data.decode(), keep_blank_values=True))
 
 
 def part(name: str, value: bytes, more: str = "") -> bytes:
@@ -72,8 +89,12 @@ async def test_escaped_bytes_of_a_form_are_bounded(anna: Person) -> None:
     path = f"/api/accounts/profile/{(await anna.profile())['id']}"
     fits = "description=" + "%E6%BC%A2" * (16 * 1024 // 3)  # the longest description
     assert (await anna.put(path, data=fits.encode(), headers=FORM))[0] == 200
-    status, fault = await anna.put(path, data=("x=" + "%41" * 24_001).encode(), headers=FORM)
-    assert (status, fault["detail"][:39]) == (400, "Form parse error - More than 24000 esca")
+    status, fault = await anna.put(path, data=("x=" + "%41" * 18_001).encode(), headers=FORM)
+    assert (status, fault["detail"][:39]) == (400, "Form parse error - More than 18000 esca")
+    long = "x=" + "a" * 131_072
+    assert (await anna.put(path, data=(long + "%41" * 9_000).encode(), headers=FORM))[0] == 200
+    status, fault = await anna.put(path, data=(long + "%41" * 9_001).encode(), headers=FORM)
+    assert (status, fault["detail"][:38]) == (400, "Form parse error - More than 9000 esca")
 
 
 @pytest.mark.parametrize(

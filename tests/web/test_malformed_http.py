@@ -99,6 +99,22 @@ async def test_a_malformed_host_is_a_400_on_every_route(client: Client, host: by
     assert json.loads(body) == {"detail": "The Host header is not valid."}
 
 
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        (b"http://x/healthz", b"200"),
+        (b"HTTPS://x/healthz", b"200"),
+        (b"ftp://x/healthz", b"400"),
+        (b"file:///healthz", b"400"),
+        (b"http+unix://x/healthz", b"400"),
+    ],
+)
+async def test_a_target_of_another_scheme_is_a_400(client: Client, target: bytes, status: bytes) -> None:
+    head, body = await raw(client, b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert head.split()[1] == status
+    assert "detail" in json.loads(body) or status == b"200"
+
+
 @pytest.mark.parametrize("hosts", [b"", b"Host: a\r\nHost: b\r\n", b"Host: a\r\nHost: a\r\n"])
 async def test_a_request_has_one_host(client: Client, hosts: bytes) -> None:
     head, body = await raw(client, b"GET /healthz HTTP/1.1\r\nConnection: close\r\n" + hosts + b"\r\n")

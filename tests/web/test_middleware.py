@@ -75,9 +75,18 @@ async def fail_in_the_database(request: web.Request) -> None:
     await request.app[DB].row("users/register", "x" * 151, *SECRETS, False, None, False, "en", None)
 
 
+@failing.get("/fails/in-a-connection", access=Access.ANONYMOUS)
+async def fail_in_a_connection(request: web.Request) -> None:
+    raise ConnectionResetError("the connection of something else")
+
+
 @pytest.mark.parametrize(
     ("path", "logged"),
-    [("/fails/in-the-handler", "the reason of the failure"), ("/fails/in-the-database", "users_username_length")],
+    [
+        ("/fails/in-a-connection", "the connection of something else"),
+        ("/fails/in-the-handler", "the reason of the failure"),
+        ("/fails/in-the-database", "users_username_length"),
+    ],
 )
 async def test_an_unforeseen_failure_is_in_the_log_and_not_in_the_response(
     settings: Settings, database: Any, caplog: pytest.LogCaptureFixture, path: str, logged: str

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from aiohttp import StreamReader
 
-from server.web import bodies
+from server.web import bodies, middleware
 from tests.conftest import Person, post
+from tests.web.connections import head, opened, until
 
 JSON = {"Content-Type": "application/json"}
 
@@ -96,3 +97,24 @@ async def test_a_body_that_does_not_arrive_in_time_is_408(anna: Person, monkeypa
     async with asyncio.timeout(10), anna.client.post("/auth/jwt/create/", data=chunks()) as response:
         assert (response.status, await response.json()) == (408, {"detail": "The request body did not arrive in time."})
         answered.set()
+
+
+async def test_a_body_that_is_cut_off_is_no_failure_of_the_service(
+    anna: Person, is_awaited: asyncio.Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen = list[tuple[int, str]]()
+    problem = middleware._problem
+
+    def record(request: Any, failure: Exception) -> Any:
+        found = problem(request, failure)
+        seen.append((found.status, found.detail))
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(middleware, "_problem", record)
+        async with opened(anna.client, head("/auth/users/", 100) + b"{") as (_, writer):
+            await is_awaited.wait()
+            writer.transport.abort()
+            await until(lambda: seen)
+    assert seen == [(400, "The request body was cut off.")]
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []

@@ -6,10 +6,10 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from server.errors import NotFound
+from server.web.authentication import ACCEPT_MAX_LENGTH
 from server.web.html_pages.pages import error_page
 
 _QUALITY = re.compile(r"q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.ASCII)  # RFC 9110 §12.4.2
-ACCEPT_MAX_LENGTH = 1000  # characters; the rest is ignored
 
 
 @web.middleware
