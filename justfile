@@ -43,3 +43,7 @@ attack:
 # harm the service a little while clients write
 drill:
     .venv/bin/pip install -q --cache-dir .cache/pip -e '.[test,drill]' && .venv/bin/python -m tests.drill --quick
+
+# move Django sites here
+move:
+    .venv/bin/pip install -q --cache-dir .cache/pip -e '.[test]' && .venv/bin/python -m tests.move --number 500

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from server.accounts.adoption import Adoption
 from server.accounts.limits import Limits
 from server.api import (
     activation,
@@ -44,6 +45,7 @@ from server.settings.settings import Settings
 from server.settings.values import cores
 from server.templates import Templates
 from server.web.app_keys import (
+    ADOPTION,
     API_TOKENS,
     DB,
     DEVICES,
@@ -128,6 +130,7 @@ def _provide(app: web.Application, settings: Settings) -> None:
         verifying_keys=settings.verifying_keys,
     )
     app[SESSION_USES] = SessionUses(settings)
+    app[ADOPTION] = Adoption(settings)
     app[API_TOKENS] = ApiTokens(settings.signing_key)
     app[ONE_TIME_TOKENS] = OneTimeTokens(
         settings.signing_key, lifetime=settings.password_reset_timeout, verifying_keys=settings.verifying_keys

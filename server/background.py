@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 600.0  # between two sweeps of one process
 SWEEP_ROWS = 1000  # deleted by one statement
-SWEEP_STATEMENTS = ("sessions/sweep", "users/sweep", "one_time_tokens/sweep", "limits/sweep")
+SWEEP_STATEMENTS = ("sessions/sweep", "users/sweep", "one_time_tokens/sweep", "limits/sweep", "adopted_tokens/sweep")
 REVIVE_PAUSE_SECONDS = 0.5  # between two attempts to restart a database that keeps crashing
 
 WATCH_LOOP_SECONDS = 0.5

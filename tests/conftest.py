@@ -135,7 +135,13 @@ def database(database_url: str, _connections: list[Connection]) -> Connection:
             broken.close()
         _connections.append(psycopg.connect(database_url, autocommit=True, row_factory=psycopg.rows.dict_row))
         _connections[-1].execute("delete from users")
-    for table in ("letters", "events", "limits", "deleted_accounts"):  # no cascade reaches those of no account
+    for table in (
+        "letters",
+        "events",
+        "limits",
+        "adopted_tokens",
+        "deleted_accounts",
+    ):  # no cascade reaches those of no account
         _connections[-1].execute(f"delete from {table}")
     return _connections[-1]
 

@@ -35,7 +35,11 @@ FIELDS_CHANGED = "fields_changed"
 ROLE_CHANGED = "role_changed"
 STAFF_GRANTED = "staff_granted"
 STAFF_REVOKED = "staff_revoked"
-EXPORTED = "exported"  # all that is stored about the account, by its owner or the operator
+EXPORTED = (
+    "exported"  # all that is stored about the account, by its owner or the operator; without one: of all accounts
+)
+IMPORTED = "imported"  # by a command; sql/imports/take.sql records it
+SESSION_ADOPTED = "session_adopted"  # a refresh token of another site opened a session (ADOPT_SIMPLEJWT)
 LIMIT_MET = "limit_met"
 UNLOCKED = "unlocked"
 
@@ -62,6 +66,8 @@ EVENT_KINDS = {
     STAFF_GRANTED: "A command made the account staff.",
     STAFF_REVOKED: "A command made the account staff no longer.",
     EXPORTED: "All that is stored about the account was exported, by its owner or by a command.",
+    IMPORTED: "A command imported the account.",
+    SESSION_ADOPTED: "A refresh token of the site that the account was imported from opened a session.",
 }
 
 

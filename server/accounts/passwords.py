@@ -6,7 +6,7 @@ A change ends every other session of the account, a reset ends all of them; both
 
 from uuid import UUID
 
-from server.accounts import events
+from server.accounts import adoption, events
 from server.accounts.events import Source
 from server.accounts.links import use_link
 from server.auth.one_time_tokens import OneTimeTokens
@@ -96,6 +96,7 @@ async def _replace(
     row = await transaction.row("passwords/change", user_id, checked_hash, new_hash)
     if row is None:
         return False
+    await adoption.close(transaction, user_id)
     ended = await transaction.rows("sessions/end_others", user_id, kept_session)
     transaction.after_commit(lambda: SESSIONS_ENDED.add("password", by=len(ended)))
     await transaction.row("api_tokens/end", user_id)

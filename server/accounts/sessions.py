@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from server.accounts import events
+from server.accounts import adoption, events
 from server.accounts.events import Source
 from server.auth.sessions import SESSION_ENDED
 from server.auth.tokens import Claims
@@ -75,6 +75,7 @@ async def end_all(
 ) -> None:
     """End every session of an account but `kept_session`, and its API token unless that is kept (contract 2.2)."""
     async with db.transaction() as transaction:
+        await adoption.close(transaction, user_id)
         token = None if keeps_api_token else await transaction.row("api_tokens/end", user_id)
         ended = await transaction.rows("sessions/end_others", user_id, kept_session)
         if ended or (token and token["was_valid"]):
@@ -84,6 +85,7 @@ async def end_all(
 
 async def end_everything(transaction: Transaction, user_id: int, *, source: Source) -> int:
     """End every session and the API token of an account: how many sessions there were."""
+    await adoption.close(transaction, user_id)
     await transaction.row("api_tokens/end", user_id)  # first: locks the account, then sessions, as all acts do
     ended = await transaction.rows("sessions/end_others", user_id, None)
     await events.record(transaction, events.SESSION_ENDED, user_id, source, {"sessions": len(ended)})

@@ -116,7 +116,7 @@ async def open_session(
         )
         if session is not None:
             await _signed_in(transaction, limits, user_id, "session", source)
-            await _end_surplus(transaction, user_id, session["id"], settings.sessions_per_account - 1, source)
+            await end_surplus(transaction, user_id, session["id"], settings.sessions_per_account - 1, source)
             transaction.after_commit(metrics.SESSIONS_OPENED.add)
             return SignedIn(session["id"], session["role"])
     return await _refuse(
@@ -180,7 +180,8 @@ async def _signed_in(transaction: Transaction, limits: Limits, user_id: int, by:
     transaction.after_commit(lambda: metrics.SIGN_INS.add("success"))
 
 
-async def _end_surplus(transaction: Transaction, user_id: int, opened: UUID, others: int, source: Source) -> None:
+async def end_surplus(transaction: Transaction, user_id: int, opened: UUID, others: int, source: Source) -> None:
+    """End the sessions of an account that are more than `others` beside `opened`, those used longest ago."""
     ended = await transaction.rows("sessions/end_surplus", user_id, opened, others, SURPLUS_ROWS)
     if ended:
         await events.record(

@@ -9,7 +9,7 @@ from server.accounts import sign_in as accounts
 from server.auth import sessions
 from server.auth.tokens import ACCESS, REFRESH, Claims
 from server.errors import NoActiveAccount, TokenNotValid, TooManyRequests
-from server.web.app_keys import DB, LIMITS, PASSWORDS, SESSION_USES, SETTINGS, TOKENS
+from server.web.app_keys import ADOPTION, DB, LIMITS, PASSWORDS, SESSION_USES, SETTINGS, TOKENS
 from server.web.bodies import read_body
 from server.web.clients import source_of
 from server.web.endpoints import Access, Endpoints
@@ -55,7 +55,7 @@ async def refresh_access_token(request: web.Request) -> Any:
     """Get a new access token, until the session ends; with REFRESH_ROTATION also the next refresh token."""
     given = await read_body(request)
     settings, tokens = request.app[SETTINGS], request.app[TOKENS]
-    claims = tokens.read(given["refresh"], REFRESH)
+    claims = await _read(request, given["refresh"], REFRESH)
     if settings.refresh_rotation:
         return await _rotate(request, claims)
     identity = await sessions.require_present_token(request.app[DB], claims, grace=settings.refresh_grace)
@@ -86,7 +86,7 @@ async def _rotate(request: web.Request, claims: Claims) -> dict[str, str]:
 async def verify_token(request: web.Request) -> Any:
     """Check whether a token would be accepted: an access token by a protected route, a refresh token by refresh."""
     given = await read_body(request)
-    db, claims = request.app[DB], request.app[TOKENS].read(given["token"], ACCESS, REFRESH)
+    db, claims = request.app[DB], await _read(request, given["token"], ACCESS, REFRESH)
     if claims.kind == REFRESH:
         await sessions.require_present_token(db, claims, grace=request.app[SETTINGS].refresh_grace)
     else:
@@ -100,9 +100,23 @@ async def verify_token(request: web.Request) -> Any:
 async def sign_out(request: web.Request) -> Any:
     """Sign out: end the session of a refresh token, with every token that belongs to it."""
     given = await read_body(request)
-    claims = request.app[TOKENS].read(given["refresh"], REFRESH)
+    claims = await _read(request, given["refresh"], REFRESH)
     await accounts.sign_out(request.app[DB], claims, source=source_of(request))
     return {}
+
+
+async def _read(request: web.Request, token: str, *kinds: str) -> Claims:
+    """The claims of a token of one of `kinds`; with ADOPT_SIMPLEJWT also of a refresh token of the site before.
+
+    Raises TokenNotValid.
+    """
+    try:
+        return request.app[TOKENS].read(token, *kinds)
+    except TokenNotValid:
+        claims = await request.app[ADOPTION].read(request.app[DB], token, source=source_of(request))
+        if claims is None:
+            raise
+        return claims
 
 
 def _display_claims(request: web.Request, role: str | None) -> dict[str, str | None]:

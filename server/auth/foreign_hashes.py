@@ -31,6 +31,7 @@ MAX_BCRYPT_BYTES = 72  # bcrypt ignores the rest of a password
 _PBKDF2 = re.compile(r"pbkdf2_(sha256|sha1)\$([0-9]{1,7})\$([^$]{1,64})\$([A-Za-z0-9+/]+=*)", re.ASCII)
 _SCRYPT = re.compile(r"scrypt\$([0-9]{1,7})\$([^$]{1,64})\$([0-9]{1,4})\$([0-9]{1,4})\$([A-Za-z0-9+/]+=*)", re.ASCII)
 _BCRYPT = re.compile(r"bcrypt\$(\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53})")
+_MD5 = re.compile(r"md5\$([^$]{0,64})\$([0-9a-f]{32})")
 _ARGON2 = re.compile(
     r"argon2\$argon2(id|i|d)\$v=19\$m=([0-9]{1,7}),t=([0-9]{1,3}),p=([0-9]{1,3})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]+)"
 )
@@ -48,6 +49,8 @@ def read(stored: str) -> Fits | None:
         return _scrypt(*found.groups())
     if found := _BCRYPT.fullmatch(stored):
         return _bcrypt(*found.groups())
+    if found := _MD5.fullmatch(stored):
+        return _md5(*found.groups())
     if argon2_hashes.IS_INSTALLED and (found := _ARGON2.fullmatch(stored)):
         kind, memory, passes, lanes, salt, written = found.groups()
         return _argon2(kind, int(memory), int(passes), int(lanes), salt, written)
@@ -98,6 +101,13 @@ def _bcrypt(written: str, rounds: str) -> Fits | None:
         return None
     # Bytes beyond the 72nd were never hashed, so a longer password cannot be checked. It does not fit.
     return lambda password: len(password) <= MAX_BCRYPT_BYTES and bcrypt.checkpw(password, written.encode())
+
+
+def _md5(salt: str, written: str) -> Fits:
+    # It costs an attacker nothing, whoever has the row: the reason to replace it at the next sign-in.
+    return lambda password: hmac.compare_digest(
+        hashlib.md5(salt.encode() + password, usedforsecurity=False).hexdigest(), written
+    )
 
 
 def _decode(written: str, length: int | None) -> bytes | None:

@@ -34,7 +34,7 @@ VERIFIED_CACHE_TOKENS = 16_384  # about 600 bytes each; a signature is checked o
 # `exp` is checked in `read`, at each use of a cached token. Audience, issuer and subject are ignored (contract 4.1).
 # A future `iat` is accepted: another clock than this one may have set it, that of the database or of another machine.
 # PyJWT would refuse it; RFC 7519 §4.1.6 asks for no check, and nothing here is decided by the age of a token.
-_OPTIONS: Any = {f"verify_{claim}": False for claim in ("exp", "iat", "aud", "iss", "sub", "jti")}
+NO_CLAIM_CHECKS: Any = {f"verify_{claim}": False for claim in ("exp", "iat", "aud", "iss", "sub", "jti")}
 
 
 def _base64url(data: bytes) -> bytes:
@@ -142,7 +142,7 @@ class Tokens:
             try:
                 claims = _own_claims(token.encode(), key)
                 if claims is None:
-                    claims = jwt.decode(token, key, [ALGORITHM], options=_OPTIONS)
+                    claims = jwt.decode(token, key, [ALGORITHM], options=NO_CLAIM_CHECKS)
             except jwt.InvalidSignatureError:
                 continue
             except (jwt.InvalidTokenError, RecursionError, ValueError, OverflowError, TypeError):
@@ -172,19 +172,19 @@ def _claims(claims: dict[str, Any]) -> Claims:
     """The claims in their types. Raises TokenNotValid, with simplejwt's texts in simplejwt's order."""
     if claims.get("exp") is None:
         raise TokenNotValid("Token has no 'exp' claim")
-    expires = _numeric_date(claims["exp"])
-    _numeric_date(claims.get("iat", 0))
+    expires = numeric_date(claims["exp"])
+    numeric_date(claims.get("iat", 0))
     if "jti" not in claims:
         raise TokenNotValid("Token has no id")
     if "token_type" not in claims:
         raise TokenNotValid("Token has no type")
     if "user_id" not in claims:
         raise TokenNotValid("Token contained no recognizable user identification")
-    user_id, session_id = _user_id(claims["user_id"]), _session_id(claims.get("sid"))
+    user_id, session_id = read_user_id(claims["user_id"]), _session_id(claims.get("sid"))
     return Claims(str(claims["token_type"]), user_id, session_id, expires, _rotation(claims.get("rotation", 0)))
 
 
-def _numeric_date(claim: Any) -> float:
+def numeric_date(claim: Any) -> float:
     """Epoch seconds (RFC 7519 §2)."""
     # The comparison is false for NaN.
     if isinstance(claim, bool) or not isinstance(claim, int | float) or not -1e15 < claim < 1e15:
@@ -192,7 +192,8 @@ def _numeric_date(claim: Any) -> float:
     return float(claim)
 
 
-def _user_id(claim: Any) -> int:
+def read_user_id(claim: Any) -> int:
+    """The id of an account: digits, or a number. Raises TokenNotValid."""
     user_id = read_id(str(claim)) if isinstance(claim, int | str) and not isinstance(claim, bool) else None
     if user_id is None:
         raise TokenNotValid

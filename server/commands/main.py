@@ -1,7 +1,8 @@
 """Reads the command line and runs one command.
 
 The exit status is 0 when the command did its work, 1 when it could not (one sentence says why), 2 for wrong
-settings (each fault is named) and for a wrong command line.
+settings (each fault is named) and for a wrong command line. Of a command with CANNOT_RUN_STATUS, 1 says that it did
+its work, but not for every row.
 """
 
 import argparse
@@ -23,7 +24,10 @@ from server.commands import (
     deactivate,
     delete,
     export,
+    export_users,
     grant_staff,
+    import_django,
+    import_users,
     letters,
     migrate,
     openapi,
@@ -39,7 +43,7 @@ from server.commands import (
     users,
     work,
 )
-from server.commands.failures import CommandError
+from server.commands.failures import CommandError, NotAllTaken
 from server.errors import StartError, Unavailable
 from server.postgres.bundled import BundledPostgresError
 from server.process import signals
@@ -67,6 +71,9 @@ COMMANDS: dict[str, ModuleType] = {
     "sign-out": sign_out,
     "unlock": unlock,
     "export": export,
+    "import-django": import_django,
+    "import-users": import_users,
+    "export-users": export_users,
     "delete": delete,
     "backup": backup,
     "restore": restore,
@@ -93,15 +100,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as failure:
         _complain(*failure.faults)
         return 2
-    except (CommandError, StartError, CannotListen, BundledPostgresError, NotReadyError) as failure:
+    except NotAllTaken as failure:
         _complain(str(failure))
         return 1
+    except (CommandError, StartError, CannotListen, BundledPostgresError, NotReadyError) as failure:
+        _complain(str(failure))
+        return _failed(options)
     except Unavailable as failure:
         _complain(f"The database cannot be reached: {failure.__cause__ or failure}")
-        return 1
+        return _failed(options)
     except BrokenPipeError:
         return _end_without_reader()
     return 0
+
+
+def _failed(options: argparse.Namespace) -> int:
+    """The status of a command that could not do its work. Of an import 1 says that it did, but not for every row."""
+    return int(getattr(COMMANDS[options.command], "CANNOT_RUN_STATUS", 1))
 
 
 def _complain(*texts: str) -> None:

@@ -51,7 +51,7 @@ def _restore(server: BundledPostgres, settings: Settings, options: argparse.Name
         _check_schema(fresh)
         bring_up_to_date(dataclasses.replace(settings, database_url=fresh))
         if options.end_sessions:
-            restoring.run(fresh, "restore/end_sessions", "restore/end_api_tokens")
+            restoring.run(fresh, "restore/end_adoption", "restore/end_sessions", "restore/end_api_tokens")
         restoring.run(fresh, "restore/analyze")
         restoring.put_in_force(beside)
     finally:

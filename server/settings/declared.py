@@ -92,6 +92,12 @@ class Declared:
     sessions_per_account: int = _setting(
         values.whole(1, 1_000_000), 1000, "sessions of one account; a further sign-in ends the one used longest ago"
     )
+    adopt_simplejwt: bool = _setting(
+        values.flag, False, "refresh tokens of the Django site that accounts were imported from open a session"
+    )
+    simplejwt_key: str = _setting(
+        values.key, "", "the key of that site (`SIGNING_KEY` of SIMPLE_JWT, else `SECRET_KEY`)", secret=True
+    )
     bcrypt_rounds: int = _setting(values.whole(4, 20), 12, "cost of a password hash; each step doubles it")
     unique_email: bool = _setting(
         values.flag, True, "one account per e-mail address; takes effect when the schema is migrated"

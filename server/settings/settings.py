@@ -11,11 +11,10 @@ from urllib.parse import urlsplit
 from server.settings import connections, values
 from server.settings import environment as settings_environment
 from server.settings.account_model import AccountModel
-from server.settings.contradictions import check_login, check_places
+from server.settings.contradictions import check_all
 from server.settings.declared import Declared
 from server.settings.faults import SettingFaults
 from server.settings.roles import Roles
-from server.settings.session_lifetimes import check_sessions
 
 HIDDEN = "••••••"
 
@@ -50,23 +49,7 @@ class Settings(Declared):
             if name in texts:
                 with faults.within(f"{name} ").collect():
                     given[each.name] = each.metadata["parse"](texts[name])
-        has_key = "SIGNING_KEY" in texts or settings_environment.names_file(environment, "SIGNING_KEY")
-        blank = settings_environment.blank(environment, "SIGNING_KEY")
-        # A blank variable with the prefix would have won over the one without it.
-        if blank and (not has_key or blank[0].startswith(settings_environment.PREFIX)):
-            faults.add(f"{blank[0]} is blank: tokens would be signed with another key than was meant")
-        elif not has_key and "DATABASE_URL" in texts:
-            faults.add("SIGNING_KEY is required with DATABASE_URL: all processes must hold the same one")
-        if given.get("login_field", "username") != "username" and not given.get("unique_email", True):
-            faults.add("LOGIN_FIELD other than username needs UNIQUE_EMAIL=true: an address must be one account's")
-        if "site_file" in given and "roles_file" in given:
-            faults.add("ROLES_FILE and SITE_FILE are both set: put the sections of ROLES_FILE into SITE_FILE")
-        connections.check_connections(given, faults)
-        if "replica_url" in given and "DATABASE_URL" not in texts:
-            faults.add("REPLICA_URL needs DATABASE_URL: the bundled database has no replica")
-        check_sessions(given, faults)
-        check_login(given, faults)
-        check_places(given, faults)
+        check_all(given, environment, texts, faults)
         faults.check()
         return cls(**given)
 

@@ -4,6 +4,7 @@ import asyncio
 
 from aiohttp import web
 
+from server.accounts.adoption import Adoption
 from server.accounts.limits import Limits
 from server.auth.api_tokens import ApiTokens
 from server.auth.one_time_tokens import OneTimeTokens
@@ -18,6 +19,7 @@ from server.settings.settings import Settings
 from server.templates import Templates
 from server.web.devices import Devices
 
+ADOPTION = web.AppKey("ADOPTION", Adoption)
 API_TOKENS = web.AppKey("API_TOKENS", ApiTokens)
 DB = web.AppKey("DB", Database)
 LIMITS = web.AppKey("LIMITS", Limits)

@@ -13,4 +13,6 @@ set generation = t.generation + 1, hash = null
 from locked
 join api_tokens before on before.user_id = locked.id
 where t.user_id = locked.id
-returning t.user_id, before.hash is not null as was_valid
+returning
+    t.user_id,
+    before.hash is not null or (before.imported_hash is not null and before.generation = 0) as was_valid

@@ -6,7 +6,7 @@ select
     u.email,
     u.password,
     u.language,
-    t.hash is not null as has_api_token,
+    t.hash is not null or (t.imported_hash is not null and t.generation = 0) as has_api_token,
     l.expires_at as link_expires_at,
     l.expires_at <= now() as is_link_expired
 from users u

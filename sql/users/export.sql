@@ -13,6 +13,9 @@ select jsonb_build_object(
     'is_staff', u.is_staff,
     'awaits_activation', u.awaits_activation,
     'account_fields', u.account_fields,
+    'date_joined', u.date_joined,
+    'last_login', u.last_login,
+    'adopts_tokens', u.adopts_tokens,
     'profile', (
         select jsonb_build_object(
             'id', p.id,

@@ -1,7 +1,7 @@
 -- Accounts with what staff see of them, in the order of the ids, and whether another one comes after each. It ends early
 -- after a million bytes of fields, as users/list (security 36).
--- Joined: null when the owner deleted the profile. Last sign-in: of the events that are kept. At most 1,000 sessions are
--- counted.
+-- Joined: at the site that an imported account comes from, else null when the owner deleted the profile. Last sign-in: of
+-- the events that are kept, else at that site. At most 1,000 sessions are counted.
 -- $1 ids
 with page as (
     select
@@ -14,6 +14,8 @@ with page as (
         u.is_staff,
         u.awaits_activation,
         u.pending_email,
+        u.date_joined as joined_elsewhere,
+        u.last_login as last_login_elsewhere,
         g.place
     from unnest($1::bigint[]) with ordinality as g (id, place)
     join users u on u.id = g.id
@@ -38,13 +40,19 @@ select
     is_staff,
     awaits_activation,
     pending_email,
-    (select p.date_joined from profiles p where p.user_id = measured.id) as date_joined,
-    (
-        select e.happened_at
-        from events e
-        where e.user_id = measured.id and e.kind = 'signed_in'
-        order by e.id desc
-        limit 1
+    coalesce(
+        joined_elsewhere,
+        (select p.date_joined from profiles p where p.user_id = measured.id)
+    ) as date_joined,
+    coalesce(
+        (
+            select e.happened_at
+            from events e
+            where e.user_id = measured.id and e.kind = 'signed_in'
+            order by e.id desc
+            limit 1
+        ),
+        last_login_elsewhere
     ) as last_login,
     (
         select count(*)

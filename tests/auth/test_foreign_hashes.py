@@ -20,6 +20,7 @@ SCRYPT = (
 ARGON2 = (
     "argon2$argon2id$v=19$m=102400,t=2,p=8$U2FsdFNhbHRTYWx0U2FsdFNhbHRTYQ$xKV8b8I2A+7EE3qW386r8FpBGdkw8waSjKh2b2qqL90"
 )
+MD5 = "md5$SaltSaltSaltSaltSaltSa$6a5aceaf393d669329742a7dfcd58beb"
 PBKDF2_SHA1 = "pbkdf2_sha1$1000$SaltSaltSaltSaltSaltSa$srCEseAviwyVRlLKfELfwvnlS/E="  # made as contract 5.1 says
 
 
@@ -30,7 +31,7 @@ def passwords() -> Iterator[Passwords]:
     made.close()
 
 
-@pytest.mark.parametrize("stored", [PBKDF2, PBKDF2_SHA1, BCRYPT, SCRYPT, ARGON2])
+@pytest.mark.parametrize("stored", [PBKDF2, PBKDF2_SHA1, BCRYPT, SCRYPT, ARGON2, MD5])
 async def test_a_foreign_hash_fits_only_its_own_password_and_is_outdated(passwords: Passwords, stored: str) -> None:
     assert await passwords.check("correct horse", stored)
     assert not await passwords.check("correct horsf", stored)
@@ -84,7 +85,9 @@ async def test_a_password_longer_than_bcrypt_reads_does_not_fit(passwords: Passw
         pytest.param(
             "bcrypt_sha256$" + BCRYPT.partition("$")[2].replace("$04$", "$03$"), id="too few rounds of our own format"
         ),
-        pytest.param("md5$SaltSaltSaltSaltSaltSa$6a5aceaf393d669329742a7dfcd58beb", id="md5"),
+        pytest.param(MD5[:-1], id="md5 cut off"),
+        pytest.param(MD5.upper(), id="md5 in capitals"),
+        pytest.param("sha1$SaltSaltSaltSaltSaltSa$6a5aceaf393d669329742a7dfcd58beb", id="sha1"),
     ],
 )
 async def test_a_hash_that_costs_too_much_or_is_damaged_is_not_run_and_costs_one_hash(

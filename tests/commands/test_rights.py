@@ -1,6 +1,7 @@
 """A role that may not make tables is told the statement that gives it the right."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
@@ -103,3 +104,15 @@ def test_a_database_that_does_not_exist_is_told_in_one_line(run: Run, postgres: 
     assert status == 1
     assert 'database "nowhere" does not exist' in told
     assert told.count("\n") == 1
+
+
+def test_an_import_says_that_it_needs_the_role_that_owns_the_tables(
+    url: str, postgres: BundledPostgres, run: Run, tmp_path: Path
+) -> None:
+    with psycopg.connect(postgres.url(DatabaseUrl.read(url).database), autocommit=True) as owner:
+        migrate.migrate(postgres.url(DatabaseUrl.read(url).database))
+        owner.execute("grant select, insert, update, delete on all tables in schema public to public")
+    (tmp_path / "users.jsonl").write_text('{"username": "anna"}\n')
+    status, said, told = run("import-users", str(tmp_path / "users.jsonl"), DATABASE_URL=url, MIGRATE_ON_START="false")
+    assert (status, said) == (2, "")
+    assert told.endswith("an import needs the role that owns the tables.\n")

@@ -13,6 +13,7 @@ KEY = "k" * 32
 VALUES = {
     "DATABASE_URL": "postgresql://u:hush@h/d",
     "SIGNING_KEY": KEY,
+    "SIMPLEJWT_KEY": "j" * 32,
     "VERIFYING_KEYS": "o" * 32,
     "SMTP_URL": "smtp://u:hush@mail.example",
     "REPLICA_URL": "postgresql://u:hush@replica.example/d",

@@ -1,0 +1,72 @@
+"""`export-users`: write all accounts to a file that `import-users` reads."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from server.accounts import events
+from server.accounts.events import Source
+from server.commands.database import run_on_database
+from server.commands.failures import CommandError
+from server.database.database import Database
+from server.process.serving import say
+from server.settings.account_model import load_account_fields
+from server.settings.settings import Settings
+from server.transfer.files import FileTarget
+from server.transfer.progress import Progress
+from server.transfer.rows import COLUMNS, PAGE_ROWS, PROFILE_COLUMNS, UnusableSource
+
+CANNOT_RUN_STATUS = 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the file, and whether it gets the hashes."""
+    parser.add_argument("file", metavar="FILE", type=Path, help="a new file, .csv or .jsonl")
+    parser.add_argument("--with-hashes", action="store_true", help="also the password hashes: keep the file secret")
+
+
+def run(settings: Settings, options: argparse.Namespace) -> None:
+    """Write all accounts to a new file, which import-users reads; without password hashes unless asked."""
+
+    async def work(db: Database) -> None:
+        try:
+            target = FileTarget(options.file, settings.account, with_hashes=options.with_hashes)
+        except UnusableSource as failure:
+            raise CommandError(str(failure)) from None
+        try:
+            number = await _write(db, target)
+        finally:
+            target.close()
+        async with db.transaction() as transaction:
+            details = {"accounts": number, "with_hashes": options.with_hashes}
+            await events.record(transaction, events.EXPORTED, None, Source(command="export-users"), details)
+        say(f"{options.file} has {number:,} accounts.")
+
+    run_on_database(settings, work)
+
+
+async def _write(db: Database, target: FileTarget) -> int:
+    counted = await db.row("imports/count")
+    assert counted is not None
+    number = after = 0
+    with Progress("Written", counted["accounts"]) as progress:
+        while rows := await db.rows("imports/export", after, PAGE_ROWS):
+            for row in rows:
+                target.write(_values(row))
+            number, after = number + len(rows), rows[-1]["id"]
+            progress.add(len(rows))
+    return number
+
+
+def _values(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a row of an import."""
+    columns = {"password_hash": "password"}
+    values: dict[str, Any] = {name: row[columns.get(name, name)] for name in COLUMNS}
+    values["role_fields"] = orjson.loads(row["role_fields"]) if row["role_fields"] else None
+    values["fields"] = load_account_fields(row["account_fields"])
+    renamed = {"id": "profile_id", "date_joined": "profile_joined", "updated_on": "profile_updated"}
+    values["profile"] = {name: row[renamed.get(name, name)] for name in PROFILE_COLUMNS}
+    return values

@@ -1,0 +1,1 @@
+"""Accounts that come from elsewhere or go elsewhere: read, checked, taken page by page, written to files."""

@@ -1,0 +1,9 @@
+"""The routes of djoser."""
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("auth/", include("djoser.urls")),
+    path("auth/", include("djoser.urls.jwt")),
+    path("auth/", include("djoser.urls.authtoken")),
+]

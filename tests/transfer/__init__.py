@@ -1,0 +1,1 @@
+"""Accounts that come from elsewhere or go elsewhere."""
