@@ -69,7 +69,7 @@ from server.web.endpoints import LONG_BODY_MAX_BYTES, install
 from server.web.html_pages import asking, pages
 from server.web.html_pages.unknown_paths import unknown_paths
 from server.web.middleware import errors
-from server.web.traces import make_traces
+from server.web.traces import make_traces, with_headers
 
 NOUNS = (
     users,
@@ -99,7 +99,7 @@ def create_app(settings: Settings, restart_database: Callable[[], bool] | None =
         middlewares = [cors(settings.cors_origins), errors, preflight, unknown_paths, access]
     traces = make_traces(settings)
     if traces:
-        middlewares.insert(0, traces.middleware)
+        middlewares[:0] = [traces.middleware, with_headers]
     app = web.Application(middlewares=middlewares, client_max_size=LONG_BODY_MAX_BYTES)
     if traces:
         app.cleanup_ctx.append(traces.run)

@@ -20,6 +20,7 @@ RUN_BY = {
     "roles: *": "tests/test_readme.py",
     "site file": "tests/test_shell_blocks.py",
     "migrate: *": "tests/test_shell_blocks.py",
+    "move: *": "tests/commands/test_import_users.py",
     "some tests": "tests/test_shell_blocks.py",
     "one test": "tests/test_shell_blocks.py",
     "systemd: *": "tests/deploy/systemd.py",

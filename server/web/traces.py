@@ -4,9 +4,11 @@ import importlib.util
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from server.settings.settings import Settings
 from server.web.clients import is_in, peer_address
+from server.web.ordinary_responses import OrdinaryResponse
 
 if TYPE_CHECKING:
     from server.telemetry.tracing import Traces
@@ -26,6 +28,13 @@ def make_traces(settings: Settings) -> "Traces | None":
         return address is not None and is_in(address, settings.trusted_proxies)
 
     return Traces(settings.otel_exporter_otlp_endpoint, trusts)
+
+
+@web.middleware
+async def with_headers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Below the middleware of OpenTelemetry, which reads the headers of responses."""
+    response = await handler(request)
+    return response.to_response() if type(response) is OrdinaryResponse else response
 
 
 def faults(settings: Settings) -> list[str]:

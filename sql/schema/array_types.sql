@@ -6,4 +6,5 @@ select
     null::double precision[] as doubles,
     null::jsonb[] as jsonbs,
     null::text[] as texts,
+    null::timestamptz[] as times,
     null::uuid[] as uuids

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from tests.commands.conftest import Run
 from tests.commands.test_account_commands import last_event
 from tests.conftest import Client, Letters, post
 from tests.rows import Connection, count, only_row
+from tests.shell_blocks import block
 
 pytestmark = pytest.mark.slow
 
@@ -407,10 +407,8 @@ def test_on_a_terminal_progress_is_a_bar(
 def test_the_commands_of_the_page_about_moving_work_as_they_are_written(
     run: Run, database: Connection, tmp_path: Path
 ) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "move-from-django.md").read_text()
-    (made, imported, exported) = re.findall(
-        r"```sh\n(?:(cat > users.csv <<'END'\n.*?\nEND)\n)?.venv/bin/frontdesk ([^\n]*users [^\n]*)", page, re.DOTALL
-    )[0] + (re.findall(r"frontdesk (export-users [^\n]*)", page)[0],)
+    made, imported = block("docs/move-from-django.md", "move: import").rsplit(".venv/bin/frontdesk ", 1)
+    exported = block("docs/move-from-django.md", "move: export").removeprefix(".venv/bin/frontdesk ")
     subprocess.run(["bash", "-e", "-c", made], cwd=tmp_path, check=True)
     command, file, *options = imported.split()
     assert said(run, command, str(tmp_path / file), *options) == (

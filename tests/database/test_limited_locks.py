@@ -17,6 +17,7 @@ EXPIRED = {
     "letters/sweep": ("letters (kind, user_id, given_up_at)", "'confirmation', {user}, '2020-01-01'", ["1", "3"]),
     "limits/sweep": ("limits (key, drained_at)", "'key ' || n, '2020-01-01'", ["3"]),
     "events/sweep": ("events (kind, happened_at)", "'registered', '2020-01-01'", ["3", "1"]),
+    "adopted_tokens/sweep": ("adopted_tokens (jti, expires_at)", "'token ' || n, '2020-01-01'", ["3"]),
     "sessions/end_surplus": (
         "sessions (user_id, expires_at)",
         "{user}, 'infinity'",

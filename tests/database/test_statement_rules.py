@@ -16,6 +16,8 @@ OF_ACCOUNTS = ("profiles", "sessions", "one_time_tokens", "api_tokens", "role_fi
 # Statements that read or write rows of an account without its id as a parameter, and why.
 WITHOUT_ACCOUNT = {
     "api_tokens/identify": "the token is random: its hash alone says whose it is",
+    "imports/export": "a page of all",
+    "imports/take": "a page of accounts that it makes, each with its rows",
     "one_time_tokens/sweep": "finds rows by time, then removes them by account and purpose",
     "profiles/find": "the path of the request has the id of a profile alone",
     "profiles/list": "a page of all",
@@ -38,6 +40,7 @@ WITHOUT_ACCOUNT = {
 
 # Statements that Citus refuses once their table has several shards, and why they stay.
 SKIPS_LOCKED_ROWS = {
+    "adopted_tokens/sweep": "processes that sweep together share the work",
     "events/clear_deleted": "processes that sweep together share the work",
     "events/sweep": "processes that sweep together share the work",
     "letters/sweep": "processes that sweep together share the work",

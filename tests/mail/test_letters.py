@@ -162,7 +162,7 @@ async def test_a_request_that_fails_midway_is_answered_once(office: Office, monk
     office.account()
     await office.request(PASSWORD_RESET, "anna@example.com")
     with monkeypatch.context() as patch:
-        patch.setattr(office.one_time_tokens.__class__, "token", lambda self, nonce: 1 / 0)
+        patch.setattr(office.one_time_tokens.__class__, "tokens", lambda self, nonce: 1 / 0)
         assert await sent(office) == []
     (row,) = office.queued()
     assert (row["user_id"], row["tries"], row["fault"].partition(" at ")[0]) == (

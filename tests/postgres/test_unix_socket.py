@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from server.postgres import server
 from server.postgres.unix_socket import RefusedError, ask, peer, socket_path
 from tests.postgres.servers import attached, postmaster
 from tests.processes import eventually
@@ -54,9 +55,12 @@ def test_a_server_that_shuts_down_is_temporarily_unreachable(data: Path) -> None
         assert share.revive() is True
 
 
-def test_a_server_whose_connections_are_all_in_use_is_temporarily_unreachable(copy: Path) -> None:
+def test_a_server_whose_connections_are_all_in_use_is_temporarily_unreachable(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 3)
     with (copy / "postgres" / "postgresql.conf").open("a") as conf:
-        conf.write("\nmax_connections = 3\nsuperuser_reserved_connections = 0\n")
+        conf.write("\nsuperuser_reserved_connections = 0\n")
         conf.write("max_wal_senders = 0\nautovacuum_worker_slots = 1\n")
     with attached(copy) as share:
         url = share.url(user="postgres")

@@ -75,6 +75,19 @@ class Export(Schema):
     is_active = fields.Boolean(required=True)
     is_staff = fields.Boolean(required=True)
     awaits_activation = fields.Boolean(required=True)
+    date_joined = fields.DateTime(
+        required=True,
+        allow_none=True,
+        metadata={"description": "At the site that the account was imported from.", "example": _TIME_EXAMPLE},
+    )
+    last_login = fields.DateTime(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The last sign-in at that site.", "example": _TIME_EXAMPLE},
+    )
+    adopts_tokens = fields.Boolean(
+        required=True, metadata={"description": "Whether refresh tokens of that site may open a session."}
+    )
     account_fields = fields.Dict(required=True, allow_none=True, metadata={"description": "The declared fields."})
     profile = fields.Nested(ExportedProfile, required=True, allow_none=True)
     role_fields = fields.Dict(required=True, metadata={"description": "The fields of each role, by its name."})
