@@ -100,7 +100,9 @@ def _check_http(request: web.Request) -> None:
     """
     if request.version not in _VERSIONS:
         raise VersionNotSupported
-    if request.body_exists and request.headers.get(hdrs.TRANSFER_ENCODING, "chunked").lower() != "chunked":
+    coding = request.headers.get(hdrs.TRANSFER_ENCODING) if request.body_exists else None
+    # HTTP/1.0 has no codings: what is before the service may have read the body in another way.
+    if coding is not None and (coding.lower() != "chunked" or request.version == HttpVersion10):
         raise TransferEncodingNotSupported
     scheme = scheme_of_target(request)
     if scheme and scheme not in _SCHEMES:

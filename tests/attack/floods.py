@@ -81,7 +81,12 @@ async def more_connections_than_files(stage: Stage, outcome: Outcome) -> None:
                     raw.push(batch[::2], b"GET / HTTP/1.1\r\nHost: x\r\n")
                     await asyncio.sleep(0.1)
                 outcome.tried += number
-                outcome.expect(service.sockets() <= allowed, f"{service.sockets()} connections are open")
+                # One that is too many is closed in the turn of the event loop after it was accepted.
+                for _ in range(20):
+                    if (open_now := service.sockets()) <= allowed:
+                        break
+                    await asyncio.sleep(0.1)
+                outcome.expect(open_now <= allowed, f"{open_now} connections are open")
                 await asyncio.sleep(1 if stage.quick else 10)
         finally:
             raw.close(opened)

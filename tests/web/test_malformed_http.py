@@ -126,3 +126,14 @@ async def test_without_a_host_header_the_address_of_the_socket_is_used(client: C
     head, body = await raw(client, b"GET /auth/ HTTP/1.0\r\n\r\n")
     assert head.startswith(b"HTTP/1.0 200 ")
     assert json.loads(body) == {"users": f"http://127.0.0.1:{client.port}/auth/users/"}
+
+
+@pytest.mark.parametrize("body", [b"2\r\n{}\r\n0\r\n\r\n", b"0\r\n\r\n"])
+async def test_a_chunked_body_in_http_1_0_is_refused_with_whatever_follows(client: Client, body: bytes) -> None:
+    sent = (
+        b"POST /auth/jwt/verify/ HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n"
+        + body
+    )
+    head, text = await raw(client, sent + b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert head.split()[1] in (b"400", b"501")
+    assert b"HTTP/1" not in text
