@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
     folders = [f"--basetemp={TEMPORARY}", f"--pictures={pictures.resolve()}", *renewing]
     # The files are named one by one and there is no conftest: pytest does not collect them without Playwright.
     files = [f"tests/browser/{name}.py" for name in ("pages", "explorer", "front_ends", "tutorial")]
-    suite = ["-p", "tests.browser.visitors", *files]
+    suite = ["-p", "tests.browser.visitors", "-n2", "--dist=loadfile", *files]
     status = subprocess.run([sys.executable, "-m", "pytest", *suite, *folders], cwd=ROOT).returncode
     shutil.rmtree(TEMPORARY, ignore_errors=True)
     print(f"pictures: {pictures}", flush=True)
