@@ -56,9 +56,10 @@ begin
             details = case when e.user_id = account then null else e.details end
         from bite
         where e.id = bite.id
-        returning e.id
     )
-    select count(*), max(id) into cleared, cleared_to from done;
+    -- Of the bite, not of what was updated: a sweep of old events may delete some of them meanwhile, and then it would
+    -- look as if no more were left.
+    select count(*), max(id) into cleared, cleared_to from bite;
     return case when cleared = at_most then cleared_to end;
 end
 $$;

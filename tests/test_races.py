@@ -117,6 +117,20 @@ async def test_an_api_token_of_an_ended_generation_stays_ended(
     assert await db.find("api_tokens/identify", b"first") is None
 
 
+async def test_a_sign_out_locks_the_account_before_the_session_as_a_change_of_password_does(
+    anna: Person, database: Connection, database_url: str
+) -> None:
+    assert (await post(anna.client, "/auth/token/login/", username="anna", password=PASSWORD))[0] == 200
+    with psycopg.connect(database_url) as change:
+        change.execute("select from users for no key update")
+        signing_out = asyncio.ensure_future(anna.post("/auth/token/logout/"))
+        await until_blocked(signing_out, database)
+        change.execute("select from sessions for update nowait")
+        change.rollback()
+        assert (await signing_out)[0] == 204
+    assert database.execute("select from sessions").fetchall() == []
+
+
 @in_mode("default", refresh_rotation=True)
 async def test_a_refresh_that_waits_for_another_gets_what_the_other_got(
     anna: Person, database: Connection, database_url: str

@@ -148,9 +148,9 @@ async def sign_out(db: Database, claims: Claims, *, source: Source) -> None:
 
 async def log_out(transaction: Transaction, user_id: int, *, session_id: UUID | None, source: Source) -> None:
     """End the API token of an account and, if it is given, the session of the caller (contract 11.31)."""
+    await transaction.row("api_tokens/end", user_id)  # first: locks the account, then sessions, as all acts do
     if session_id is not None and await transaction.row("sessions/end", session_id, user_id) is not None:
         transaction.after_commit(lambda: metrics.SESSIONS_ENDED.add("signed_out"))
-    await transaction.row("api_tokens/end", user_id)
     await events.record(transaction, events.SIGNED_OUT, user_id, source)
 
 

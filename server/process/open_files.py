@@ -6,7 +6,7 @@ import resource
 from server.settings.settings import Settings
 from server.web.connections import USUAL_MAX_CONNECTIONS
 
-OTHER_FILES = 100  # of a process: libraries, logs, listening sockets, mail; beside its connections to the database
+OTHER_FILES = 100  # of a process: libraries, logs, listening sockets, mail; beside its connections to databases
 
 
 def max_connections(settings: Settings) -> int:
@@ -14,7 +14,8 @@ def max_connections(settings: Settings) -> int:
 
     The limit is raised no further than needed: programs that this process starts close as many files as they may have.
     """
-    others = OTHER_FILES + settings.worker_connections
+    databases = 2 if settings.replica_url else 1
+    others = OTHER_FILES + databases * settings.worker_connections
     files = _allow((settings.max_connections or USUAL_MAX_CONNECTIONS) + others)
     return max(1, min(settings.max_connections or USUAL_MAX_CONNECTIONS, files - others))
 

@@ -23,6 +23,7 @@ class Budget:
         self.limit = limit
         self.total = 0
         self._held: dict[Holder, int] = {}  # the one that has held for longest is the first
+        self._is_reducing = False
 
     def hold(self, holder: Holder, size: int) -> None:
         """Let `holder` hold `size` bytes in all. Over the limit the oldest holders give way, `holder` among them.
@@ -34,8 +35,13 @@ class Budget:
             self._held[holder] = size
         else:
             self._held.pop(holder, None)
-        if self.total > self.limit:
-            self._reduce()
+        # Not while one gives way: it calls this itself, and a thousand small ones would exceed the depth of calls.
+        if self.total > self.limit and not self._is_reducing:
+            self._is_reducing = True
+            try:
+                self._reduce()
+            finally:
+                self._is_reducing = False
 
     def _reduce(self) -> None:
         for holder in list(self._held):

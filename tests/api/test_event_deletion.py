@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import psycopg
 import pytest
 
 from server import background
 from server.database.database import Database
 from server.settings.settings import Settings
 from tests.conftest import PASSWORD, Person
+from tests.locks import until_blocked
 from tests.rows import Connection, count
 from tests.test_background import Sleeps, is_sweep_pause, serving
 
@@ -78,4 +80,22 @@ async def test_the_events_after_the_deletion_stay_and_a_bite_begins_where_the_la
     bites = [await db.row("events/clear_deleted", 1) for _ in range(4)]
     assert [bite and bite["cleared_to"] for bite in bites] == [first["id"], first["id"] + 1, None, None]
     assert personal(database) == 1
+    assert count(database, "deleted_accounts") == 0
+
+
+async def test_old_events_that_are_swept_meanwhile_do_not_end_the_work_on_the_others(
+    db: Database, database: Connection, database_url: str
+) -> None:
+    database.execute("delete from events")
+    insert_events(database, 5, user_id=1, actor_id=None)
+    database.execute("insert into deleted_accounts select 1, 0, max(id) from events")
+    with psycopg.connect(database_url) as sweep:
+        sweep.execute("delete from events where id = (select min(id) from events)")
+        clearing = asyncio.ensure_future(db.row("events/clear_deleted", 2))
+        await until_blocked(clearing, database)
+        sweep.commit()
+        await clearing
+    while await db.row("events/clear_deleted", 2):
+        pass
+    assert personal(database) == 0
     assert count(database, "deleted_accounts") == 0

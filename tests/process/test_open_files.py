@@ -59,6 +59,12 @@ def test_more_connections_than_open_files_allow_are_a_fault(limits: list[int]) -
     assert faults == [f"MAX_CONNECTIONS 2000: the limit of open files (ulimit -n) allows {2048 - OTHERS}"]
 
 
+def test_connections_to_a_replica_are_open_files_too(limits: list[int]) -> None:
+    limits[:] = 1024, 1024
+    settings = dataclasses.replace(SETTINGS, replica_url="postgresql://frontdesk@replica.example/frontdesk")
+    assert open_files.max_connections(settings) == 1024 - OTHERS - SETTINGS.worker_connections
+
+
 def test_a_system_that_refuses_to_raise_the_limit_keeps_it(limits: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*given: Any) -> None:
         raise ValueError("current limit exceeds maximum limit")

@@ -193,3 +193,26 @@ def test_a_budget_never_exceeds_its_limit() -> None:
     for holder in holders:
         budget.hold(holder, 0)
     assert budget.total == 0
+
+
+class Small:
+    """A holder that tells its budget itself that it has given way, as a connection does."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self.gave = 0
+
+    def give_way(self) -> None:
+        self.gave += 1
+        self._budget.hold(self, 0)
+
+
+def test_thousands_of_small_holders_give_way_for_a_large_one() -> None:
+    budget = Budget(10_000)
+    small = [Small(budget) for _ in range(5_000)]
+    for each in small:
+        budget.hold(each, 2)
+    large = Small(budget)
+    budget.hold(large, 9_000)
+    assert [each.gave for each in small] == [1] * 4_500 + [0] * 500
+    assert (large.gave, budget.total) == (0, 10_000)
