@@ -4,7 +4,11 @@ declare
     cleared_to bigint := clear_events(old.id, 0, last_id, 10000);
 begin
     if cleared_to is not null then
-        insert into deleted_accounts (user_id, after_id, last_id) values (old.id, cleared_to, last_id);
+        -- An import may have taken the number of an account that was deleted a moment ago.
+        insert into deleted_accounts (user_id, after_id, last_id)
+        values (old.id, cleared_to, last_id)
+        on conflict (user_id) do update
+        set after_id = least(deleted_accounts.after_id, excluded.after_id), last_id = excluded.last_id;
     end if;
     return null;
 end

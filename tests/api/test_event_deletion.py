@@ -99,3 +99,15 @@ async def test_old_events_that_are_swept_meanwhile_do_not_end_the_work_on_the_ot
         pass
     assert personal(database) == 0
     assert count(database, "deleted_accounts") == 0
+
+
+async def test_an_account_with_the_number_of_one_that_is_being_forgotten_can_be_deleted(
+    anna: Person, database: Connection
+) -> None:
+    database.execute("insert into deleted_accounts (user_id, after_id, last_id) values (%s, 5, 7)", [anna.id])
+    insert_events(database, AT_ONCE + 1, user_id=anna.id, actor_id=None)
+    assert (await anna.delete("/auth/users/me/", {"current_password": PASSWORD}))[0] == 204
+    (left,) = database.execute("select after_id, last_id from deleted_accounts").fetchall()
+    assert left["after_id"] == 5
+    assert left["last_id"] > 7
+    database.execute("delete from deleted_accounts")
