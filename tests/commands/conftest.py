@@ -31,7 +31,8 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def command_settings(database_url: str, database: Connection) -> dict[str, str]:
     """The environment variables of a command on the test database."""
-    return {"DATABASE_URL": database_url, "SIGNING_KEY": KEY, "BCRYPT_ROUNDS": "4"}
+    # A free port: the usual one may be that of a service beside the tests.
+    return {"DATABASE_URL": database_url, "SIGNING_KEY": KEY, "BCRYPT_ROUNDS": "4", "PORT": "0"}
 
 
 @pytest.fixture

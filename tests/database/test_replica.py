@@ -61,6 +61,15 @@ async def on_replica(replica: Replica) -> bool:
     return bool(row["is_replica"])
 
 
+async def until_usable(replica: Replica) -> None:
+    """Look until the replica is used. Other tests write at the same time: the first look may find it behind them."""
+    async with asyncio.timeout(20):
+        await replica.look()
+        while not replica.is_usable:
+            await asyncio.sleep(0.01)
+            await replica.look()
+
+
 def clock(monkeypatch: pytest.MonkeyPatch, ahead: float) -> None:
     """Let the time be `ahead` seconds later than it is."""
     monkeypatch.setattr(Replica, "_now", staticmethod(lambda: asyncio.get_running_loop().time() + ahead))
@@ -70,9 +79,8 @@ async def test_a_read_that_may_lag_goes_to_the_replica(
     make_replica: MakeReplica, copy: Streaming, database_url: str
 ) -> None:
     replica = make_replica(copy.url(database_url))
-    copy.catch_up()
     assert not await on_replica(replica)  # nothing is known yet
-    await replica.look()
+    await until_usable(replica)
     assert await on_replica(replica)
 
 
@@ -81,8 +89,7 @@ async def test_a_host_that_is_of_no_use_is_passed_over(
     make_replica: MakeReplica, copy: Streaming, database_url: str, hosts: str
 ) -> None:
     replica = make_replica(database_url if hosts == "primary" else hosts, copy.url(database_url))
-    copy.catch_up()
-    await replica.look()
+    await until_usable(replica)
     assert await on_replica(replica)
 
 
@@ -91,8 +98,7 @@ async def test_a_replica_behind_a_pooler_is_used(
 ) -> None:
     with pgbouncer(tmp_path, copy.url(database_url), pool_mode="transaction") as url:
         replica = make_replica(url)
-        copy.catch_up()
-        await replica.look()
+        await until_usable(replica)
         assert await on_replica(replica)
         assert await replica.read(lambda db: db.find("profiles/find", 0)) is None
         await replica.close()
@@ -112,6 +118,16 @@ async def test_a_replica_of_an_idle_primary_does_not_lag(
     make_replica: MakeReplica, copy: Streaming, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     replica = make_replica(copy.url(database_url))
+    await until_usable(replica)
+    state = await replica._primary.row("replica/state")
+    assert state is not None
+
+    async def unchanged(self: Replica) -> Any:
+        self._positions.append((self._now(), state["position"]))
+        return state
+
+    copy.catch_up()
+    monkeypatch.setattr(Replica, "_position_of_primary", unchanged)  # other tests write to the same server
     with copy.paused():
         await replica.look()
         clock(monkeypatch, 10 * MAX_LAG_SECONDS)
@@ -129,8 +145,8 @@ async def test_a_replica_that_lags_is_not_used_until_it_has_caught_up(
 ) -> None:
     caplog.set_level(logging.INFO)
     replica = make_replica(copy.url(database_url))
+    await until_usable(replica)
     with copy.paused():
-        await replica.look()
         database.execute("insert into users (username) values ('late')")
         copy.flush()
         clock(monkeypatch, MAX_LAG_SECONDS / 2)
@@ -141,7 +157,7 @@ async def test_a_replica_that_lags_is_not_used_until_it_has_caught_up(
         await replica.look()
         await replica.look()
     clock(monkeypatch, MAX_LAG_SECONDS + 3)
-    await replica.look()
+    await until_usable(replica)
     assert await on_replica(replica)
     assert [record.getMessage() for record in caplog.records if record.name == module.__name__] == [
         "the replica is used for reads that may lag",
@@ -158,8 +174,7 @@ async def test_a_replica_that_is_silent_delays_a_read_for_a_short_time_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     replica = make_replica(copy.url(database_url))
-    copy.catch_up()
-    await replica.look()
+    await until_usable(replica)
     assert await on_replica(replica)
     monkeypatch.setattr(module, "READ_SECONDS", 0.05)
     with copy.frozen():
@@ -172,7 +187,7 @@ async def test_a_replica_that_is_silent_delays_a_read_for_a_short_time_once(
     await replica.look()
     assert not replica.is_usable  # the pause is not over
     clock(monkeypatch, module.FIRST_PAUSE_SECONDS)
-    await replica.look()
+    await until_usable(replica)
     assert await on_replica(replica)
 
 
@@ -205,8 +220,7 @@ async def test_a_read_that_the_replica_ends_is_answered_by_the_primary(
     make_replica: MakeReplica, copy: Streaming, database_url: str, monkeypatch: pytest.MonkeyPatch, harm: str
 ) -> None:
     replica = make_replica(copy.url(database_url))
-    copy.catch_up()
-    await replica.look()
+    await until_usable(replica)
     monkeypatch.setitem(statements(), "tests/harm", FAILS_ON_A_REPLICA[harm])
     row = await replica.read(lambda db: db.row("tests/harm"))
     assert row is not None
@@ -228,8 +242,7 @@ async def test_the_pause_is_short_again_when_the_replica_was_in_use_for_a_while(
 ) -> None:
     monkeypatch.setitem(statements(), "tests/harm", FAILS_ON_A_REPLICA["terminate"])
     replica = make_replica(copy.url(database_url))
-    copy.catch_up()
-    await replica.look()
+    await until_usable(replica)
     ahead = 0.0
     for in_use, pause in ((0.0, 1.0), (0.0, 2.0), (0.0, 4.0), (LONGEST_PAUSE_SECONDS + 1, 1.0)):
         ahead += in_use
@@ -268,8 +281,7 @@ async def test_a_primary_that_does_not_respond_says_nothing_of_the_replica(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     replica = make_replica(copy.url(database_url))
-    copy.catch_up()
-    await replica.look()
+    await until_usable(replica)
     with monkeypatch.context() as failing:
         failing.setitem(statements(), "replica/state", "select 1 / pg_is_in_recovery()::int")
         clock(monkeypatch, 2 * MAX_LAG_SECONDS)
@@ -288,8 +300,7 @@ async def test_a_server_that_was_promoted_is_not_used(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     replica = make_replica(copy.url(database_url))
-    copy.catch_up()
-    await replica.look()
+    await until_usable(replica)
     monkeypatch.setitem(
         statements(), "replica/state", statements()["replica/state"].replace("pg_is_in_recovery() as", "false as")
     )
