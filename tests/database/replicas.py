@@ -102,6 +102,9 @@ def streaming(primary: BundledPostgres) -> Iterator[Streaming]:
         made = user.make_folder(place / "postgres")
         source = ["-h", str(primary.socket_dir), "-p", str(PORT), "-U", "postgres"]
         command = [str(_programs(primary) / "pg_basebackup"), *source, "-D", str(made), "-R", "-X", "stream"]
+        # A replica has no slot: what it has not read yet must not be removed.
+        _run(primary, "alter system set wal_keep_size = '1GB'")
+        _run(primary, "select pg_reload_conf()")
         status, said = user.run(*command, "-c", "fast", "--no-sync", limit=60)
         if status:
             raise RuntimeError(said)

@@ -70,6 +70,19 @@ async def until_usable(replica: Replica) -> None:
             await replica.look()
 
 
+async def without_writes(monkeypatch: pytest.MonkeyPatch, replica: Replica, copy: Streaming) -> None:
+    """From now on the replica is told of no writes: other tests make some in the same server."""
+    state = await replica._primary.row("replica/state")
+    assert state is not None
+
+    async def unchanged(self: Replica) -> Any:
+        self._positions.append((self._now(), state["position"]))
+        return state
+
+    await asyncio.to_thread(copy.catch_up)
+    monkeypatch.setattr(Replica, "_position_of_primary", unchanged)
+
+
 def clock(monkeypatch: pytest.MonkeyPatch, ahead: float) -> None:
     """Let the time be `ahead` seconds later than it is."""
     monkeypatch.setattr(Replica, "_now", staticmethod(lambda: asyncio.get_running_loop().time() + ahead))
@@ -119,15 +132,7 @@ async def test_a_replica_of_an_idle_primary_does_not_lag(
 ) -> None:
     replica = make_replica(copy.url(database_url))
     await until_usable(replica)
-    state = await replica._primary.row("replica/state")
-    assert state is not None
-
-    async def unchanged(self: Replica) -> Any:
-        self._positions.append((self._now(), state["position"]))
-        return state
-
-    copy.catch_up()
-    monkeypatch.setattr(Replica, "_position_of_primary", unchanged)  # other tests write to the same server
+    await without_writes(monkeypatch, replica, copy)
     with copy.paused():
         await replica.look()
         clock(monkeypatch, 10 * MAX_LAG_SECONDS)
@@ -243,6 +248,7 @@ async def test_the_pause_is_short_again_when_the_replica_was_in_use_for_a_while(
     monkeypatch.setitem(statements(), "tests/harm", FAILS_ON_A_REPLICA["terminate"])
     replica = make_replica(copy.url(database_url))
     await until_usable(replica)
+    await without_writes(monkeypatch, replica, copy)
     ahead = 0.0
     for in_use, pause in ((0.0, 1.0), (0.0, 2.0), (0.0, 4.0), (LONGEST_PAUSE_SECONDS + 1, 1.0)):
         ahead += in_use
@@ -262,7 +268,7 @@ async def test_after_a_loss_the_next_host_is_tried(
     monkeypatch.setitem(statements(), "tests/harm", FAILS_ON_A_REPLICA["terminate"])
     monkeypatch.setitem(statements(), "tests/host", "select current_setting('application_name') as host")
     replica = make_replica(*(f"{copy.url(database_url)}&application_name={host}" for host in "ab"))
-    copy.catch_up()
+    await without_writes(monkeypatch, replica, copy)
     hosts = []
     for ahead in (0.0, 10.0):
         clock(monkeypatch, ahead)
@@ -287,7 +293,7 @@ async def test_a_primary_that_does_not_respond_says_nothing_of_the_replica(
         clock(monkeypatch, 2 * MAX_LAG_SECONDS)
         await replica.look()
         assert not replica.is_usable
-    await replica.look()
+    await until_usable(replica)
     assert await on_replica(replica)
     assert caplog.records == []
 
@@ -322,8 +328,7 @@ async def lagging(client: Client, copy: Streaming, database: Connection) -> Asyn
     database.execute("update profiles set updated_on = now() - interval '1 hour'")
     database.execute("alter table profiles enable trigger user")
     await asyncio.to_thread(copy.catch_up)
-    await client.app[REPLICA].look()
-    assert client.app[REPLICA].is_usable
+    await until_usable(client.app[REPLICA])
     with copy.paused():
         yield
 
