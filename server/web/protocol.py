@@ -23,7 +23,7 @@ from server.web.heads import problem_of
 from server.web.ordinary_responses import OrdinaryResponse
 from server.web.pieces import Pieces, Streamed
 from server.web.plain_paths import PlainPaths
-from server.web.readers import ReaderWatch
+from server.web.readers import ReaderWatch, has_taken
 from server.web.responses import error_response
 
 log = logging.getLogger(__name__)
@@ -212,8 +212,10 @@ class Protocol(RequestHandler):
         if type(resp) is OrdinaryResponse:
             is_ending = arriving is None or arriving.is_broken or self._is_half_closed or self._upgraded
             if arriving is not None and not is_ending and resp.suits(request):
+                # The next request waits until this response is taken, as aiohttp does with its own.
+                is_there = resp.write_to(request, self.transport) and (not self._paused or await has_taken(request))
                 arriving.finish()
-                return resp, not resp.write_to(request, self.transport)
+                return resp, not is_there
             resp = resp.to_response()
         if arriving is None:
             return await super().finish_response(request, resp, start_time)

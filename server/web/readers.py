@@ -7,6 +7,8 @@ import logging
 import struct
 import termios
 
+from aiohttp import web
+
 log = logging.getLogger(__name__)
 
 STALL_SECONDS = 30.0
@@ -25,6 +27,15 @@ def unsent_bytes(transport: asyncio.Transport) -> int:
             raw = fcntl.ioctl(kernel_socket.fileno(), termios.TIOCOUTQ, bytes(4))
             unsent += struct.unpack("i", raw)[0]
     return unsent
+
+
+async def has_taken(request: web.BaseRequest) -> bool:
+    """Wait until the client has taken what was written: whether it has."""
+    try:
+        await request.writer.drain()
+    except ConnectionError:
+        return False
+    return True
 
 
 class ReaderWatch:

@@ -1,6 +1,7 @@
 """Clients that send or read slowly, a thousand at once (security 32, 37): others are served, memory is bounded."""
 
 import asyncio
+import contextlib
 import os
 import re
 import shutil
@@ -11,7 +12,7 @@ from collections.abc import Callable
 
 from tests.attack import raw
 from tests.attack.attacks import Outcome, Skipped, attack
-from tests.attack.stage import Stage
+from tests.attack.stage import Stage, Visitor
 from tests.attack.witness import all_gone, witness
 
 BUNDLE = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -92,6 +93,39 @@ async def readers_that_do_not_read(stage: Stage, outcome: Outcome) -> None:
 async def slow_readers(stage: Stage, outcome: Outcome) -> None:
     """Asks for the Swagger bundle on each of 1,000 connections and reads 16 bytes every two seconds."""
     await _hold(stage, outcome, BUNDLE, lambda opened, _: raw.drain(opened, 16), receive_bytes=4096)
+
+
+@attack(rules="37")
+async def pipelines_of_long_reads(stage: Stage, outcome: Outcome) -> None:
+    """Reads a profile of 15 kB without end on each of some pipelined connections, and takes no response."""
+    connections, seconds = stage.choose(20, 2), stage.choose(15, 4)
+    with stage.fresh_service() as service:
+        async with Visitor(service) as visitor:
+            name = f"long-{os.urandom(4).hex()}"
+            token = (await visitor.register(name))["access"]
+            _, profile = await visitor.ask("GET", "/api/accounts/profile/me", token)
+            path = f"/api/accounts/profile/{profile['id']}"
+            status, _ = await visitor.ask("PATCH", path, token, json={"description": "x" * 15_000})
+            outcome.expect(status == 200, f"the description was not taken: {status}")
+        one = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+        opened: list[socket.socket] = []
+        left: dict[socket.socket, bytes] = {}
+        try:
+            async with witness(stage, service, outcome):
+                opened = await asyncio.to_thread(raw.open_sockets, service.port, connections, receive_bytes=4096)
+                end = time.monotonic() + seconds
+                while time.monotonic() < end:
+                    for each in opened:
+                        # What was sent in part is gone on with: a request that is cut would end the connection.
+                        unsent = left.get(each) or one * 100
+                        with contextlib.suppress(OSError):  # it takes no more, or has dropped the client
+                            sent = each.send(unsent)
+                            left[each] = unsent[sent:]
+                            outcome.tried += sent // len(one)
+                    await asyncio.sleep(0.002)
+            await all_gone(stage, service, outcome)
+        finally:
+            raw.close(opened)
 
 
 def _slowhttptest() -> str:

@@ -24,6 +24,7 @@ class Stuck(asyncio.Transport):
     def __init__(self, taken: list[int]) -> None:
         super().__init__()
         self.unsent = 0
+        self.writes = 0
         self.looks = 0
         self.is_aborted = False
         self.high: int | None = None
@@ -31,8 +32,9 @@ class Stuck(asyncio.Transport):
         self.protocol: Protocol | None = None
 
     def write(self, data: Any) -> None:
-        was_empty, self.unsent = not self.unsent, self.unsent + len(data)
-        if was_empty and self.protocol is not None:
+        self.writes += 1
+        self.unsent += len(data)
+        if self.protocol is not None:
             self.protocol.pause_writing()
 
     def get_write_buffer_size(self) -> int:
@@ -136,6 +138,37 @@ async def test_a_long_response_waits_after_each_piece(client: Client) -> None:
     assert made._bounds.unsent.total == transport.unsent  # the bundle itself is in memory once for all
     made.connection_lost(None)
     assert made._bounds.unsent.total == 0
+
+
+async def test_short_responses_wait_for_the_one_before_to_be_taken(client: Client) -> None:
+    transport = Stuck([])
+    made = await connected(client, transport)
+    made.data_received(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 5)
+    await until(lambda: transport.unsent)
+    await asyncio.sleep(0.05)  # enough for all five
+    of_one = transport.unsent
+    assert transport.writes == 1
+    for taken in range(1, 5):
+        made.resume_writing()
+        await until(lambda: transport.writes == taken + 1)  # noqa: B023  awaited in the loop
+        await asyncio.sleep(0.01)
+        assert transport.writes == taken + 1
+    assert transport.unsent == 5 * of_one
+    made.connection_lost(None)
+
+
+async def test_a_client_that_leaves_while_its_short_response_waits_ends_its_other_requests(client: Client) -> None:
+    transport = Stuck([])
+    made = await connected(client, transport)
+    made.data_received(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 5)
+    await until(lambda: transport.unsent)
+    task = made._task_handler
+    assert task is not None
+    made.connection_lost(ConnectionResetError())
+    async with asyncio.timeout(5):
+        await asyncio.wait([task])
+    assert task.cancelled() or task.exception() is None
+    assert transport.writes == 1
 
 
 async def test_a_response_of_its_own_counts_whole(anna: Person, database: Any) -> None:
