@@ -81,16 +81,16 @@ def serious_findings(visitor: Visitor) -> list[str]:
     ]
 
 
-def test_requests_have_the_entered_token_until_the_page_is_left(site: Site, visitor: Visitor, name: str) -> None:
+def test_requests_have_the_entered_token_until_the_page_is_left(site: Site, desktop: Visitor, name: str) -> None:
     site.join(name)
     answer = requests.post(f"{site.url}/auth/jwt/create/", json={"username": name, "password": PASSWORD}, timeout=10)
-    visitor.open(f"{site.url}/docs")
-    expect(visitor.page.get_by_role("button", name="Authorize").first).to_be_visible()
-    authorize(visitor, answer.json()["access"])
-    answers(operation(visitor, "users", "get_me"), 200)
-    visitor.page.reload()
-    expect(visitor.page.locator(".authorization__btn.locked, .authorize.locked")).to_have_count(0)
-    expect(visitor.page.get_by_role("button", name="Authorize").first).to_have_class("btn authorize unlocked")
+    desktop.open(f"{site.url}/docs")
+    expect(desktop.page.get_by_role("button", name="Authorize").first).to_be_visible()
+    authorize(desktop, answer.json()["access"])
+    answers(operation(desktop, "users", "get_me"), 200)
+    desktop.page.reload()
+    expect(desktop.page.locator(".authorization__btn.locked, .authorize.locked")).to_have_count(0)
+    expect(desktop.page.get_by_role("button", name="Authorize").first).to_have_class("btn authorize unlocked")
 
 
 def test_a_name_and_a_password_sign_in_and_every_call_has_the_token(site: Site, visitor: Visitor, name: str) -> None:
@@ -179,6 +179,6 @@ def test_the_picture_of_the_page_is_renewed(desktop: Visitor, site: Site, pytest
         shutil.copy(picture, PICTURE)
 
 
-def test_no_query_parameter_shows_another_document(site: Site, visitor: Visitor) -> None:
-    visitor.open(f"{site.url}/docs?url=https://evil.example/a.json&configUrl=https://evil.example/b.json")
-    expect(visitor.page.locator(".info .title")).to_contain_text("Frontdesk")
+def test_no_query_parameter_shows_another_document(site: Site, desktop: Visitor) -> None:
+    desktop.open(f"{site.url}/docs?url=https://evil.example/a.json&configUrl=https://evil.example/b.json")
+    expect(desktop.page.locator(".info .title")).to_contain_text("Frontdesk")

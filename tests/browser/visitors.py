@@ -154,6 +154,7 @@ def serve(folder: Path, **settings: str) -> Iterator[Site]:
         MAIL_DIR=str(letters),
         SEND_ACTIVATION_EMAIL="true",
         SITE_NAME="Film club",
+        BCRYPT_ROUNDS="4",
         **settings,
     )
     postgres = attach(folder, say=lambda text: None)
