@@ -69,8 +69,9 @@ async def take(transaction: Transaction, page: Page, *, command: str) -> Outcome
     await transaction.row("imports/begin_row")
     try:
         outcome.add(await _take(transaction, page.accounts, page.rows, command))
+        await transaction.row("imports/end_row")
     except _OF_ONE_ROW:
-        await transaction.row("imports/undo_row")
+        await _undo(transaction)
         for account in page.accounts:
             outcome.add(await _take_alone(transaction, account, page.rows, command))
     outcome.refused.sort(key=lambda each: each.row.place)
@@ -80,13 +81,21 @@ async def take(transaction: Transaction, page: Page, *, command: str) -> Outcome
 async def _take_alone(transaction: Transaction, account: Account, by_place: Mapping[int, Row], command: str) -> Outcome:
     await transaction.row("imports/begin_row")
     try:
-        return await _take(transaction, [account], by_place, command)
+        outcome = await _take(transaction, [account], by_place, command)
+        await transaction.row("imports/end_row")
+        return outcome
     except (asyncpg.DataError, asyncpg.CheckViolationError, orjson.JSONEncodeError):
         reason = NOT_STORED
     except asyncpg.IntegrityConstraintViolationError:
         reason = IN_THE_WAY
-    await transaction.row("imports/undo_row")
+    await _undo(transaction)
     return Outcome(refused=[Refused(by_place[account["place"]], [reason])])
+
+
+async def _undo(transaction: Transaction) -> None:
+    """Go back to the last `imports/begin_row`, and forget it."""
+    await transaction.row("imports/undo_row")
+    await transaction.row("imports/end_row")
 
 
 async def _take(
