@@ -95,3 +95,27 @@ async def test_a_page_leaves_no_savepoint(database: Connection, database_url: st
     finally:
         await db.close()
     assert count(database, "users") == 0
+
+
+def test_a_row_with_a_fault_is_told_also_whose_name_it_has(run: Run, database: Connection, tmp_path: Path) -> None:
+    database.execute("insert into users (id, username, email) values (1, 'anna', 'anna@example.com')")
+    rows: list[dict[str, Any]] = [
+        {"id": 1, "username": "ANNA", "is_staff": 7},
+        {"id": 2, "username": "boris", "email": "anna@example.com", "language": "x y"},
+        {"username": "b b", "email": "anna@example.com"},
+        {"id": 3, "username": "clara", "is_staff": 7},
+        {"id": 4, "username": "clara"},
+        {"id": 4, "username": "dora", "role": "none"},
+    ]
+    assert said(run, "import-users", write(tmp_path / "users.jsonl", *rows)) == (
+        1,
+        [
+            "Line 1 (id 1, name ANNA): is_staff: Must be a valid boolean.",
+            "Line 2 (id 2, name boris): language: is not the code of a language; email: is that of account 1",
+            "Line 3 (name b b): username: Enter a valid username. This value may contain only letters, numbers, and"
+            " @/./+/-/_ characters.; email: is that of account 1",
+            "Line 4 (id 3, name clara): is_staff: Must be a valid boolean.; username: is that of account 4",
+            "Line 6 (id 4, name dora): role: the site has no such role; id: is that of account 4",
+            "Taken: 1. There already: 0. Not taken: 5.",
+        ],
+    )
