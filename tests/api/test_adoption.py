@@ -98,6 +98,15 @@ async def test_without_rotation_the_token_refreshes_its_one_session_as_front_end
 
 
 @rotating
+async def test_a_token_that_was_verified_can_be_used_afterwards(moved: Person, database: Connection) -> None:
+    # So docs/move-from-django.md checks the key.
+    token = old_token(moved)
+    assert await post(moved.client, "/auth/jwt/verify/", token=token) == (200, {})
+    assert (await refresh(moved, token))[0] == 200
+    assert count(database, "sessions") == 1
+
+
+@rotating
 async def test_with_rotation_a_second_use_is_refused_and_ends_the_session(moved: Person, database: Connection) -> None:
     token = old_token(moved)
     answers = await asyncio.gather(*(refresh(moved, token) for _ in range(5)))
