@@ -115,7 +115,7 @@ IN_PYTHON = {
     "server/postgres/unix_socket.py": 1,  # as in server.py
     "server/postgres/server.py": 3,  # run before the database exists, in a protocol without parameters
     "server/transfer/django_database.py": 4,  # the tables of another site, whose names are not known before
-    "server/transfer/django_dump.py": 6,  # SQLite's
+    "server/transfer/django_dump.py": 9,  # SQLite's
     "server/database/migrate.py": 2,  # psycopg's parameters are %s, so that no file of sql/ could be prepared by a test
 }
 SQL_WORDS = re.compile(

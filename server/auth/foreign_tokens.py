@@ -69,4 +69,6 @@ def _claims(claims: dict[str, Any]) -> ForeignClaims:
         raise TokenNotValid
     if "user_id" not in claims:
         raise TokenNotValid("Token contained no recognizable user identification")
+    # "030" is account 30: Django's field reads the claim by int(). Signs, spaces and other digits, which int() takes as
+    # well, are refused: simplejwt writes none.
     return ForeignClaims(read_user_id(claims["user_id"]), jti, expires)

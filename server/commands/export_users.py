@@ -15,9 +15,9 @@ from server.database.database import Database
 from server.process.serving import say
 from server.settings.account_model import load_account_fields
 from server.settings.settings import Settings
-from server.transfer.files import FileTarget
 from server.transfer.progress import Progress
 from server.transfer.rows import COLUMNS, PAGE_ROWS, PROFILE_COLUMNS, UnusableSource
+from server.transfer.target import FileTarget
 
 CANNOT_RUN_STATUS = 2
 
@@ -37,27 +37,33 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
         except UnusableSource as failure:
             raise CommandError(str(failure)) from None
         try:
-            number = await _write(db, target)
-        finally:
-            target.close()
-        async with db.transaction() as transaction:
-            details = {"accounts": number, "with_hashes": options.with_hashes}
-            await events.record(transaction, events.EXPORTED, None, Source(command="export-users"), details)
+            number = await _write(db, target, with_hashes=options.with_hashes)
+        except BaseException as failure:
+            left = "It was removed." if target.remove() else "It is not whole: remove it."
+            if isinstance(failure, UnusableSource):
+                raise CommandError(f"{failure} {left}") from None
+            raise
         say(f"{options.file} has {number:,} accounts.")
 
     run_on_database(settings, work)
 
 
-async def _write(db: Database, target: FileTarget) -> int:
+async def _write(db: Database, target: FileTarget, *, with_hashes: bool) -> int:
     counted = await db.row("imports/count")
     assert counted is not None
+    # Before the first byte: an export that is interrupted has shown hashes, too.
+    async with db.transaction() as transaction:
+        details = {"accounts": counted["accounts"], "with_hashes": with_hashes}
+        await events.record(transaction, events.EXPORTED, None, Source(command="export-users"), details)
     number = after = 0
+    target.begin()
     with Progress("Written", counted["accounts"]) as progress:
         while rows := await db.rows("imports/export", after, PAGE_ROWS):
             for row in rows:
                 target.write(_values(row))
             number, after = number + len(rows), rows[-1]["id"]
             progress.add(len(rows))
+    target.finish()
     return number
 
 

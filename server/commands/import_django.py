@@ -41,4 +41,4 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
                 raise CommandError(f"--from {failure}") from None
         return DjangoDump(Path(options.source), users, user_model=options.user_model)
 
-    run_import(settings, options, open_source, command="import-django")
+    run_import(settings, options, open_source, command="import-django", place="Row")

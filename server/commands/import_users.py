@@ -25,4 +25,4 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
     async def open_source() -> Source:
         return FileSource(options.file, settings.account)
 
-    run_import(settings, options, open_source, command="import-users")
+    run_import(settings, options, open_source, command="import-users", place="Line")

@@ -30,16 +30,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_import(settings: Settings, options: argparse.Namespace, open_source: OpenSource, *, command: str) -> None:
-    """Import what `open_source` gives, and report each row that is not taken. Raises CommandError, NotAllTaken."""
+def run_import(
+    settings: Settings, options: argparse.Namespace, open_source: OpenSource, *, command: str, place: str
+) -> None:
+    """Import what `open_source` gives, and report each row that is not taken. Raises CommandError, NotAllTaken.
+
+    `place` is what the places of rows count: "Row" or "Line".
+    """
     checks = Checks(settings, reset_unusable=options.reset_unusable)
+
+    def report(refused: Refused) -> None:
+        say(f"{place} {_reported(refused)}")
 
     async def work(db: Database) -> None:
         try:
             source = await open_source()
             try:
                 totals = await importing.run(
-                    db, source, checks, command=command, dry_run=options.dry_run, report=_report
+                    db, source, checks, command=command, dry_run=options.dry_run, report=report
                 )
             finally:
                 await source.close()
@@ -56,11 +64,11 @@ def run_import(settings: Settings, options: argparse.Namespace, open_source: Ope
     run_on_database(settings, work)
 
 
-def _report(refused: Refused) -> None:
+def _reported(refused: Refused) -> str:
     values = refused.row.values
     known = {"id": values.get("id"), "name": values.get("username") or values.get("email")}
     shown = ", ".join(f"{word} {printable(value)}" for word, value in known.items() if value not in (None, ""))
-    say(f"Row {refused.row.place}{f' ({shown})' if shown else ''}: {printable('; '.join(refused.reasons))}")
+    return f"{refused.row.place}{f' ({shown})' if shown else ''}: {printable('; '.join(refused.reasons))}"
 
 
 def _say_totals(totals: Totals, *, dry_run: bool) -> None:

@@ -209,8 +209,8 @@ class _Reading:
         value = self.get(name)
         if value is None:
             return None
-        number = None if isinstance(value, bool | float) else read_id(str(value))
-        if number is None or not 1 <= number <= MAX_ID:
+        number = read_number(value)
+        if number is None:
             self._add(name, f"is not a whole number from 1 to {MAX_ID}")
             return None
         return number
@@ -234,6 +234,13 @@ class _Reading:
 
     def _add(self, name: str, text: str) -> None:
         self.reasons.append(f"{self._prefix}{name}: {text}")
+
+
+def read_number(value: Any) -> int | None:
+    """The id that a row writes, as a number or in the digits of one; "030" is no id."""
+    text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    number = read_id(text)
+    return number if number is not None and 1 <= number <= MAX_ID and str(number) == text else None
 
 
 def _loaded(text: str) -> Any:

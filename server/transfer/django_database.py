@@ -7,13 +7,18 @@ import asyncpg
 import orjson
 
 from server.database.connecting import Connection, Connector
+from server.database.failures import reason_of
 from server.resources import statements
 from server.settings.database_url import DatabaseUrl
+from server.transfer.checks import MAX_ID
 from server.transfer.django_users import UUID_IDS, DjangoUsers
 from server.transfer.rows import PAGE_ROWS, Revoked, Row, UnusableSource
 
 COMMAND_SECONDS = 120.0  # longest wait for a page
 WHOLE_NUMBERS = ("smallint", "integer", "bigint")
+
+# Refused, lost between two statements, or in the middle of one.
+_UNUSABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 class DjangoDatabase:
@@ -31,16 +36,16 @@ class DjangoDatabase:
         connector = Connector(DatabaseUrl.read(url), command_timeout=COMMAND_SECONDS)
         try:
             connection = await connector.opener({"timezone": "UTC"})()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as failure:
-            raise UnusableSource(f"The database of --from cannot be reached: {failure}") from None
+        except _UNUSABLE as failure:
+            raise UnusableSource(f"The database of --from cannot be reached: {reason_of(failure)}") from None
         try:
             found = await connection.fetchrow(statements()["imports/source_tables"], user_table)
             source = cls(connection, users, found)
             await source._look()
         except BaseException as failure:
             connection.terminate()
-            if isinstance(failure, asyncpg.PostgresError):
-                raise UnusableSource(f"The database of --from cannot be read: {failure}.") from None
+            if isinstance(failure, _UNUSABLE):
+                raise _unreadable(failure) from None
             raise
         return source
 
@@ -56,11 +61,12 @@ class DjangoDatabase:
             raise UnusableSource(UUID_IDS.format(kind=key_type or "missing"))
         key, profiles = self._found["user_key"], self._found["profile_table"]
         self.total, self.highest_id = await self._connection.fetchrow(
-            f"select count(*), coalesce(max({key}), 0) from {table}"  # noqa: S608  names quoted by the database
+            f"select count(*), coalesce(max({key}) filter (where {key} <= {MAX_ID}), 0)"  # noqa: S608  names quoted there
+            f" from {table}"
         )
         if profiles:
             self.highest_profile_id = await self._connection.fetchval(
-                f"select coalesce(max(id), 0) from {profiles}"  # noqa: S608
+                f"select coalesce(max(id) filter (where id <= {MAX_ID}), 0) from {profiles}"  # noqa: S608
             )
         columns = await self._connection.fetch(statements()["imports/source_columns"], table)
         missing = sorted({*self._users.needed} - {row["name"] for row in columns})
@@ -107,8 +113,12 @@ class DjangoDatabase:
         try:
             rows: Sequence[asyncpg.Record] = await self._connection.fetch(query, *arguments)
             return rows
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as failure:
-            raise UnusableSource(f"The database of --from cannot be read: {failure}.") from None
+        except _UNUSABLE as failure:
+            raise _unreadable(failure) from None
+
+
+def _unreadable(failure: Exception) -> UnusableSource:
+    return UnusableSource(f"The database of --from cannot be read: {reason_of(failure)}.")
 
 
 _REVOKED = """

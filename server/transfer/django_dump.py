@@ -4,29 +4,42 @@ The objects of a dump come in the order of their models, so users, profiles and 
 tables of a temporary file first (SQLite), which is deleted at the end, and read from there in the order of the ids.
 """
 
+import dataclasses
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import ijson
 import orjson
 
+from server.transfer.checks import MAX_ID
 from server.transfer.django_users import UUID_IDS, DjangoUsers
+from server.transfer.dump_objects import DumpObject, encode, read_objects
 from server.transfer.rows import PAGE_ROWS, Revoked, Row, UnusableSource
 
+# `odd_users` have keys that are no whole numbers. The profile of a user has its primary key in `data`, too.
 TABLES = """
-create table users (id integer primary key, data blob);
-create table profiles (user_id integer primary key, id integer, data blob);
+create table users (id integer primary key, data blob, fault text);
+create table odd_users (key text, data blob, fault text);
+create table profiles (user_id integer primary key, id integer, data blob, fault text);
 create table tokens (user_id integer primary key, key text);
 create table outstanding (id integer primary key, jti text, expires_at text);
 create table blacklisted (token_id integer primary key);
 """
+ODD_KEY = "pk: is not a whole number"
 _USER = {"password", "last_login", "is_active"}
 _PROFILE = {"user", "description", "location", "is_creator"}
 _NOT_NUMBERS = "no whole numbers"
+_USERS = """
+select u.id, u.data, u.fault, p.data, p.fault, t.key
+from users u
+left join profiles p on p.user_id = u.id
+left join tokens t on t.user_id = u.id
+order by u.id
+"""
+_ODD_USERS = "select key, data, fault, null, '', null from odd_users order by rowid"
 
 
 class DjangoDump:
@@ -43,8 +56,16 @@ class DjangoDump:
         self._has_columns = not users.needed
         try:
             self._stage()
-            self.total, self.highest_id = self._one("select count(*), coalesce(max(id), 0) from users")
-            (self.highest_profile_id,) = self._one("select coalesce(max(id), 0) from profiles")
+            count, odd = self._number("select count(*) from users"), self._number("select count(*) from odd_users")
+            # Higher ones are not taken.
+            self.highest_id = self._number("select max(id) from users where id <= ?", MAX_ID)
+            self.highest_profile_id = self._number("select max(id) from profiles where id <= ?", MAX_ID)
+            if odd and not count:
+                raise UnusableSource(UUID_IDS.format(kind=_NOT_NUMBERS))
+            self.total = count + odd
+        except sqlite3.Error as failure:
+            self._staged.close()
+            raise UnusableSource(self._no_room(failure)) from None
         except BaseException:
             self._staged.close()
             raise
@@ -53,34 +74,53 @@ class DjangoDump:
         """Delete the temporary file."""
         self._staged.close()
 
-    def _one(self, query: str) -> Any:
-        return self._staged.execute(query).fetchone()
+    def _number(self, query: str, *values: int) -> int:
+        return self._staged.execute(query, values).fetchone()[0] or 0
+
+    def _no_room(self, failure: sqlite3.Error) -> str:
+        return (
+            f"The temporary file, which has the users of {self._path}, cannot be used: {failure}. It needs as much room"
+            " as they have there, in the folder of TMPDIR."
+        )
 
     def _stage(self) -> None:
-        try:
-            with self._path.open("rb") as file:
-                for each in _objects(file):
-                    if not isinstance(each, dict) or not isinstance(each.get("fields"), dict):
-                        raise UnusableSource(f"{self._path} is no file of dumpdata.")
-                    self._stage_object(str(each.get("model")), each.get("pk"), each["fields"])
-        except OSError as failure:
-            raise UnusableSource(f"{self._path} cannot be read: {failure.strerror}.") from None
-        except (ijson.JSONError, UnicodeDecodeError) as failure:
-            raise UnusableSource(f"{self._path} cannot be read: {failure}.") from None
-        except sqlite3.IntegrityError:
-            raise UnusableSource(f"{self._path} has an object twice.") from None
+        for each in read_objects(self._path):
+            try:
+                self._stage_object(each)
+            except sqlite3.IntegrityError:
+                raise UnusableSource(f"{self._path} has an object twice: {each.model} {each.key}.") from None
         if self._user_model is None:
             raise UnusableSource(f"{self._path} has no users: dumpdata writes those of the user model, too.")
 
-    def _stage_object(self, model: str, key: Any, fields: Mapping[str, Any]) -> None:
+    def _stage_object(self, each: DumpObject) -> None:
+        model, fields = each.model, each.fields
         if model == self._user_model or (self._user_model is None and fields.keys() >= _USER):
             self._user_model = model
             self._check_columns(fields)
-            self._put("users", _whole(key), orjson.dumps(fields))
-        elif put := _PUT.get(model):
-            put(self._put, key, fields)
-        elif fields.keys() >= _PROFILE:
-            self._put("profiles", _whole(fields["user"]), _whole(key), orjson.dumps(fields))
+            self._stage_user(each)
+        elif model == "authtoken.token":
+            if (user_id := _whole(fields.get("user"))) is not None:
+                self._put("tokens", user_id, str(each.key))
+        elif model == "token_blacklist.outstandingtoken":
+            self._put("outstanding", self._id(each, each.key), str(fields.get("jti")), str(fields.get("expires_at")))
+        elif model == "token_blacklist.blacklistedtoken":
+            self._put("blacklisted", self._id(each, fields.get("token")))
+        elif fields.keys() >= _PROFILE and (user_id := _whole(fields["user"])) is not None:
+            self._put("profiles", user_id, _whole(each.key), *encode(fields | {"id": each.key}))
+
+    def _stage_user(self, each: DumpObject) -> None:
+        user_id, (data, fault) = _whole(each.key), encode(each.fields)
+        if user_id is None:
+            self._put("odd_users", str(each.key), data, ODD_KEY)
+        else:
+            self._put("users", user_id, data, fault)
+
+    def _id(self, each: DumpObject, key: Any) -> int:
+        """A key of simplejwt's tables. None is left out: a token that was revoked would be adopted."""
+        number = _whole(key)
+        if number is None:
+            raise UnusableSource(f"{self._path}: {each.model} {each.key} has an id that is not a whole number.")
+        return number
 
     def _check_columns(self, fields: Mapping[str, Any]) -> None:
         missing = sorted({*self._users.needed} - fields.keys())
@@ -96,19 +136,20 @@ class DjangoDump:
         self._staged.execute(f"insert into {table} values ({marks})", values)  # noqa: S608  tables of this module
 
     async def pages(self) -> AsyncIterator[Sequence[Row]]:
-        """All users in the order of their ids, at most PAGE_ROWS at once."""
-        rows = self._staged.execute(
-            "select u.id, u.data, p.id, p.data, t.key from users u left join profiles p on p.user_id = u.id"
-            " left join tokens t on t.user_id = u.id order by u.id"
-        )
-        place = 0
-        while page := rows.fetchmany(PAGE_ROWS):
-            yield [self._row(place + number, *row) for number, row in enumerate(page, 1)]
-            place += len(page)
+        """All users in the order of their ids, at most PAGE_ROWS at once. Raises UnusableSource."""
+        try:
+            rows = enumerate(chain(self._staged.execute(_USERS), self._staged.execute(_ODD_USERS)), 1)
+            while page := [self._row(place, *row) for place, row in islice(rows, PAGE_ROWS)]:
+                yield page
+        except sqlite3.Error as failure:
+            raise UnusableSource(self._no_room(failure)) from None
 
-    def _row(self, place: int, user_id: int, user: bytes, profile_id: int | None, profile: bytes, key: str) -> Row:
-        read = {"id": profile_id} | orjson.loads(profile) if profile else None
-        return self._users.row(place, user_id, orjson.loads(user), read, key)
+    def _row(
+        self, place: int, user_id: int | str, user: bytes, fault: str, profile: bytes, profile_fault: str, key: str
+    ) -> Row:
+        read = orjson.loads(profile) if profile else None
+        row = self._users.row(place, user_id, orjson.loads(user), read, key)
+        return dataclasses.replace(row, fault=fault or profile_fault or "")
 
     async def revoked(self) -> AsyncIterator[Sequence[Revoked]]:
         """Refresh tokens in the blacklist that have not expired, at most PAGE_ROWS at once."""
@@ -120,34 +161,13 @@ class DjangoDump:
             yield page
 
 
-Put = Callable[..., None]
-
-_PUT: dict[str, Callable[[Put, Any, Mapping[str, Any]], None]] = {
-    "authtoken.token": lambda put, key, fields: put("tokens", _whole(fields.get("user")), str(key)),
-    "token_blacklist.outstandingtoken": lambda put, key, fields: put(
-        "outstanding", _whole(key), str(fields.get("jti")), str(fields.get("expires_at"))
-    ),
-    "token_blacklist.blacklistedtoken": lambda put, key, fields: put("blacklisted", _whole(fields.get("token"))),
-}
-
-
-def _objects(file: BinaryIO) -> Iterator[Any]:
-    """The objects of a dump: the members of one list, or one after the other."""
-    head = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
-    file.seek(3 if head and file.read(3) == b"\xef\xbb\xbf" else 0)
-    if head.startswith(b"["):
-        return iter(ijson.items(file, "item", use_float=True))
-    return iter(ijson.items(file, "", use_float=True, multiple_values=True))
-
-
-def _whole(key: Any) -> int:
-    if isinstance(key, bool) or not isinstance(key, int) or not 0 <= key < 2**63:
-        if key is None or isinstance(key, list):
-            raise UnusableSource(
-                "The dump has natural keys instead of ids: make it without --natural-primary and --natural-foreign."
-            )
-        raise UnusableSource(UUID_IDS.format(kind=_NOT_NUMBERS))
-    return key
+def _whole(key: Any) -> int | None:
+    """A key that is a whole number of a column; None for others. Raises UnusableSource for a natural key."""
+    if key is None or isinstance(key, list):
+        raise UnusableSource(
+            "The dump has natural keys instead of ids: make it without --natural-primary and --natural-foreign."
+        )
+    return key if isinstance(key, int) and not isinstance(key, bool) and 0 <= key < 2**63 else None
 
 
 def _moment(text: str) -> datetime:

@@ -31,7 +31,12 @@ class DjangoUsers:
         return [self._columns[name] for name in self._names]
 
     def row(
-        self, place: int, user_id: int, user: Mapping[str, Any], profile: Mapping[str, Any] | None, key: str | None
+        self,
+        place: int,
+        user_id: int | str,
+        user: Mapping[str, Any],
+        profile: Mapping[str, Any] | None,
+        key: str | None,
     ) -> Row:
         """The row of a user; `key` is that of its DRF token, kept as a hash."""
         values = {name: user.get(self._columns[name]) for name in self._columns if name not in self._names}

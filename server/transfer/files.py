@@ -1,20 +1,26 @@
-"""Accounts in files: CSV (RFC 4180) with a head, or a JSON object on each line. One row is in memory at a time."""
+"""Accounts of a file: CSV (RFC 4180) with a head, or a JSON object on each line. A page of rows is in memory at a time.
+
+The place of a row is its line in the file; of a CSV row that has several lines, the first of them.
+"""
 
 import csv
+import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 
-from server.database.ids import read_id
 from server.settings.account_model import AccountModel
-from server.transfer.checks import MAX_ID
+from server.transfer.checks import read_number
 from server.transfer.rows import COLUMNS, PAGE_ROWS, PROFILE_COLUMNS, Revoked, Row, UnusableSource
 
-LINE_MAX_BYTES = 1024 * 1024  # of a JSON line; an account has 80 kB at most
+ROW_MAX_LENGTH = 1024 * 1024  # bytes of a JSON line, characters of a CSV row; an account has 80 kB at most
 SUFFIXES = (".csv", ".jsonl")
+NOT_UTF8 = "is not UTF-8"
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class FileSource:
@@ -27,11 +33,11 @@ class FileSource:
         self._names = {each.name for each in account.fields}
         self.total = self.highest_id = self.highest_profile_id = 0
         try:
-            for row in self._rows():
+            for row in self._rows(is_count=True):
                 self.total += 1
                 profile = row.values.get("profile") or {}
-                self.highest_id = max(self.highest_id, _id(row.values.get("id")))
-                self.highest_profile_id = max(self.highest_profile_id, _id(profile.get("id")))
+                self.highest_id = max(self.highest_id, read_number(row.values.get("id")) or 0)
+                self.highest_profile_id = max(self.highest_profile_id, read_number(profile.get("id")) or 0)
         except OSError as failure:
             raise UnusableSource(f"{path} cannot be read: {failure.strerror}.") from None
 
@@ -49,25 +55,39 @@ class FileSource:
         return
         yield
 
-    def _rows(self) -> Iterator[Row]:
-        read = self._csv_rows if self._path.suffix == ".csv" else self._json_rows
-        return read()
+    def _rows(self, *, is_count: bool = False) -> Iterator[Row]:
+        return self._csv_rows() if self._path.suffix == ".csv" else self._json_rows(is_count=is_count)
 
     def _csv_rows(self) -> Iterator[Row]:
+        csv.field_size_limit(ROW_MAX_LENGTH)  # the module's own limit would end the import
         with self._path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             reader = csv.reader(file, strict=True)
+            line = 1  # in which the row begins
             try:
                 head = next(reader, [])
                 self._check_columns(head)
-                for place, cells in enumerate(reader, 1):
-                    if len(cells) == len(head):
-                        yield self._row(place, dict(zip(head, cells, strict=True)))
-                    elif cells:
-                        yield Row(place, fault=f"has {len(cells)} values, and the head {len(head)}")
+                line = reader.line_num + 1
+                for cells in reader:
+                    if cells:
+                        yield self._csv_row(line, head, cells)
+                    line = reader.line_num + 1
             except csv.Error as failure:
-                raise UnusableSource(f"{self._path}, line {reader.line_num}: is not CSV: {failure}.") from None
+                fault = f"is not CSV: {failure}"
+                if str(failure).startswith("field larger"):
+                    fault = f"has a value of more than {ROW_MAX_LENGTH} characters, or a quotation mark too few"
+                raise UnusableSource(f"{self._path}, line {line}: {fault}.") from None
+
+    def _csv_row(self, line: int, head: Sequence[str], cells: Sequence[str]) -> Row:
+        text = "".join(cells)
+        if len(text) > ROW_MAX_LENGTH:
+            return Row(line, fault=f"has more than {ROW_MAX_LENGTH} characters")
+        if len(cells) != len(head):
+            return Row(line, fault=f"has {len(cells)} values, and the head {len(head)}")
+        return self._row(line, dict(zip(head, cells, strict=True)), fault="" if _is_utf8(text) else NOT_UTF8)
 
     def _check_columns(self, head: Sequence[str]) -> None:
+        if not _is_utf8("".join(head)):
+            raise UnusableSource(f"{self._path}, line 1: {NOT_UTF8}.")
         known = {*COLUMNS, *self._names, *(f"fields.{name}" for name in self._names)}
         known |= {f"profile.{name}" for name in PROFILE_COLUMNS}
         unknown = [name for name in head if name not in known]
@@ -77,22 +97,24 @@ class FileSource:
         if len(set(head)) < len(head):
             raise UnusableSource(f"{self._path} has a column twice.")
 
-    def _json_rows(self) -> Iterator[Row]:
+    def _json_rows(self, *, is_count: bool) -> Iterator[Row]:
         with self._path.open("rb") as file:
-            place = 0
-            while line := file.readline(LINE_MAX_BYTES):
-                if not line.strip():
-                    continue
-                place += 1
-                if not line.endswith(b"\n") and len(line) == LINE_MAX_BYTES:
-                    raise UnusableSource(f"{self._path}, row {place}: has more than {LINE_MAX_BYTES} bytes.")
-                yield self._json_row(place, line)
+            for place, line in enumerate(_lines(file), 1):
+                text = line.removeprefix(_BYTE_ORDER_MARK) if place == 1 else line
+                if text.strip() or len(text) > ROW_MAX_LENGTH:
+                    yield self._json_row(place, text, is_count=is_count)
 
-    def _json_row(self, place: int, line: bytes) -> Row:
+    def _json_row(self, place: int, line: bytes, *, is_count: bool) -> Row:
+        if len(line) > ROW_MAX_LENGTH:
+            return Row(place, fault=f"has more than {ROW_MAX_LENGTH} bytes")
         try:
             given = orjson.loads(line)
-        except ValueError:
-            return Row(place, fault="is not JSON")
+            if not is_count:
+                _ONCE.decode(line.decode())
+        except _TwiceError as failure:
+            return Row(place, fault=f"has the member {failure} twice")
+        except (ValueError, RecursionError):
+            return Row(place, fault="is not JSON" if _is_utf8(line.decode(errors="surrogateescape")) else NOT_UTF8)
         inner = ("fields", "profile")
         if not isinstance(given, dict) or any(
             not isinstance(given.get(name) or {}, dict) or given.get(name) == [] for name in inner
@@ -105,7 +127,7 @@ class FileSource:
             return Row(place, fault=f"has members that an account does not have: {', '.join(sorted(unknown))}")
         return self._row(place, given)
 
-    def _row(self, place: int, given: Mapping[str, Any]) -> Row:
+    def _row(self, place: int, given: Mapping[str, Any], *, fault: str = "") -> Row:
         values: dict[str, Any] = {
             "fields": dict(given.get("fields") or {}),
             "profile": dict(given.get("profile") or {}),
@@ -118,42 +140,7 @@ class FileSource:
                 values[name] = value
             elif name in self._names:
                 values["fields"][name] = value
-        return Row(place, values)
-
-
-class FileTarget:
-    """Writes accounts to a new file, which only its owner may read."""
-
-    def __init__(self, path: Path, account: AccountModel, *, with_hashes: bool) -> None:
-        """Raises UnusableSource when the file exists or cannot be made."""
-        check_suffix(path)
-        self._is_csv = path.suffix == ".csv"
-        self._columns = [name for name in COLUMNS if with_hashes or name != "password_hash"]
-        self._fields = [each.name for each in account.fields]
-        try:
-            path.touch(mode=0o600, exist_ok=False)
-            self._file = path.open("w", encoding="utf-8", newline="")
-        except OSError as failure:
-            raise UnusableSource(f"{path} cannot be made: {failure.strerror}.") from None
-        self._writer = csv.writer(self._file, lineterminator="\n")
-        if self._is_csv:
-            head = [*self._columns, *(f"fields.{name}" for name in self._fields)]
-            self._writer.writerow([*head, *(f"profile.{name}" for name in PROFILE_COLUMNS)])
-
-    def write(self, values: Mapping[str, Any]) -> None:
-        """Write one account: the values of a row."""
-        if self._is_csv:
-            cells = [_cell(values[name]) for name in self._columns]
-            cells += [_cell(values["fields"].get(name)) for name in self._fields]
-            self._writer.writerow([*cells, *(_cell(values["profile"].get(name)) for name in PROFILE_COLUMNS)])
-        else:
-            kept = {name: values[name] for name in (*self._columns, "fields", "profile")}
-            kept["fields"] = {name: value for name, value in kept["fields"].items() if name in self._fields}
-            self._file.write(orjson.dumps(kept).decode() + "\n")
-
-    def close(self) -> None:
-        """Finish the file."""
-        self._file.close()
+        return Row(place, values, fault)
 
 
 def check_suffix(path: Path) -> None:
@@ -162,14 +149,36 @@ def check_suffix(path: Path) -> None:
         raise UnusableSource(f"{path}: the name should end in {' or '.join(SUFFIXES)}.")
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    return orjson.dumps(value).decode().strip('"')  # true, 7, a time, JSON of lists and objects
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file. Of one that is too long, only the beginning, which is too long as well."""
+    while line := file.readline(ROW_MAX_LENGTH + 2):
+        rest = line
+        while rest and not rest.endswith(b"\n"):
+            rest = file.readline(ROW_MAX_LENGTH)
+        yield line
 
 
-def _id(value: Any) -> int:
-    number = read_id(str(value)) if isinstance(value, int | str) and not isinstance(value, bool) else None
-    return number if number is not None and number <= MAX_ID else 0
+class _TwiceError(ValueError):
+    """An object has a member twice; the text is its name."""
+
+
+def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    read: dict[str, Any] = {}
+    for name, value in members:
+        if name in read:
+            raise _TwiceError(name)
+        read[name] = value
+    return read
+
+
+# orjson takes the last of several members with one name, and does not say so. This decoder takes three times as long.
+_ONCE = json.JSONDecoder(object_pairs_hook=_once)
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether a text that was read with "surrogateescape" was UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -25,7 +25,9 @@ class UnusableSource(Exception):
 
 @dataclass(frozen=True)
 class Row:
-    """What a source says of one account. `place` counts from 1; `fault`: why the row cannot even be read.
+    """What a source says of one account. `fault`: why the row cannot even be read.
+
+    `place`: its line in a file, in a Django site its number in the order of the ids; no two rows have one place.
 
     `api_token` is the hash of a DRF token in hexadecimal digits; `adopts_tokens`: refresh tokens of the site may open
     a session.

@@ -24,6 +24,8 @@ IN_THE_WAY = "an account that was made meanwhile is in its way: run the command 
 # database cannot hold.
 _OF_ONE_ROW = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, orjson.JSONEncodeError)
 
+_Met = dict[int, list[asyncpg.Record]]
+
 
 @dataclass
 class Outcome:
@@ -42,11 +44,12 @@ class Outcome:
 
 @dataclass
 class Page:
-    """Checked rows: the accounts of those that can be taken, and the rows that cannot."""
+    """Checked rows: the accounts of those that can be taken, and the rows that cannot, with what was read of them."""
 
     rows: Mapping[int, Row]  # all, by their places
     accounts: list[Account] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    unfit: list[Account] = field(default_factory=list)
 
 
 async def check(checks: Checks, rows: Sequence[Row]) -> Page:
@@ -58,6 +61,7 @@ async def check(checks: Checks, rows: Sequence[Row]) -> Page:
         account, reasons = checks.check(row)
         if reasons:
             page.refused.append(Refused(row, reasons))
+            page.unfit += [] if row.fault else [account]
         else:
             page.accounts.append(account)
     return page
@@ -65,14 +69,17 @@ async def check(checks: Checks, rows: Sequence[Row]) -> Page:
 
 async def take(transaction: Transaction, page: Page, *, command: str) -> Outcome:
     """Take the accounts of a page; `command` is named in their events."""
-    outcome = Outcome(refused=page.refused)
+    outcome = Outcome()
     await transaction.row("imports/begin_row")
     try:
         outcome.add(await _take(transaction, page.accounts, page.rows, command))
+        await transaction.row("imports/end_row")
     except _OF_ONE_ROW:
-        await transaction.row("imports/undo_row")
+        await _undo(transaction)
         for account in page.accounts:
             outcome.add(await _take_alone(transaction, account, page.rows, command))
+    met = await _look(transaction, page.unfit)
+    outcome.refused += [Refused(each.row, [*each.reasons, *_collisions(met, each.row.place)]) for each in page.refused]
     outcome.refused.sort(key=lambda each: each.row.place)
     return outcome
 
@@ -80,13 +87,21 @@ async def take(transaction: Transaction, page: Page, *, command: str) -> Outcome
 async def _take_alone(transaction: Transaction, account: Account, by_place: Mapping[int, Row], command: str) -> Outcome:
     await transaction.row("imports/begin_row")
     try:
-        return await _take(transaction, [account], by_place, command)
+        outcome = await _take(transaction, [account], by_place, command)
+        await transaction.row("imports/end_row")
+        return outcome
     except (asyncpg.DataError, asyncpg.CheckViolationError, orjson.JSONEncodeError):
         reason = NOT_STORED
     except asyncpg.IntegrityConstraintViolationError:
         reason = IN_THE_WAY
-    await transaction.row("imports/undo_row")
+    await _undo(transaction)
     return Outcome(refused=[Refused(by_place[account["place"]], [reason])])
+
+
+async def _undo(transaction: Transaction) -> None:
+    """Go back to the last `imports/begin_row`, and forget it."""
+    await transaction.row("imports/undo_row")
+    await transaction.row("imports/end_row")
 
 
 async def _take(
@@ -111,23 +126,30 @@ async def _find_free(
     transaction: Transaction, accounts: Sequence[Account], by_place: Mapping[int, Row], outcome: Outcome
 ) -> list[Account]:
     """The accounts in whose way nothing is; what became of the others is added to `outcome`."""
-    if not accounts:
-        return []
-    met: dict[int, list[asyncpg.Record]] = {}
-    keys = [{name: account[name] for name in ("place", "id", "username", "email")} for account in accounts]
-    for row in await transaction.rows("imports/look", _json(keys)):
-        met.setdefault(row["place"], []).append(row)
+    met = await _look(transaction, accounts)
     free = []
     for account in accounts:
         found = met.get(account["place"], [])
         if any(row["is_there"] for row in found):
             outcome.there += 1
         elif found:
-            reasons = [f"{row['by']}: is that of account {row['id']}" for row in found]
-            outcome.refused.append(Refused(by_place[account["place"]], reasons))
+            outcome.refused.append(Refused(by_place[account["place"]], _collisions(met, account["place"])))
         else:
             free.append(account)
     return free
+
+
+async def _look(transaction: Transaction, accounts: Sequence[Account]) -> _Met:
+    """What stands in the way of accounts, by their places."""
+    met: _Met = {}
+    keys = [{name: account[name] for name in ("place", "id", "username", "email")} for account in accounts]
+    for row in await transaction.rows("imports/look", _json(keys)) if keys else ():
+        met.setdefault(row["place"], []).append(row)
+    return met
+
+
+def _collisions(met: _Met, place: int) -> list[str]:
+    return [f"{row['by']}: is that of account {row['id']}" for row in met.get(place, []) if not row["is_there"]]
 
 
 def _json(accounts: Sequence[Mapping[str, Any]]) -> str:

@@ -2,6 +2,8 @@
 -- meets: its place among the given ones, whether it is that account already, and whose is what: by = id, username or email.
 -- It is that account when it has the id and one of name and address; without an id, when it has the name (or there is
 -- none) and the address. Addresses may be shared when UNIQUE_EMAIL is off.
+-- An account that was never activated and has expired gives its name and its address to another one, not its id: it is
+-- that account already, or in the way until it is swept.
 -- $1 the accounts, a JSON array of objects with place, id or null, username or null, email
 with given as materialized (
     select
@@ -48,5 +50,5 @@ select
 from met
 join given g on g.place = met.place
 join users u on u.id = met.id
-where not gives_way(u)
+where met.by = 'id' or not gives_way(u)
 order by met.place, met.id, met.by

@@ -78,6 +78,13 @@ async def test_a_token_that_simplejwt_itself_made_is_adopted(
 
 
 @adopting
+async def test_an_id_with_leading_zeros_is_the_number_that_django_reads(moved: Person, database: Connection) -> None:
+    for user_id in (f"00{moved.id}", moved.id):
+        assert (await refresh(moved, old_token(moved, user_id=user_id)))[0] == 200
+    assert {row["user_id"] for row in database.execute("select user_id from sessions").fetchall()} == {moved.id}
+
+
+@adopting
 async def test_without_rotation_the_token_refreshes_its_one_session_as_front_ends_expect(
     moved: Person, database: Connection
 ) -> None:
@@ -88,6 +95,15 @@ async def test_without_rotation_the_token_refreshes_its_one_session_as_front_end
     assert (count(database, "sessions"), count(database, "adopted_tokens")) == (1, 1)
     assert (await post(moved.client, "/auth/jwt/verify/", token=token))[0] == 200
     assert len(database.execute("select from events where kind = 'session_adopted'").fetchall()) == 1
+
+
+@rotating
+async def test_a_token_that_was_verified_can_be_used_afterwards(moved: Person, database: Connection) -> None:
+    # So docs/move-from-django.md checks the key.
+    token = old_token(moved)
+    assert await post(moved.client, "/auth/jwt/verify/", token=token) == (200, {})
+    assert (await refresh(moved, token))[0] == 200
+    assert count(database, "sessions") == 1
 
 
 @rotating
