@@ -32,6 +32,15 @@ def test_the_reference_has_every_setting_command_endpoint_event_and_metric() -> 
     assert {"email-alone.toml", "username-and-names.toml"} <= headings("site-file", pages)
 
 
+def test_the_reference_shows_the_members_of_every_response() -> None:
+    page = reference_pages()["endpoints"]
+    rows = re.findall(r"^\| 2\d\d \|[^`\n]*`(\w+)`(.*)\|$", page, re.MULTILINE)
+    assert {name for name, members in rows if not members.startswith(":")} == {"EmptyObject"}
+    account = "`email`, `id`, `username`; not always: `is_active`, `is_staff`, `awaits_activation`, `pending_email`"
+    assert f"| 200 | Done. `UserDetails`: {account}" in page
+    assert f"| 200 | Done. array of `UserDetails`: {account}" in page
+
+
 def test_every_page_of_the_repository_has_a_place_on_the_site(tmp_path: Path) -> None:
     write_source(tmp_path)
     index = (tmp_path / "index.md").read_text() + (tmp_path / "decisions" / "index.md").read_text()
