@@ -30,8 +30,8 @@ def endpoints_page() -> str:
 
 Those of a site with the default settings, from its OpenAPI document. Other settings add members and paths:
 `/openapi.json` of your service has yours, and `/docs` lets you try them. What clients may rely on
-in each case: [the contract](../contract.md). An `ApiError` has `detail`, and a refused token also `code` and `messages`;
-`FieldErrors` has a list of texts for each field.
+in each case: [the contract](../contract.md). An `ApiError` has `detail`, and a refused token `code` and
+`messages`, too; `FieldErrors` has a list of texts for each field.
 
 {chr(10).join(parts)}"""
 
@@ -92,8 +92,8 @@ def _answer(status: str, response: dict[str, Any], schemas: dict[str, Any]) -> s
     # The members of an error are the same everywhere: the head of the page has them.
     members = _resolved(schema.get("items", schema), schemas) if status < "400" else {}
     required = members.get("required", [])
-    sure, others = [], []
-    for name in members.get("properties", {}):
-        (sure if name in required else others).append(code(name))
-    shown = "; not always: ".join(", ".join(names) for names in (sure, others) if names)
+    names = list(members.get("properties", {}))
+    sure = ", ".join(code(name) for name in names if name in required)
+    others = ", ".join(code(name) for name in names if name not in required)
+    shown = "; not always: ".join(each for each in (sure, others) if each)
     return f"{response['description']} {_type(schema)}{': ' if shown else ''}{shown}"
