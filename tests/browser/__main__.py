@@ -1,7 +1,7 @@
 """`python -m tests.browser [-k WORDS] [--renew] [PICTURES]`: pages, Swagger UI, a front end, the tutorial in Chromium.
 
 Each on a desktop and on a phone. Screenshots are written to the folder PICTURES (`.cache/browser`); `--renew` also
-renews the pictures of the documentation. Root gets a missing browser, and npm for axios and axe, installed; other
+renews the pictures of the documentation. Root gets a missing browser, and npm for the packages, installed; other
 users are told the command.
 """
 
@@ -16,7 +16,7 @@ from tests.browser import chromium, npm
 ROOT = Path(__file__).parent.parent.parent
 TEMPORARY = ROOT / ".cache" / "browser-tmp"  # its own, because other tests may run at the same time
 # The files are named one by one and there is no conftest: pytest does not collect them without Playwright.
-FILES = ("pages", "explorer", "front_ends", "tutorial")
+FILES = ("pages", "explorer", "front_ends", "tutorial", "diagrams")
 
 
 def command(arguments: list[str]) -> list[str]:

@@ -9,6 +9,8 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.site.diagrams import FOLDER as PICTURES
+from tests.site.diagrams import with_pictures
 from tests.site.reference import reference_pages
 
 ROOT = Path(__file__).parent.parent.parent
@@ -23,7 +25,7 @@ SECTIONS: dict[str, list[str]] = {
 INDEX = "docs/index.md"
 # A fenced block, or a link whose target is the second group.
 PARTS = re.compile(r"^ *```.*?^ *```$|(\]\()([^)\s]+)(\))", re.MULTILINE | re.DOTALL)
-FENCE = re.compile(r"^( *```)(caddy|console|mermaid)$", re.MULTILINE)  # Pygments does not know them, or wants prompts
+FENCE = re.compile(r"^( *```)(caddy|console)$", re.MULTILINE)  # Pygments does not know them, or wants prompts
 
 
 def write_source(folder: Path) -> None:
@@ -35,7 +37,9 @@ def write_source(folder: Path) -> None:
     for name, text in pages.items():
         written = folder / _place(name)
         written.parent.mkdir(parents=True, exist_ok=True)
-        written.write_text(FENCE.sub(r"\1text", _with_links_of_the_site(name, text, pages, folder)))
+        linked = _with_links_of_the_site(name, text, pages, folder)
+        written.write_text(FENCE.sub(r"\1text", with_pictures(name, linked)))
+    shutil.copytree(PICTURES, folder / "pictures", dirs_exist_ok=True)
 
 
 def _files() -> Iterable[Path]:
