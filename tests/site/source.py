@@ -17,7 +17,13 @@ ROOT = Path(__file__).parent.parent.parent
 # Pages of docs/ that are in no list here are guides: a new page is found without a change of this file.
 SECTIONS: dict[str, list[str]] = {
     "Start": ["docs/tutorial.md", "README.md"],
-    "Guides": ["docs/migrate-a-front-end.md", "docs/move-from-django.md", "docs/operate.md", "docs/scale.md"],
+    "Guides": [
+        "docs/migrate-a-front-end.md",
+        "docs/clients.md",
+        "docs/move-from-django.md",
+        "docs/operate.md",
+        "docs/scale.md",
+    ],
     "Reference": ["docs/contract.md", "docs/reference/*", "docs/security.md"],
     "Project": ["docs/architecture.md", "CONTRIBUTING.md", "docs/load/README.md", "CHANGELOG.md", "SECURITY.md"],
     "Decisions": ["docs/decisions/*"],
