@@ -1,5 +1,6 @@
 """Every shell block of the documentation is run by a test, or says why it is not."""
 
+import json
 import re
 import subprocess
 import sys
@@ -21,6 +22,7 @@ RUN_BY = {
     "site file": "tests/test_shell_blocks.py",
     "migrate: *": "tests/test_shell_blocks.py",
     "move: *": "tests/commands/test_import_users.py",
+    "clients: *": "tests/clients/generated.py",
     "some tests": "tests/test_shell_blocks.py",
     "one test": "tests/test_shell_blocks.py",
     "systemd: *": "tests/deploy/systemd.py",
@@ -57,6 +59,16 @@ def test_a_block_in_console_says_why_no_test_runs_it(shown: Block) -> None:
     assert re.fullmatch("not run: .{10,}", shown.note), (
         f"{shown.page}: `<!-- not run: REASON -->` above it:\n{shown.text}"
     )
+
+
+def test_the_page_of_clients_names_the_versions_that_are_tried() -> None:
+    page = (ROOT / "docs" / "clients.md").read_text()
+    tried = json.loads((ROOT / "tests" / "clients" / "package.json").read_text())["devDependencies"]
+    named = dict(re.findall(r"([@\w/-]+)@(\d[\d.]+)", page))
+    assert set(named) == {"openapi-typescript", "openapi-fetch", "@hey-api/openapi-ts", "orval"}
+    assert named.items() <= tried.items()
+    (python,) = re.findall(r"openapi-python-client==[\d.]+", page)
+    assert python in (ROOT / "setup.cfg").read_text()
 
 
 @pytest.mark.slow

@@ -2,10 +2,12 @@
 
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 from server.accounts.events import EVENT_KINDS
 from server.commands.main import COMMANDS
 from server.settings.settings import Settings
+from tests.site.diagrams import FOLDER, RENEW, SCHEMES, every_diagram
 from tests.site.reference import reference_pages
 from tests.site.source import ROOT, write_source
 
@@ -32,6 +34,15 @@ def test_the_reference_has_every_setting_command_endpoint_event_and_metric() -> 
     assert {"email-alone.toml", "username-and-names.toml"} <= headings("site-file", pages)
 
 
+def test_the_reference_shows_the_members_of_every_response() -> None:
+    page = reference_pages()["endpoints"]
+    rows = re.findall(r"^\| 2\d\d \|[^`\n]*`(\w+)`(.*)\|$", page, re.MULTILINE)
+    assert {name for name, members in rows if not members.startswith(":")} == {"EmptyObject"}
+    account = "`email`, `id`, `username`; not always: `is_active`, `is_staff`, `awaits_activation`, `pending_email`"
+    assert f"| 200 | Done. `UserDetails`: {account}" in page
+    assert f"| 200 | Done. array of `UserDetails`: {account}" in page
+
+
 def test_every_page_of_the_repository_has_a_place_on_the_site(tmp_path: Path) -> None:
     write_source(tmp_path)
     index = (tmp_path / "index.md").read_text() + (tmp_path / "decisions" / "index.md").read_text()
@@ -41,6 +52,21 @@ def test_every_page_of_the_repository_has_a_place_on_the_site(tmp_path: Path) ->
     decisions = {f"decisions/{name}" for name in listed if "/" not in name}
     assert written <= {*listed, *decisions}
     assert (tmp_path / "files" / "examples" / "site" / "email-alone.toml").is_file()
+
+
+def test_every_diagram_has_a_picture_of_its_present_text(tmp_path: Path) -> None:
+    wanted = {each.picture(scheme).name for each in every_diagram() for scheme in SCHEMES}
+    assert len(wanted) > 5
+    assert {file.name for file in FOLDER.glob("*.svg")} == wanted, f"draw them: {RENEW}"
+    write_source(tmp_path)
+    assert "mermaid" not in (tmp_path / "architecture.md").read_text()
+
+
+def test_a_picture_loads_nothing_and_runs_nothing() -> None:
+    for file in FOLDER.glob("*.svg"):
+        text = file.read_text()
+        assert not re.search(r"<script|@import|\bon\w+=|(?:href|src)=[\"'](?!#)|url\([\"']?(?!#)", text), file.name
+        ElementTree.fromstring(text)
 
 
 def test_links_on_the_site_lead_to_pages_of_the_site(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from server.web.memory import Relief
 
 log = logging.getLogger(__name__)
 
-USUAL_MAX_CONNECTIONS = 10_000  # of a process; each costs 12 kB while it is idle
-IDLE_BYTES = 12_000  # that a connection costs before its client has sent anything
+USUAL_MAX_CONNECTIONS = 10_000  # of a process; what each costs: docs/operate.md, "Sizing"
+IDLE_BYTES = 12_000  # a connection, on average of those before and after their first request
 LOOKS = 64  # at how many connections a new one looks for one that gives way
 REPORT_SECONDS = 60.0
 

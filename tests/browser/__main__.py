@@ -1,53 +1,50 @@
-"""`python -m tests.browser [--renew] [PICTURES]`: the link pages, Swagger UI, a front end and the tutorial in Chromium.
+"""`python -m tests.browser [-k WORDS] [--renew] [PICTURES]`: pages, Swagger UI, a front end, the tutorial in Chromium.
 
 Each on a desktop and on a phone. Screenshots are written to the folder PICTURES (`.cache/browser`); `--renew` also
-renews the picture of README. Root gets a missing browser, and npm for axios and axe, installed; other users are told
-the command.
+renews the pictures of the documentation. Root gets a missing browser, and npm for the packages, installed; other
+users are told the command.
 """
 
-import os
+import argparse
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.browser import npm
-from tests.browser.visitors import CHROMIUM
+from tests.browser import chromium, npm
 
 ROOT = Path(__file__).parent.parent.parent
-INSTALL = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium"]
 TEMPORARY = ROOT / ".cache" / "browser-tmp"  # its own, because other tests may run at the same time
+# The files are named one by one and there is no conftest: pytest does not collect them without Playwright.
+FILES = ("pages", "explorer", "front_ends", "tutorial", "diagrams")
 
 
-def has_browser() -> bool:
-    """Whether there is a browser; for root it is installed first."""
-    if CHROMIUM.exists():
-        return True
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(["apt-get", "update", "-q"], stdout=subprocess.DEVNULL)
-        subprocess.run(INSTALL, stdout=subprocess.DEVNULL, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
-    return CHROMIUM.exists()
+def command(arguments: list[str]) -> list[str]:
+    """The command that runs the suite. The last argument but `--renew` names the folder of the screenshots."""
+    parser = argparse.ArgumentParser(prog="python -m tests.browser")
+    parser.add_argument("-k", metavar="WORDS", help="only the tests whose names pytest finds with these words")
+    parser.add_argument("--renew", action="store_true", help="renew the pictures of the documentation")
+    parser.add_argument("pictures", metavar="PICTURES", nargs="?", type=Path, default=ROOT / ".cache" / "browser")
+    given = parser.parse_args(arguments)
+    suite = ["-p", "tests.browser.visitors", "-n2", "--dist=loadfile", f"--basetemp={TEMPORARY}"]
+    chosen = ["-k", given.k] if given.k else []
+    files = [f"tests/browser/{name}.py" for name in FILES]
+    renewing = ["--renew"] if given.renew else []
+    pictures = f"--pictures={given.pictures.resolve()}"
+    return [sys.executable, "-m", "pytest", *suite, *chosen, *files, pictures, *renewing]
 
 
 def main(arguments: list[str]) -> int:
     """Run the suite: its exit status."""
-    if not has_browser():
-        print(f"{CHROMIUM} is missing: sudo {' '.join(INSTALL)}", file=sys.stderr)
+    suite = command(arguments)
+    if not chromium.has_browser():
+        print(f"{chromium.CHROMIUM} is missing: sudo {' '.join(chromium.INSTALL)}", file=sys.stderr)
         return 2
     if not npm.has_packages():
         print(f"npm is missing: sudo {' '.join(npm.INSTALL)}", file=sys.stderr)
         return 2
-    renewing = [each for each in arguments if each == "--renew"]
-    named = [each for each in arguments if each != "--renew"]
-    pictures = Path(named[0]) if named else ROOT / ".cache" / "browser"
-    pictures.mkdir(parents=True, exist_ok=True)
-    folders = [f"--basetemp={TEMPORARY}", f"--pictures={pictures.resolve()}", *renewing]
-    # The files are named one by one and there is no conftest: pytest does not collect them without Playwright.
-    files = [f"tests/browser/{name}.py" for name in ("pages", "explorer", "front_ends", "tutorial")]
-    suite = ["-p", "tests.browser.visitors", "-n2", "--dist=loadfile", *files]
-    status = subprocess.run([sys.executable, "-m", "pytest", *suite, *folders], cwd=ROOT).returncode
+    status = subprocess.run(suite, cwd=ROOT).returncode
     shutil.rmtree(TEMPORARY, ignore_errors=True)
-    print(f"pictures: {pictures}", flush=True)
     return status
 
 

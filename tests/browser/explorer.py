@@ -1,5 +1,6 @@
 """Swagger UI in a browser: the first page that a newcomer sees."""
 
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import APIResponse, Locator, Route, expect
 
 from tests.browser.npm import AXE
 from tests.browser.visitors import Site, Visitor
@@ -145,6 +146,46 @@ def test_a_session_that_ended_elsewhere_is_told(site: Site, desktop: Visitor, na
     answers(operation(desktop, "users", "get_me"), 401)
     expect(desktop.page.get_by_role("status")).to_have_text("The session has ended.")
     expect(desktop.page.locator("#sign-in")).to_be_visible()
+
+
+def test_the_line_of_curl_is_shown_whole(site: Site, visitor: Visitor, name: str) -> None:
+    site.join(name)
+    sign_in(visitor, name)
+    signed_in(visitor, name)
+    found = operation(visitor, "users", "get_me")
+    answers(found, 200)
+    line = found.locator(".curl-command pre.curl")
+    line.scroll_into_view_if_needed()
+    line.screenshot(path=visitor.pictures / f"curl-{visitor.screen}.png")
+    expect(line).to_have_text(re.compile(r"-H 'Authorization: Bearer [\w-]+\.[\w-]+\.[\w-]+'$"))
+    assert line.evaluate("pre => [pre.scrollWidth - pre.clientWidth, pre.scrollHeight - pre.clientHeight]") == [0, 0]
+
+
+def test_a_token_that_is_renewed_while_a_person_signs_out_signs_nobody_in(
+    site: Site, desktop: Visitor, name: str
+) -> None:
+    site.join(name)
+    sign_in(desktop, name)
+    signed_in(desktop, name)
+    late: list[tuple[Route, APIResponse]] = []
+    desktop.page.route("**/auth/jwt/refresh/", lambda route: late.append((route, route.fetch())))
+    # The session goes on, so that the late token is good.
+    desktop.page.route("**/auth/jwt/blacklist/", lambda route: route.fulfill(status=429, json={}))
+    found = operation(desktop, "users", "get_me")
+    desktop.page.clock.set_fixed_time(time.time() + 290)  # of 300 s that the token lives
+    with desktop.page.expect_request("**/auth/jwt/refresh/"):
+        found.get_by_role("button", name="Execute").click()
+    with desktop.page.expect_response("**/auth/jwt/blacklist/"):
+        desktop.page.get_by_role("button", name="Sign out", exact=True).click()
+    ((route, answer),) = late
+    assert answer.status == 200
+    with desktop.page.expect_response("**/auth/users/me/"):  # the call that waited for the token
+        route.fulfill(response=answer)
+    expect(desktop.page.locator("#sign-in")).to_be_visible()
+    expect(desktop.page.get_by_role("button", name="Authorize").first).to_have_class("btn authorize unlocked")
+    with desktop.page.expect_request("**/auth/users/me/") as asked:
+        found.get_by_role("button", name="Execute").click()
+    assert "authorization" not in asked.value.headers
 
 
 def test_a_newcomer_is_led_to_the_registration(visitor: Visitor, site: Site) -> None:

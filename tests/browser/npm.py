@@ -1,4 +1,5 @@
-"""Files of npm packages: axios, as most front ends have it, and axe, which checks pages for people with disabilities.
+"""Files of npm packages: axios, as most front ends have it, axe, which checks pages for people with disabilities, and
+Mermaid, which draws the diagrams of the documentation.
 
 Each is fetched at the version and with the checksum below.
 """
@@ -48,12 +49,15 @@ class Packed:
 AXIOS = Packed(
     "axios", "1.21.1", "dist/axios.min.js", "19bc8ddbce7b35030add3a26c43a33066990554359d5b83748694315e580e409"
 )
+MERMAID = Packed(
+    "mermaid", "12.3.0", "dist/mermaid.min.js", "336df803d87a38b70a01e736e666c8f7601d2ce42f5e47c8fafe5d721074b9a3"
+)
 AXE = Packed("axe-core", "4.14.1", "axe.min.js", "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c")
 
 
 def has_packages() -> bool:
     """Whether the files are there; they are fetched with npm first, which is installed for root."""
-    packages = (AXIOS, AXE)
+    packages = (AXIOS, AXE, MERMAID)
     if all(each.path.exists() for each in packages):
         return True
     if not shutil.which("npm") and os.geteuid() == 0 and shutil.which("apt-get"):

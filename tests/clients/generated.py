@@ -1,5 +1,6 @@
 """Generators make clients of the document without a warning; the clients have strict types, and they work."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -17,8 +18,10 @@ from server.postgres.bundled import BundledPostgres, attach
 from tests.clients.__main__ import FOLDER, with_node
 from tests.conftest import KEY
 from tests.processes import Started
+from tests.shell_blocks import block
 
 HERE = Path(__file__).parent
+PAGE = "docs/clients.md"
 PROGRAMS = Path(sys.executable).parent
 MODULES = FOLDER / "node_modules" / ".bin"
 RUN_SECONDS = 120
@@ -32,6 +35,12 @@ LINTERS = {
 }
 GENERATORS = ("openapi-python-client", "openapi-typescript", "@hey-api/openapi-ts", "orval")
 TYPESCRIPT = ("fetch", "hey", "orval")
+SHOWN = {
+    "openapi-python-client": "page.py",
+    "openapi-typescript": "page_fetch.ts",
+    "@hey-api/openapi-ts": "page_hey.ts",
+    "orval": "page_orval.ts",
+}
 WARNING = re.compile(r"warn|error|unsupported|skip|deprecat", re.IGNORECASE)
 
 
@@ -69,17 +78,26 @@ def run(*command: str | Path, folder: Path, **environment: str) -> Ran:
 
 
 def generate(generator: str, site: str, folder: Path, url: str) -> Ran:
-    """Generate one client from the document of a site."""
-    document = f"{site}.json"
-    if generator == "openapi-python-client":
-        options = ["--meta", "none", "--fail-on-warning", "--output-path", f"{site}_client"]
-        return run(PROGRAMS / generator, "generate", "--path", document, *options, folder=folder)
-    if generator == "openapi-typescript":
-        return run(MODULES / generator, document, "-o", f"{site}_types.ts", folder=folder)
-    if generator == "@hey-api/openapi-ts":
-        return run(MODULES / "openapi-ts", "-i", document, "-o", f"{site}_hey_client", "--no-log-file", folder=folder)
-    names = {"DOCUMENT": document, "TARGET": f"{site}_orval_client.ts", "SERVICE": url}
-    return run(MODULES / "orval", "--config", "orval.config.mjs", folder=folder, **names)
+    """Generate one client from the document of a site, with the line of the page."""
+    if generator == "orval":
+        settings = block(PAGE, "clients: the settings of orval")
+        (folder / f"{site}.orval.config.mjs").write_text(of_site(settings, site, url))
+    return run("bash", "-euc", of_site(block(PAGE, f"clients: {generator}"), site, url), folder=folder)
+
+
+def of_site(text: str, site: str, url: str = "") -> str:
+    """A block of the page with the names, the programs and the service of this run."""
+    replaced = {
+        ".venv/bin/": f"{PROGRAMS}/",
+        "npx ": f"{MODULES}/",  # npx itself may warn about the settings of npm
+        "orval.config.mjs": f"{site}.orval.config.mjs",
+        "openapi.json": f"{site}.json",
+        "frontdesk_": f"{site}_",
+        "http://127.0.0.1:8080": url,
+    }
+    for old, new in replaced.items():
+        text = text.replace(old, new)
+    return text
 
 
 def lint(linter: str, folder: Path) -> Ran:
@@ -105,12 +123,13 @@ def workshop(postgres: BundledPostgres) -> Iterator[Workshop]:
     folder = FOLDER / "work"  # below it TypeScript finds the packages
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(HERE / "programs", folder)
-    for name in ("tsconfig.json", "orval.config.mjs", "mypy.ini", "redocly.yaml", "spectral.yaml"):
+    for name in ("tsconfig.json", "mypy.ini", "redocly.yaml", "spectral.yaml"):
         shutil.copy(HERE / name, folder)
     with ThreadPoolExecutor(4) as pool:
         services = dict(zip(SITES, pool.map(lambda site: begin(postgres, site), SITES), strict=True))
         for site, service in services.items():
             (folder / f"{site}.json").write_bytes(service_document(service))
+        write_programs_of_the_page(folder, services["stock"])
         tasks = [(generator, site) for site in SITES for generator in GENERATORS]
         ran = pool.map(lambda task: generate(task[0], task[1], folder, services[task[1]].url), tasks)
         found = pool.map(lambda linter: lint(linter, folder), LINTERS)
@@ -119,6 +138,19 @@ def workshop(postgres: BundledPostgres) -> Iterator[Workshop]:
     yield Workshop(folder, services, said, linted)
     for service in services.values():
         service.stop()
+
+
+def write_programs_of_the_page(folder: Path, service: Started) -> None:
+    """Write the programs that the page shows beside the others, and register the account that signs in there."""
+    person = {"username": "anna", "password": "correct horse battery"}
+    requests.post(f"{service.url}/auth/users/", json=person, timeout=10).raise_for_status()
+    for generator, file in SHOWN.items():
+        text = of_site(block(PAGE, f"clients: signing in with {generator}"), "stock", service.url)
+        if file.endswith(".ts"):
+            # A program of CommonJS, as the others are, has no `await` outside of a function.
+            imports, _, rest = text.partition("\n\n")
+            text = f"{imports}\n\nasync function main(): Promise<void> {{\n{rest}}}\n\nvoid main()\n"
+        (folder / file).write_text(text)
 
 
 def begin(postgres: BundledPostgres, site: str) -> Started:
@@ -140,7 +172,7 @@ def test_a_generator_has_nothing_to_say(workshop: Workshop, generator: str, site
 
 
 def test_the_python_clients_and_their_users_have_strict_types(workshop: Workshop) -> None:
-    targets = [*(f"{site}.py" for site in SITES), *(f"{site}_client" for site in SITES)]
+    targets = ["page.py", *(f"{site}.py" for site in SITES), *(f"{site}_client" for site in SITES)]
     cache = FOLDER / "mypy"
     ran = run(PROGRAMS / "mypy", "--config-file", "mypy.ini", "--cache-dir", cache, *targets, folder=workshop.folder)
     assert ran.status == 0, ran.said
@@ -169,6 +201,24 @@ def test_the_typescript_client_works(workshop: Workshop, client: str, site: str)
     program = f"built/{site}_{client}.js"
     ran = run(PROGRAMS / "node", program, workshop.services[site].url, folder=workshop.folder)
     assert ran.status == 0, ran.said
+
+
+@pytest.mark.usefixtures("built")
+@pytest.mark.parametrize("file", SHOWN.values())
+def test_a_program_of_the_page_signs_in_and_reads_the_account(workshop: Workshop, file: str) -> None:
+    node = [PROGRAMS / "node", f"built/{file.removesuffix('.ts')}.js"]
+    ran = run(*(node if file.endswith(".ts") else [sys.executable, file]), folder=workshop.folder)
+    assert (ran.status, ran.said) == (0, "anna\n")
+
+
+def test_the_command_prints_the_document_that_the_service_shows(workshop: Workshop) -> None:
+    folder = workshop.folder / "printed"
+    folder.mkdir(exist_ok=True)
+    line = block(PAGE, "clients: the document").replace(".venv/bin/", f"{PROGRAMS}/")
+    for site, settings in SITES.items():
+        assert run("bash", "-euc", line, folder=folder, **settings).status == 0
+        shown = workshop.folder / f"{site}.json"
+        assert json.loads((folder / "openapi.json").read_text()) == json.loads(shown.read_text())
 
 
 @pytest.mark.parametrize("linter", LINTERS)

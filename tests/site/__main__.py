@@ -4,12 +4,11 @@ Every warning is a fault: a link that leads nowhere, a page in no section, a hea
 nothing from other hosts. docs/decisions/documentation-site.md
 """
 
+import argparse
 import re
 import shutil
 import sys
 from pathlib import Path
-
-from sphinx.cmd.build import main as sphinx
 
 from tests.site.source import ROOT, write_source
 
@@ -23,7 +22,15 @@ LOADED = re.compile(
 
 def main(arguments: list[str]) -> int:
     """Build the site: the exit status."""
-    html = Path(arguments[0]) if arguments else FOLDER / "html"
+    parser = argparse.ArgumentParser(prog="python -m tests.site")
+    parser.add_argument("folder", metavar="FOLDER", nargs="?", type=Path, default=FOLDER / "html")
+    html = parser.parse_args(arguments).folder
+    is_own = html.is_relative_to(FOLDER) or (html / ".buildinfo").exists()
+    if html.exists() and any(html.iterdir()) and not is_own:
+        parser.error(f"{html} has other files, which would be deleted")
+    # Here, because the command line needs no extra.
+    from sphinx.cmd.build import main as sphinx
+
     source = FOLDER / "source"
     for folder in (source, html):
         shutil.rmtree(folder, ignore_errors=True)

@@ -30,7 +30,8 @@ def endpoints_page() -> str:
 
 Those of a site with the default settings, from its OpenAPI document. Other settings add members and paths:
 `/openapi.json` of your service has yours, and `/docs` lets you try them. What clients may rely on
-in each case: [the contract](../contract.md).
+in each case: [the contract](../contract.md). An `ApiError` has `detail`, and a refused token `code` and
+`messages`, too; `FieldErrors` has a list of texts for each field.
 
 {chr(10).join(parts)}"""
 
@@ -54,7 +55,7 @@ def _operation(method: str, path: str, operation: dict[str, Any], schemas: dict[
         content = operation["requestBody"]["content"]
         schema = content.get("application/json", next(iter(content.values())))["schema"]
         lines += [_members(_resolved(schema, schemas), schemas)]
-    answers = [(status, _answer(response, schemas)) for status, response in operation["responses"].items()]
+    answers = [(status, _answer(status, response, schemas)) for status, response in operation["responses"].items()]
     lines += [table(("status", "response"), answers)]
     return "\n".join(lines)
 
@@ -85,9 +86,14 @@ def _type(schema: dict[str, Any]) -> str:
     return f"{kinds} ({schema['format']})" if "format" in schema else kinds
 
 
-def _answer(response: dict[str, Any], schemas: dict[str, Any]) -> str:
+def _answer(status: str, response: dict[str, Any], schemas: dict[str, Any]) -> str:
     content: dict[str, Any] = next(iter(response.get("content", {}).values()), {})
-    kind = _type(content.get("schema", {}))
-    members = _resolved(content.get("schema", {}), schemas).get("properties", {})
-    shown = f": {', '.join(f'`{name}`' for name in members)}" if members and "Detail" not in kind else ""
-    return f"{response['description']} {kind}{shown}"
+    schema = content.get("schema", {})
+    # The members of an error are the same everywhere: the head of the page has them.
+    members = _resolved(schema.get("items", schema), schemas) if status < "400" else {}
+    required = members.get("required", [])
+    names = list(members.get("properties", {}))
+    sure = ", ".join(code(name) for name in names if name in required)
+    others = ", ".join(code(name) for name in names if name not in required)
+    shown = "; not always: ".join(each for each in (sure, others) if each)
+    return f"{response['description']} {_type(schema)}{': ' if shown else ''}{shown}"

@@ -9,13 +9,21 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.site.diagrams import FOLDER as PICTURES
+from tests.site.diagrams import with_pictures
 from tests.site.reference import reference_pages
 
 ROOT = Path(__file__).parent.parent.parent
 # Pages of docs/ that are in no list here are guides: a new page is found without a change of this file.
 SECTIONS: dict[str, list[str]] = {
     "Start": ["docs/tutorial.md", "README.md"],
-    "Guides": ["docs/migrate-a-front-end.md", "docs/move-from-django.md", "docs/operate.md", "docs/scale.md"],
+    "Guides": [
+        "docs/migrate-a-front-end.md",
+        "docs/clients.md",
+        "docs/move-from-django.md",
+        "docs/operate.md",
+        "docs/scale.md",
+    ],
     "Reference": ["docs/contract.md", "docs/reference/*", "docs/security.md"],
     "Project": ["docs/architecture.md", "CONTRIBUTING.md", "docs/load/README.md", "CHANGELOG.md", "SECURITY.md"],
     "Decisions": ["docs/decisions/*"],
@@ -23,7 +31,7 @@ SECTIONS: dict[str, list[str]] = {
 INDEX = "docs/index.md"
 # A fenced block, or a link whose target is the second group.
 PARTS = re.compile(r"^ *```.*?^ *```$|(\]\()([^)\s]+)(\))", re.MULTILINE | re.DOTALL)
-FENCE = re.compile(r"^( *```)(caddy|console|mermaid)$", re.MULTILINE)  # Pygments does not know them, or wants prompts
+FENCE = re.compile(r"^( *```)(caddy|console)$", re.MULTILINE)  # Pygments does not know them, or wants prompts
 
 
 def write_source(folder: Path) -> None:
@@ -35,7 +43,9 @@ def write_source(folder: Path) -> None:
     for name, text in pages.items():
         written = folder / _place(name)
         written.parent.mkdir(parents=True, exist_ok=True)
-        written.write_text(FENCE.sub(r"\1text", _with_links_of_the_site(name, text, pages, folder)))
+        linked = _with_links_of_the_site(name, text, pages, folder)
+        written.write_text(FENCE.sub(r"\1text", with_pictures(name, linked)))
+    shutil.copytree(PICTURES, folder / "pictures", dirs_exist_ok=True)
 
 
 def _files() -> Iterable[Path]:

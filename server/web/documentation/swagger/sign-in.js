@@ -48,8 +48,8 @@ class SignIn {
     const expires = JSON.parse(atob(this.tokens.access.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"))).exp;
     if (expires - Date.now() / 1000 < RENEW_SECONDS) {
       this.renewing ??= this.renew().finally(() => (this.renewing = null));
-      await this.renewing;
-      if (this.tokens) request.headers.Authorization = `Bearer ${this.tokens.access}`;
+      const access = await this.renewing;
+      if (access) request.headers.Authorization = `Bearer ${access}`;
     }
     return request;
   }
@@ -60,10 +60,14 @@ class SignIn {
     return response;
   }
 
+  /** Another access token, or nothing if the session has ended or the person has signed out meanwhile. */
   async renew() {
-    const answer = await this.call("refresh_access_token", { refresh: this.tokens.refresh });
-    if (answer.ok) this.keep({ ...this.tokens, ...answer.body });
-    else this.forget("The session has ended.");
+    const { tokens } = this;
+    const answer = await this.call("refresh_access_token", { refresh: tokens.refresh });
+    if (this.tokens !== tokens) return null;
+    if (!answer.ok) return this.forget("The session has ended.");
+    this.keep({ ...tokens, ...answer.body });
+    return answer.body.access;
   }
 
   sends(request) {
