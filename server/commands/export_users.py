@@ -10,8 +10,9 @@ import orjson
 from server.accounts import events
 from server.accounts.events import Source
 from server.commands.database import run_on_database
-from server.commands.failures import CommandError
+from server.commands.failures import CommandError, Interrupted
 from server.database.database import Database
+from server.process import signals
 from server.process.serving import say
 from server.settings.account_model import load_account_fields
 from server.settings.settings import Settings
@@ -30,22 +31,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(settings: Settings, options: argparse.Namespace) -> None:
     """Write all accounts to a new file, which import-users reads; without password hashes unless asked."""
+    left = "was not made"
 
     async def work(db: Database) -> None:
+        nonlocal left
         try:
             target = FileTarget(options.file, settings.account, with_hashes=options.with_hashes)
         except UnusableSource as failure:
             raise CommandError(str(failure)) from None
         try:
-            number = await _write(db, target, with_hashes=options.with_hashes)
+            with signals.cancelling():
+                number = await _write(db, target, with_hashes=options.with_hashes)
         except BaseException as failure:
-            left = "It was removed." if target.remove() else "It is not whole: remove it."
+            left = "was removed" if target.remove() else "is not whole: remove it"
             if isinstance(failure, UnusableSource):
-                raise CommandError(f"{failure} {left}") from None
+                raise CommandError(f"{failure} It {left}.") from None
             raise
+        left = "is whole"
         say(f"{options.file} has {number:,} accounts.")
 
-    run_on_database(settings, work)
+    try:
+        run_on_database(settings, work)
+    except SystemExit as failure:
+        raise Interrupted(f"Interrupted: {options.file} {left}.", failure) from None
 
 
 async def _write(db: Database, target: FileTarget, *, with_hashes: bool) -> int:

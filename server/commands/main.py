@@ -2,7 +2,7 @@
 
 The exit status is 0 when the command did its work, 1 when it could not (one sentence says why), 2 for wrong
 settings (each fault is named) and for a wrong command line. Of a command with CANNOT_RUN_STATUS, 1 says that it did
-its work, but not for every row.
+its work, but not for every row. A signal ends a command with 128 and its number, 130 for Ctrl-C.
 """
 
 import argparse
@@ -43,7 +43,7 @@ from server.commands import (
     users,
     work,
 )
-from server.commands.failures import CommandError, NotAllTaken
+from server.commands.failures import CommandError, Interrupted, NotAllTaken
 from server.errors import StartError, Unavailable
 from server.postgres.bundled import BundledPostgresError
 from server.process import signals
@@ -103,6 +103,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NotAllTaken as failure:
         _complain(str(failure))
         return 1
+    except Interrupted as failure:
+        _complain(str(failure))
+        return failure.status
     except (CommandError, StartError, CannotListen, BundledPostgresError, NotReadyError) as failure:
         _complain(str(failure))
         return _failed(options)
