@@ -57,7 +57,8 @@ def run_import(
             finally:
                 await source.close()
         except UnusableSource as failure:
-            raise CommandError(str(failure)) from None
+            # It may show what a file has: the names of its columns.
+            raise CommandError(printable(str(failure))) from None
         except Unavailable as failure:
             if not isinstance(failure.__cause__, asyncpg.InsufficientPrivilegeError):
                 raise

@@ -358,7 +358,7 @@ def test_a_csv_row_of_another_length_and_bytes_that_are_no_text_are_reported(
         1,
         [
             "Line 2: has 1 values, and the head 2",
-            "Line 3 (name b\\udcff): is not UTF-8",
+            "Line 3 (name b\\udcff): is not UTF-8: save the file as UTF-8 (in Excel: CSV UTF-8)",
             "Taken: 1. There already: 0. Not taken: 2.",
         ],
     )
