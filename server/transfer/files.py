@@ -100,7 +100,9 @@ class FileSource:
             return Row(line, fault=f"has more than {ROW_MAX_LENGTH} characters")
         if len(cells) != len(head):
             return Row(line, fault=f"has {len(cells)} values, and the head {len(head)}")
-        return self._row(line, dict(zip(head, cells, strict=True)), fault="" if _is_utf8(text) else NOT_UTF8)
+        # An empty cell is no value: that of None and of "" look the same.
+        values = {name: cell or None for name, cell in zip(head, cells, strict=True)}
+        return self._row(line, values, fault="" if _is_utf8(text) else NOT_UTF8)
 
     def _check_columns(self, head: Sequence[str], line: int) -> None:
         if not _is_utf8("".join(head)):

@@ -236,7 +236,7 @@ def test_account_fields_and_roles_are_those_of_the_site_file(run: Run, database:
     assert (status, lines[:2]) == (
         1,
         [
-            "Line 3 (name boris): name: This field may not be blank.; age: Ensure this value is greater than or equal"
+            "Line 3 (name boris): name: This field is required.; age: Ensure this value is greater than or equal"
             ' to 0.; tags: Expected a list of items but got type "str".',
             "Line 5 (name tom): role_fields.school: This field is required.",
         ],
