@@ -2,13 +2,13 @@
 
 The exit status is 0 when the command did its work, 1 when it could not (one sentence says why), 2 for wrong
 settings (each fault is named) and for a wrong command line. Of a command with CANNOT_RUN_STATUS, 1 says that it did
-its work, but not for every row. A signal ends a command with 128 and its number, 130 for Ctrl-C.
+its work, but not for every row. It is 141 when the reader of standard output has ended, and 128 with the number of the
+signal, such as 130 for Ctrl-C, when a signal has ended the command.
 """
 
 import argparse
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +31,7 @@ from server.commands import (
     letters,
     migrate,
     openapi,
+    output,
     restore,
     revoke_staff,
     serve,
@@ -83,18 +84,30 @@ COMMANDS: dict[str, ModuleType] = {
     "settings": settings,
     "openapi": openapi,
 }
+SILENT = ("serve", "work")  # they run without an operator who reads standard output
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command: the exit status."""
     start_logging(form_of(os.environ, (f"{environment.PREFIX}LOG_FORMAT", "LOG_FORMAT")))
-    options = command_line().parse_args(arguments)
+    try:
+        with output.standard_output():
+            return _run(command_line().parse_args(arguments))
+    except output.OutputFailed as failure:
+        if text := str(failure):
+            _complain(text)
+        return failure.status
+
+
+def _run(options: argparse.Namespace) -> int:
     try:
         read = Settings.read(os.environ)
         start_logging(read.log_format)
         if not options.worker:  # the supervisor has logged it already
             for text in environment.misspelt(os.environ, [*Settings.names(), *Settings.names_of_files()]):
                 log.warning("%s", text)
+        if options.command not in SILENT:
+            output.check_output()
         with signals.raised():
             COMMANDS[options.command].run(read, options)
     except SettingsError as failure:
@@ -112,8 +125,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Unavailable as failure:
         _complain(f"The database cannot be reached: {failure.__cause__ or failure}")
         return _failed(options)
-    except BrokenPipeError:
-        return _end_without_reader()
     return 0
 
 
@@ -149,12 +160,6 @@ def command_line() -> argparse.ArgumentParser:
         if hasattr(command, "add_arguments"):
             command.add_arguments(each)
     return parser
-
-
-def _end_without_reader() -> int:
-    """The status of a program whose reader has ended, as in `openapi | head`: that of SIGPIPE, and no message."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter writes what is left at its end
-    return 128 + signal.SIGPIPE
 
 
 def _program() -> str:

@@ -34,6 +34,12 @@ def applied_migrations(url: str) -> list[str]:
             return []
 
 
+def objects(url: str) -> set[str]:
+    """The parts of the schema: tables, columns, indexes, constraints, triggers and functions. Raises psycopg.Error."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        return {name for (name,) in connection.execute(statements()["restore/objects"]).fetchall()}
+
+
 def put_in_force(url: str) -> None:
     """Let the restored database take the place of the one in force, which stays under the name REPLACED.
 

@@ -4,15 +4,17 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from server.postgres.binaries import INSTALLED_FOLDERS, wheel_folder
-from server.postgres.errors import BundledPostgresError
+from server.postgres.errors import BundledPostgresError, ProgramCrashed
 from server.postgres.system_user import RUN_SECONDS
 
 ERROR_MAX_LENGTH = 1000  # characters of what a program says
+CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)  # as of a damaged file
 
 
 def find_client_program(name: str, major: int) -> Path:
@@ -35,7 +37,7 @@ def find_client_program(name: str, major: int) -> Path:
 
 
 def run_client_program(command: list[str | Path]) -> None:
-    """Run a program until it ends. Raises BundledPostgresError with what it said when it fails."""
+    """Run a program until it ends. Raises BundledPostgresError with what it said when it fails, ProgramCrashed."""
     kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH") if name in os.environ}
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", **kept}
     try:
@@ -49,9 +51,12 @@ def run_client_program(command: list[str | Path]) -> None:
                 raise
     except OSError as failure:
         raise BundledPostgresError(f"{command[0]} cannot be started: {failure.strerror}.") from None
+    name = Path(command[0]).name
+    if -process.returncode in CRASHES:
+        raise ProgramCrashed(f"{name} crashed ({signal.Signals(-process.returncode).name}).")
     if process.returncode != 0:
         text = said.decode(errors="replace").strip()[:ERROR_MAX_LENGTH]
-        raise BundledPostgresError(f"{Path(command[0]).name} failed: {text or process.returncode}")
+        raise BundledPostgresError(f"{name} failed: {text or process.returncode}")
 
 
 def _places(name: str) -> Iterator[Path]:

@@ -3,3 +3,7 @@
 
 class BundledPostgresError(Exception):
     """The bundled PostgreSQL failed. The text is one sentence for the operator: what failed, and what to do."""
+
+
+class ProgramCrashed(BundledPostgresError):
+    """A program of PostgreSQL crashed."""

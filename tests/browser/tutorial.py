@@ -90,6 +90,6 @@ def test_a_reader_of_the_tutorial_has_a_page_that_people_sign_in_to(
     page.reload()
     expect(page.get_by_role("button", name="Register")).to_be_visible()
     expect(page.get_by_label("E-mail")).to_be_hidden()
-    expect(said).to_have_text("Given token not valid for any token type")
+    expect(said).to_have_text("Your session has ended. Sign in again.")
     context.close()
     assert failures == []

@@ -1,6 +1,8 @@
 """The commands backup and restore: the bundled database, while the service serves."""
 
+import os
 import re
+import signal
 import stat
 import subprocess
 import sys
@@ -13,12 +15,13 @@ import psycopg
 import pytest
 import requests
 
+from server.postgres.backup_digest import LENGTH
 from server.postgres.bundled import attach
-from server.postgres.client_programs import find_client_program
+from server.postgres.client_programs import find_client_program, run_client_program
 from server.postgres.errors import BundledPostgresError
 from tests.commands.conftest import Ran, Run
 from tests.conftest import PASSWORD
-from tests.processes import COUNTED, ROOT, Started, header, register, surroundings
+from tests.processes import COUNTED, ROOT, Started, eventually, header, register, surroundings
 
 pytestmark = pytest.mark.slow
 
@@ -158,23 +161,30 @@ def test_what_cannot_be_restored_changes_nothing(
     before = databases(data)
     (tmp_path / "text").write_text("no backup")
     (tmp_path / "short").write_bytes(file.read_bytes()[:-1])
-    other, newer = str(tmp_path / "other"), str(tmp_path / "newer")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    other, newer, part = (str(tmp_path / name) for name in ("other", "newer", "part"))
     pg_dump = find_client_program("pg_dump", 18)
     with psycopg.connect(url(data), autocommit=True) as connection:
         connection.execute("insert into _yoyo_migration (migration_hash, migration_id) values ('x', '9999.later')")
         subprocess.run([pg_dump, "-Fc", "-f", newer, url(data)], check=True)
         connection.execute("delete from _yoyo_migration where migration_hash = 'x'")
         subprocess.run([pg_dump, "-Fc", "-f", other, url(data, "postgres")], check=True)
+        subprocess.run([pg_dump, "-Fc", "-f", part, "--exclude-table=deleted_accounts", url(data)], check=True)
     for given, reason in (
         ("missing", f"There is no file {tmp_path}/missing."),
-        ("text", "pg_restore failed: "),
-        ("short", "pg_restore failed: "),
+        ("folder", f"{tmp_path}/folder is a folder."),
+        ("pipe", f"{tmp_path}/pipe is no file."),
+        ("text", f"{tmp_path}/text is no backup of this service."),
+        ("short", f"{tmp_path}/short is damaged: its digest cannot be read."),
+        ("a" * 300, f"{tmp_path}/{'a' * 300} cannot be read: File name too long."),
+        ("part", "The backup is damaged, it lacks: column deleted_accounts."),
         ("other", "The file is not a backup of this service."),
         ("newer", "The backup is of a newer version, with the migrations 9999.later: install that one."),
     ):
         status, said, told = command("restore", str(tmp_path / given), "--yes")
         assert (status, said) == (1, ""), given
-        assert told.startswith(reason), given
+        assert told.splitlines()[-1].startswith(reason), told
         assert databases(data) == before
     assert command("restore", str(file)) == (1, "", "Without a terminal to ask at, restore needs --yes.\n")
     assert names(data) == ["anna"]
@@ -188,7 +198,91 @@ def test_a_backup_replaces_no_file_and_leaves_no_part_of_one(
     assert file.read_text() == "precious"
     status, _, told = command("backup", str(tmp_path / "none" / "x"))
     assert (status, told) == (1, f"The backup cannot be written to {tmp_path}/none/x: No such file or directory.\n")
+    status, _, told = command("backup", str(tmp_path / ("x" * 300)))
+    assert (status, told.rpartition(": ")[2]) == (1, "File name too long.\n")
     assert [each.name for each in tmp_path.iterdir()] == [file.name]
+
+
+def test_a_backup_with_one_wrong_bit_is_not_restored(
+    service: Started, command: Callable[..., Ran], data: Path, file: Path, tmp_path: Path
+) -> None:
+    register(service.url, "anna")
+    assert command("backup", str(file))[0] == 0
+    good, before = file.read_bytes(), databases(data)
+    entry = good.index(b"\x08\0\0\0profiles\0\n\0\0\0TABLE DATA")
+    damaged = tmp_path / "damaged"
+    for place in (entry + 28, len(good) // 2, len(good) - 1, len(good) - LENGTH, len(good) - LENGTH // 2):
+        content = bytearray(good)
+        content[place] ^= 4
+        damaged.write_bytes(content)
+        status, said, told = command("restore", str(damaged), "--yes")
+        assert (status, said, told.startswith(f"{damaged} is damaged: ")) == (1, "", True), (place, told)
+        assert databases(data) == before
+    run_client_program([find_client_program("pg_restore", 18), f"--file={tmp_path}/sql", file])  # by hand
+
+
+def test_a_backup_without_a_digest_is_restored_with_a_warning(
+    service: Started, command: Callable[..., Ran], data: Path, file: Path
+) -> None:
+    register(service.url, "anna")
+    assert command("backup", str(file))[0] == 0
+    file.write_bytes(file.read_bytes()[:-LENGTH])
+    status, said, told = command("restore", str(file), "--yes")
+    assert (status, said.splitlines()[0].startswith(f"{file} is in force.")) == (0, True)
+    assert told.endswith(f"{file} has no digest: whether all rows are in it cannot be known\n")
+    assert names(data) == ["anna"]
+
+
+def test_a_second_restore_at_the_same_time_touches_nothing(
+    service: Started, command: Callable[..., Ran], data: Path, file: Path
+) -> None:
+    register(service.url, "anna")
+    assert command("backup", str(file))[0] == 0
+    first = subprocess.Popen(
+        [sys.executable, "-m", "server", "restore", str(file), "--yes"],
+        cwd=ROOT,
+        env=surroundings(DATA_DIR=str(data)),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with first:
+        eventually(lambda: "frontdesk_restoring" in databases(data))
+        first.send_signal(signal.SIGSTOP)
+        try:
+            assert command("restore", str(file), "--yes") == (1, "", "Another restore is under way.\n")
+            assert command("backup", f"{file}.2")[0] == 0
+        finally:
+            first.send_signal(signal.SIGCONT)
+        assert first.wait() == 0
+    assert names(data) == ["anna"]
+    assert command("restore", f"{file}.2", "--yes")[0] == 0
+
+
+def test_a_database_that_lacked_an_index_is_restored_with_a_warning(
+    service: Started, command: Callable[..., Ran], data: Path, file: Path
+) -> None:
+    register(service.url, "anna")
+    with psycopg.connect(url(data), autocommit=True) as connection:
+        connection.execute("create table notes (id int)")  # of the operator
+        connection.execute("alter index users_awaiting rename to other_name")
+        try:
+            assert command("backup", str(file))[0] == 0
+        finally:
+            connection.execute("drop table notes")
+            connection.execute("alter index other_name rename to users_awaiting")
+    status, _, told = command("restore", str(file), "--yes")
+    assert (status, told.partition(" WARNING ")[2]) == (
+        0,
+        "server.commands.restore the database that was saved lacked: index users_awaiting\n",
+    )
+    with psycopg.connect(url(data), autocommit=True) as connection:
+        connection.execute("drop table notes")
+        connection.execute("alter index other_name rename to users_awaiting")
+
+
+def test_a_crash_of_a_program_is_reported_as_one() -> None:
+    with pytest.raises(BundledPostgresError, match=r"^sh crashed \(SIGSEGV\)\.$"):
+        run_client_program(["/bin/sh", "-c", "kill -SEGV $$"])
 
 
 def test_with_database_url_the_operator_uses_the_programs_of_that_server(run: Run, file: Path) -> None:

@@ -6,6 +6,7 @@ microseconds per request. On a busy machine it varies less than a rate, and it s
 `python -m tests.load.inside counting`: what the metrics are of that, measured with them and without them in turn.
 """
 
+import argparse
 import asyncio
 import contextlib
 import functools
@@ -154,9 +155,12 @@ async def cost(
 
 def main() -> int:
     """Print the cost of each kind of request. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.load.inside", description=__doc__.splitlines()[0])
+    parser.add_argument("counting", nargs="?", choices=["counting"], help="what the metrics are of that")
+    is_counting = parser.parse_args().counting is not None
     for kind in ("healthz", "me", "profile", "refresh"):
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-            found, without = loop.run(cost(kind, not_counting if sys.argv[1:] == ["counting"] else None))
+            found, without = loop.run(cost(kind, not_counting if is_counting else None))
         line = f"{kind:<8} {statistics.median(found):6.1f} µs (lowest {min(found):.1f})"
         if without:
             spent = statistics.median(a - b for a, b in zip(found, without, strict=True))
