@@ -5,6 +5,7 @@ from pathlib import Path
 
 from server.commands.failures import CommandError
 from server.commands.imports import add_options, run_import
+from server.process import signals
 from server.settings.faults import SettingsError
 from server.settings.settings import Settings
 from server.transfer.django_database import DjangoDatabase
@@ -36,7 +37,8 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
     async def open_source() -> Source:
         if options.source.startswith(("postgresql://", "postgres://")):
             try:
-                return await DjangoDatabase.open(options.source, users, user_table=options.user_table)
+                with signals.cancelling():
+                    return await DjangoDatabase.open(options.source, users, user_table=options.user_table)
             except SettingsError as failure:
                 raise CommandError(f"--from {failure}") from None
         return DjangoDump(Path(options.source), users, user_model=options.user_model)

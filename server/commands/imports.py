@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 
 from server.commands.database import run_on_database
-from server.commands.failures import CommandError, NotAllTaken
+from server.commands.failures import CommandError, Interrupted, NotAllTaken
 from server.commands.tables import printable
 from server.database.database import Database
 from server.errors import Unavailable
+from server.process import signals
 from server.process.serving import say
 from server.settings.settings import Settings
 from server.transfer import importing
@@ -33,11 +34,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run_import(
     settings: Settings, options: argparse.Namespace, open_source: OpenSource, *, command: str, place: str
 ) -> None:
-    """Import what `open_source` gives, and report each row that is not taken. Raises CommandError, NotAllTaken.
+    """Import what `open_source` gives, and report each row that is not taken.
+
+    Raises CommandError, NotAllTaken, Interrupted.
 
     `place` is what the places of rows count: "Row" or "Line".
     """
     checks = Checks(settings, reset_unusable=options.reset_unusable)
+    totals = Totals()
 
     def report(refused: Refused) -> None:
         say(f"{place} {_reported(refused)}")
@@ -46,13 +50,15 @@ def run_import(
         try:
             source = await open_source()
             try:
-                totals = await importing.run(
-                    db, source, checks, command=command, dry_run=options.dry_run, report=report
-                )
+                with signals.cancelling():
+                    await importing.run(
+                        db, source, checks, command=command, dry_run=options.dry_run, report=report, totals=totals
+                    )
             finally:
                 await source.close()
         except UnusableSource as failure:
-            raise CommandError(str(failure)) from None
+            # It may show what a file has: the names of its columns.
+            raise CommandError(printable(str(failure))) from None
         except Unavailable as failure:
             if not isinstance(failure.__cause__, asyncpg.InsufficientPrivilegeError):
                 raise
@@ -61,7 +67,11 @@ def run_import(
         if totals.not_taken:
             raise NotAllTaken(f"Rows that were not taken: {totals.not_taken:,}. The reasons are above.")
 
-    run_on_database(settings, work)
+    try:
+        run_on_database(settings, work)
+    except SystemExit as failure:
+        left = "Nothing was changed." if options.dry_run else "Run it again: it goes on."
+        raise Interrupted(f"Interrupted after {totals.rows:,} rows. {left}", failure) from None
 
 
 def _reported(refused: Refused) -> str:

@@ -2,7 +2,8 @@
 
 The exit status is 0 when the command did its work, 1 when it could not (one sentence says why), 2 for wrong
 settings (each fault is named) and for a wrong command line. Of a command with CANNOT_RUN_STATUS, 1 says that it did
-its work, but not for every row. It is 141 when the reader of standard output has ended.
+its work, but not for every row. It is 141 when the reader of standard output has ended, and 128 with the number of the
+signal, such as 130 for Ctrl-C, when a signal has ended the command.
 """
 
 import argparse
@@ -43,7 +44,7 @@ from server.commands import (
     users,
     work,
 )
-from server.commands.failures import CommandError, NotAllTaken
+from server.commands.failures import CommandError, Interrupted, NotAllTaken
 from server.errors import StartError, Unavailable
 from server.postgres.bundled import BundledPostgresError
 from server.process import signals
@@ -115,6 +116,9 @@ def _run(options: argparse.Namespace) -> int:
     except NotAllTaken as failure:
         _complain(str(failure))
         return 1
+    except Interrupted as failure:
+        _complain(str(failure))
+        return failure.status
     except (CommandError, StartError, CannotListen, BundledPostgresError, NotReadyError) as failure:
         _complain(str(failure))
         return _failed(options)

@@ -8,7 +8,7 @@ class PostgresTooOld(StartError):
     """The database server lacks what the schema needs."""
 
     def __init__(self, version: int) -> None:
-        super().__init__(f"PostgreSQL {MIN_POSTGRES} or newer is needed; this one is {version}.")
+        super().__init__(f"DATABASE_URL: PostgreSQL {MIN_POSTGRES} or newer is needed; this one is {version}.")
 
 
 def check_version(version: int) -> None:

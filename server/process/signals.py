@@ -1,9 +1,10 @@
 """Signals that would end the process raise an exception instead, so that everything that was opened is closed.
 
 The bundled PostgreSQL runs in a session of its own and would stay behind. This module is for the time before and after
-the event loop runs; while it runs, `serving.stop_requests` handles the signals.
+the event loop runs; while it runs, `serving.stop_requests` handles the signals, and `cancelling` in commands.
 """
 
+import asyncio
 import contextlib
 import signal
 from collections.abc import Iterator
@@ -33,6 +34,41 @@ def ignored() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def cancelling() -> Iterator[None]:
+    """In a block of a task, the first signal cancels the task, and the block raises SystemExit; others are ignored.
+
+    An exception between any two instructions, as `raised` makes it, could leave tasks and coroutines behind. The block
+    should not keep the event loop for long: the signal waits for it.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    received: list[int] = []
+    is_open = True
+
+    def cancel() -> None:
+        if is_open:
+            task.cancel()
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        _ignore()
+        loop.call_soon_threadsafe(cancel)
+
+    try:
+        with _handled(receive):
+            yield
+    except asyncio.CancelledError:
+        if not received:
+            raise
+        task.uncancel()
+        raise SystemExit(128 + received[0]) from None
+    finally:
+        is_open = False
+        if received:
+            _ignore()
+
+
+@contextlib.contextmanager
 def _handled(handler: Any) -> Iterator[None]:
     before = {number: signal.signal(number, handler) for number in heard()}
     try:
@@ -43,6 +79,10 @@ def _handled(handler: Any) -> Iterator[None]:
 
 
 def _exit(number: int, frame: FrameType | None) -> None:
+    _ignore()
+    raise SystemExit(128 + number)
+
+
+def _ignore() -> None:
     for each in heard():
         signal.signal(each, signal.SIG_IGN)
-    raise SystemExit(128 + number)

@@ -25,6 +25,7 @@ from server.web.schemas.fields import (
     NOT_FLAG,
     REQUIRED,
     Email,
+    OptionalUsername,
     Text,
     Username,
     max_bytes,
@@ -48,7 +49,8 @@ class Checks:
     def __init__(self, settings: Settings, *, reset_unusable: bool = False) -> None:
         self._settings = settings
         self._reset_unusable = reset_unusable
-        self._username = Username()
+        self._is_named = self._model.username == "required"
+        self._username = Username() if self._is_named else OptionalUsername()
         self._email = Email(blank=True, lower_domain=True)
         self._fields = {each.name: AccountValue(each) for each in self._model.fields}
         self._location = Text(blank=True, validate=[max_length(LOCATION_MAX_LENGTH)])
@@ -87,7 +89,7 @@ class Checks:
     def _read_username(self, reading: "_Reading") -> str | None:
         if not self._model.has_username:
             return None
-        name: str | None = reading.field("username", self._username, required=self._model.username == "required")
+        name: str | None = reading.field("username", self._username, required=self._is_named)
         return name
 
     def _check_login(self, reading: "_Reading", account: Account) -> None:
@@ -99,6 +101,8 @@ class Checks:
         stored = reading.get("password_hash")
         if stored is None or (isinstance(stored, str) and stored.startswith(UNUSABLE)):
             return UNUSABLE
+        if stored == TO_RESET:  # of an account that an import took so, and an export wrote
+            return TO_RESET
         if isinstance(stored, str) and len(stored) <= HASH_MAX_LENGTH and format_of(stored):
             return stored
         if not self._reset_unusable:
@@ -141,7 +145,7 @@ class Checks:
             value = given.get(name)
             if isinstance(value, str) and each.declared.is_structure:
                 value = _loaded(value)
-            if value is None or (value == "" and not each.declared.is_required):
+            if value is None:
                 if each.declared.is_required and "default" not in each.declared.schema:
                     reading.reasons.append(f"{name}: {REQUIRED}")
                 continue
@@ -161,7 +165,7 @@ class Checks:
         inner = _Reading(given, "profile.")
         profile = {
             "profile_id": inner.id("id"),
-            "description": inner.field("description", self._description),
+            "description": inner.field("description", self._description, keeps_empty=True),
             "location": inner.field("location", self._location) or "",
             "is_creator": inner.flag("is_creator", False),
             "profile_joined": inner.moment("date_joined"),
@@ -186,8 +190,9 @@ class _Reading:
         value = self._values.get(name)
         return None if value == "" else value
 
-    def field(self, name: str, kind: fields.Field[Any], *, required: bool = False) -> Any:
-        value = self.get(name)
+    def field(self, name: str, kind: fields.Field[Any], *, required: bool = False, keeps_empty: bool = False) -> Any:
+        """`keeps_empty`: an empty text is a value of its own beside None."""
+        value = self._values.get(name) if keeps_empty else self.get(name)
         if value is None:
             if required:
                 self._add(name, REQUIRED)

@@ -1,12 +1,15 @@
 """Accounts of a file: CSV (RFC 4180) with a head, or a JSON object on each line. A page of rows is in memory at a time.
 
+Values of CSV may also be separated by semicolons or tabs: Excel writes semicolons where numbers have a decimal comma.
 The place of a row is its line in the file; of a CSV row that has several lines, the first of them.
 """
 
+import codecs
 import csv
 import json
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,9 +21,14 @@ from server.transfer.rows import COLUMNS, PAGE_ROWS, PROFILE_COLUMNS, Revoked, R
 
 ROW_MAX_LENGTH = 1024 * 1024  # bytes of a JSON line, characters of a CSV row; an account has 80 kB at most
 SUFFIXES = (".csv", ".jsonl")
-NOT_UTF8 = "is not UTF-8"
+NOT_UTF8 = "is not UTF-8: save the file as UTF-8 (in Excel: CSV UTF-8)"
+UTF16 = "is UTF-16: save it as UTF-8 (in Excel: CSV UTF-8)"
+UNKNOWN_MAX_LENGTH = 300  # characters of the names of unknown columns in a message
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_SEPARATORS = ",;\t"
+# The first line that Excel takes for itself: it is no head.
+_SEPARATOR_LINE = re.compile(rf"sep=([{_SEPARATORS}])\s*", re.IGNORECASE)
 
 
 class FileSource:
@@ -33,6 +41,7 @@ class FileSource:
         self._names = {each.name for each in account.fields}
         self.total = self.highest_id = self.highest_profile_id = 0
         try:
+            self._check_encoding()
             for row in self._rows(is_count=True):
                 self.total += 1
                 profile = row.values.get("profile") or {}
@@ -56,21 +65,29 @@ class FileSource:
         yield
 
     def _rows(self, *, is_count: bool = False) -> Iterator[Row]:
-        return self._csv_rows() if self._path.suffix == ".csv" else self._json_rows(is_count=is_count)
+        return self._csv_rows() if is_csv(self._path) else self._json_rows(is_count=is_count)
+
+    def _check_encoding(self) -> None:
+        with self._path.open("rb") as file:
+            if file.read(2) in _UTF16_MARKS:
+                raise UnusableSource(f"{self._path} {UTF16}.")
 
     def _csv_rows(self) -> Iterator[Row]:
         csv.field_size_limit(ROW_MAX_LENGTH)  # the module's own limit would end the import
         with self._path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            line = 1  # in which the row begins
+            first = file.readline()
+            before = 1 if (named := _SEPARATOR_LINE.fullmatch(first)) else 0  # lines before the head
+            separator = named[1] if named else _separator(first)
+            reader = csv.reader(file if named else chain([first], file), delimiter=separator, strict=True)
+            line = before + 1  # in which the row begins
             try:
-                head = next(reader, [])
-                self._check_columns(head)
-                line = reader.line_num + 1
+                head = [name.strip() for name in next(reader, [])]
+                self._check_columns(head, line)
+                line = before + reader.line_num + 1
                 for cells in reader:
                     if cells:
                         yield self._csv_row(line, head, cells)
-                    line = reader.line_num + 1
+                    line = before + reader.line_num + 1
             except csv.Error as failure:
                 fault = f"is not CSV: {failure}"
                 if str(failure).startswith("field larger"):
@@ -83,16 +100,20 @@ class FileSource:
             return Row(line, fault=f"has more than {ROW_MAX_LENGTH} characters")
         if len(cells) != len(head):
             return Row(line, fault=f"has {len(cells)} values, and the head {len(head)}")
-        return self._row(line, dict(zip(head, cells, strict=True)), fault="" if _is_utf8(text) else NOT_UTF8)
+        # An empty cell is no value: that of None and of "" look the same.
+        values = {name: cell or None for name, cell in zip(head, cells, strict=True)}
+        return self._row(line, values, fault="" if _is_utf8(text) else NOT_UTF8)
 
-    def _check_columns(self, head: Sequence[str]) -> None:
+    def _check_columns(self, head: Sequence[str], line: int) -> None:
         if not _is_utf8("".join(head)):
-            raise UnusableSource(f"{self._path}, line 1: {NOT_UTF8}.")
+            raise UnusableSource(f"{self._path}, line {line}: {NOT_UTF8}.")
         known = {*COLUMNS, *self._names, *(f"fields.{name}" for name in self._names)}
         known |= {f"profile.{name}" for name in PROFILE_COLUMNS}
         unknown = [name for name in head if name not in known]
         if not head or unknown:
-            what = f"has columns that an account does not have: {', '.join(unknown)}" if head else "has no head"
+            names = ", ".join(name or "one without a name" for name in unknown)
+            shown = names if len(names) <= UNKNOWN_MAX_LENGTH else f"{names[:UNKNOWN_MAX_LENGTH]}…"
+            what = f"has columns that an account does not have: {shown}" if head else "has no head"
             raise UnusableSource(f"{self._path} {what}. Columns: {', '.join(sorted(known))}.")
         if len(set(head)) < len(head):
             raise UnusableSource(f"{self._path} has a column twice.")
@@ -100,7 +121,7 @@ class FileSource:
     def _json_rows(self, *, is_count: bool) -> Iterator[Row]:
         with self._path.open("rb") as file:
             for place, line in enumerate(_lines(file), 1):
-                text = line.removeprefix(_BYTE_ORDER_MARK) if place == 1 else line
+                text = line.removeprefix(codecs.BOM_UTF8) if place == 1 else line
                 if text.strip() or len(text) > ROW_MAX_LENGTH:
                     yield self._json_row(place, text, is_count=is_count)
 
@@ -145,8 +166,18 @@ class FileSource:
 
 def check_suffix(path: Path) -> None:
     """Raises UnusableSource unless the name says the format."""
-    if path.suffix not in SUFFIXES:
+    if path.suffix.lower() not in SUFFIXES:
         raise UnusableSource(f"{path}: the name should end in {' or '.join(SUFFIXES)}.")
+
+
+def is_csv(path: Path) -> bool:
+    """Whether the name says CSV; of names that `check_suffix` takes, the others say JSON."""
+    return path.suffix.lower() == ".csv"
+
+
+def _separator(head: str) -> str:
+    """What separates the values of a CSV file: a comma, unless the head has none and has semicolons or tabs."""
+    return "," if "," in head else max(_SEPARATORS, key=head.count)
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:

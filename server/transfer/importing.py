@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 
 from server.database.database import Database
@@ -21,6 +21,11 @@ class Totals:
     there: int = 0
     not_taken: int = 0
 
+    @property
+    def rows(self) -> int:
+        """All of them."""
+        return self.taken + self.there + self.not_taken
+
 
 class _Undone(Exception):
     """Rolls back the transaction of a dry run."""
@@ -34,33 +39,34 @@ async def run(
     command: str,
     dry_run: bool,
     report: Callable[[Refused], None],
-) -> Totals:
-    """Take everything that `source` has. `report` is called with each row that is not taken.
+    totals: Totals,
+) -> None:
+    """Take everything that `source` has. `report` is called with each row that is not taken; `totals` grows.
 
     `dry_run`: all of it is one transaction, which is rolled back. Raises UnusableSource.
     """
-    totals = Totals()
     if not dry_run:
         # First, so that an account which registers meanwhile gets no id of the source.
         await db.row("imports/reserve_ids", source.highest_id, source.highest_profile_id)
     with contextlib.suppress(_Undone), Progress("Checked" if dry_run else "Taken", source.total) as progress:
         async with _whole(db, is_one=dry_run) as whole:
             await _note_revoked(db, source, whole)
-            async for page in _checked(source, checks):
-                async with _transaction(db, whole) as transaction:
-                    outcome = await take(transaction, page, command=command)
-                for refused in outcome.refused:
-                    report(refused)
-                totals.taken += outcome.taken
-                totals.there += outcome.there
-                totals.not_taken += len(outcome.refused)
-                progress.add(len(page.rows))
+            # Closed at once, whatever ends the block: the generator has a task.
+            async with contextlib.aclosing(_checked(source, checks)) as pages:
+                async for page in pages:
+                    async with _transaction(db, whole) as transaction:
+                        outcome = await take(transaction, page, command=command)
+                    for refused in outcome.refused:
+                        report(refused)
+                    totals.taken += outcome.taken
+                    totals.there += outcome.there
+                    totals.not_taken += len(outcome.refused)
+                    progress.add(len(page.rows))
             if dry_run:
                 raise _Undone
-    return totals
 
 
-async def _checked(source: Source, checks: Checks) -> AsyncIterator[Page]:
+async def _checked(source: Source, checks: Checks) -> AsyncGenerator[Page, None]:
     """The pages of a source, checked; the next one is read and checked while the database takes the one before it."""
 
     async def next_page() -> Page | None:

@@ -1,8 +1,9 @@
 """A row of an import: what its source says of one account, and why it is not taken.
 
 `values` of a row has the members of the exchange format: the keys of COLUMNS, `fields` (account fields by name) and
-`profile` (PROFILE_COLUMNS). A member that is absent, None or "" has no value. In CSV the inner ones are columns of
-their own, named as in forms: `fields.phone`, `profile.location`.
+`profile` (PROFILE_COLUMNS). A member that is absent or None has no value. "" is a value of a profile's description and
+of account fields; of other members it is none. In CSV the inner ones are columns of their own, named as in forms:
+`fields.phone`, `profile.location`; an empty cell is None.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence

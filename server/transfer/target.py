@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from server.settings.account_model import AccountModel
-from server.transfer.files import check_suffix
+from server.transfer.files import check_suffix, is_csv
 from server.transfer.rows import COLUMNS, PROFILE_COLUMNS, UnusableSource
 
 
@@ -20,7 +20,7 @@ class FileTarget:
         """Make the file, which has nothing yet. Raises UnusableSource when it exists or cannot be made."""
         check_suffix(path)
         self._path = path
-        self._is_csv = path.suffix == ".csv"
+        self._is_csv = is_csv(path)
         self._columns = [name for name in COLUMNS if with_hashes or name != "password_hash"]
         self._fields = [each.name for each in account.fields]
         try:

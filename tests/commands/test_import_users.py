@@ -236,7 +236,7 @@ def test_account_fields_and_roles_are_those_of_the_site_file(run: Run, database:
     assert (status, lines[:2]) == (
         1,
         [
-            "Line 3 (name boris): name: This field may not be blank.; age: Ensure this value is greater than or equal"
+            "Line 3 (name boris): name: This field is required.; age: Ensure this value is greater than or equal"
             ' to 0.; tags: Expected a list of items but got type "str".',
             "Line 5 (name tom): role_fields.school: This field is required.",
         ],
@@ -358,7 +358,7 @@ def test_a_csv_row_of_another_length_and_bytes_that_are_no_text_are_reported(
         1,
         [
             "Line 2: has 1 values, and the head 2",
-            "Line 3 (name b\\udcff): is not UTF-8",
+            "Line 3 (name b\\udcff): is not UTF-8: save the file as UTF-8 (in Excel: CSV UTF-8)",
             "Taken: 1. There already: 0. Not taken: 2.",
         ],
     )
