@@ -1,4 +1,8 @@
-"""The errors of commands."""
+"""The errors of commands, and what a command says when the database is unavailable."""
+
+import asyncpg
+
+from server.errors import Unavailable
 
 
 class CommandError(Exception):
@@ -7,3 +11,13 @@ class CommandError(Exception):
 
 class NotAllTaken(CommandError):
     """An import has done its work, but some rows were not taken."""
+
+
+def sentence_of(failure: Unavailable) -> str:
+    """Why a command cannot use the database."""
+    if isinstance(failure.__cause__, asyncpg.ReadOnlySQLTransactionError):
+        return (
+            "The database only reads at the moment, and this command stores something there: try again when it can be"
+            " written to."
+        )
+    return f"The database cannot be reached: {failure.__cause__ or failure}"

@@ -43,7 +43,7 @@ from server.commands import (
     users,
     work,
 )
-from server.commands.failures import CommandError, NotAllTaken
+from server.commands.failures import CommandError, NotAllTaken, sentence_of
 from server.errors import StartError, Unavailable
 from server.postgres.bundled import BundledPostgresError
 from server.process import signals
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(str(failure))
         return _failed(options)
     except Unavailable as failure:
-        _complain(f"The database cannot be reached: {failure.__cause__ or failure}")
+        _complain(sentence_of(failure))
         return _failed(options)
     except BrokenPipeError:
         return _end_without_reader()
