@@ -2,6 +2,7 @@
 
 import asyncpg
 
+from server.database.failures import reason_of
 from server.errors import Unavailable
 
 
@@ -20,4 +21,5 @@ def sentence_of(failure: Unavailable) -> str:
             "The database only reads at the moment, and this command stores something there: try again when it can be"
             " written to."
         )
-    return f"The database cannot be reached: {failure.__cause__ or failure}"
+    cause = failure.__cause__
+    return f"The database cannot be reached: {reason_of(cause) if isinstance(cause, Exception) else failure}"

@@ -30,7 +30,7 @@ class Declared:
     host: str = _setting(
         values.host,
         "127.0.0.1",
-        "address to listen on; `0.0.0.0` is all of IPv4, `::` all of IPv6 and nothing of IPv4, a name all its addresses",
+        "address to listen on; `0.0.0.0`: all of IPv4, `::`: all of IPv6 alone, a name: all its addresses",
     )
     port: int = _setting(
         values.whole(0, 65535), 8080, "port to listen on; 0 takes a free one, which links know from `PUBLIC_URL` alone"
