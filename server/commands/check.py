@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import shutil
 import stat
@@ -26,17 +27,25 @@ LOW_ROUNDS = 10  # OWASP's least for bcrypt
 FEW_CHARACTERS = 10  # different ones, of a key that a person typed
 LOW_DISK_SHARE = 0.05
 
+LEVELS = {"ok": logging.INFO, "warning": logging.WARNING, "FAULT": logging.ERROR}  # of a line of JSON
+
 
 def run(settings: Settings, options: argparse.Namespace) -> None:
     """Check settings, interpreter, key, database, letters and clock; status 1 when something is wrong."""
     wrong = 0
     for each in _findings(settings):
-        say(f"{each.level:<7} {each.part}: {each.text}")
-        if each.advice:
-            say(f"{'':<7} {each.advice}")
+        _say(each)
         wrong += each.is_fault
     if wrong:
         raise CommandError(f"Faults: {wrong}.")
+
+
+def _say(finding: Finding) -> None:
+    """Two lines with an advice; in JSON one, so that a line has all that is said about its part."""
+    text = f"{finding.part}: {finding.text}"
+    lines = f"{finding.level:<7} {text}" + (f"\n{'':<7} {finding.advice}" if finding.advice else "")
+    advice = {"advice": finding.advice} if finding.advice else {}
+    say(lines, LEVELS[finding.level], message=text, part=finding.part, **advice)
 
 
 def _findings(settings: Settings) -> Iterator[Finding]:
