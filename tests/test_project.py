@@ -110,7 +110,7 @@ async def test_statements_with_the_same_shape_comment_return_the_same_columns(da
 
 # The SQL that is in Python nevertheless: how many statements a module has, and why.
 IN_PYTHON = {
-    "server/commands/check_database.py": 2,  # advice to the operator: "GRANT … ON …"
+    "server/commands/check_database.py": 1,  # advice to the operator: "REINDEX each"
     "server/database/connecting.py": 4,  # session settings, which have no parameters, and begin, for a pooler
     "server/postgres/unix_socket.py": 1,  # as in server.py
     "server/postgres/server.py": 3,  # run before the database exists, in a protocol without parameters

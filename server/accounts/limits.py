@@ -40,9 +40,7 @@ def network_of(address: str | None) -> str | None:
     """The network of a client's IP address: an IPv4 address itself, or the /64 of an IPv6 address. None: not known."""
     if address is None:
         return None
-    parsed = ipaddress.ip_address(address)
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
+    parsed = _read(address)
     bits = parsed.max_prefixlen if parsed.version == 4 else IPV6_PREFIX
     return str(ipaddress.ip_network((parsed, bits), strict=False))
 
@@ -111,8 +109,8 @@ class Limits:
 
     def places(self, source: Source, *, user_id: int | None = None, name: str = "") -> list[str]:
         """Who has the place of a hash in the queue: a network, and an account or an unknown name (security 10)."""
-        network = network_of(source.address)
-        holders = [] if network is None or self._is_unlimited(network) else [f"network {network}"]
+        network = self._limited_network(source)
+        holders = [f"network {network}"] if network else []
         if user_id is not None or name:
             holders.append(_subject(user_id, name))
         return holders
@@ -186,14 +184,20 @@ class Limits:
                 await db.row("limits/give_back", each.key, each.rate.cost)
 
     def _of_network(self, limit: str, kind: str, source: Source, rate: Rate | None) -> list[Bucket]:
-        network = network_of(source.address)
-        if rate is None or network is None or self._is_unlimited(network):
-            return []
-        return [Bucket(limit, f"{kind} from {network}", rate)]
+        network = self._limited_network(source)
+        return [Bucket(limit, f"{kind} from {network}", rate)] if rate and network else []
 
-    def _is_unlimited(self, network: str) -> bool:
-        address = ipaddress.ip_network(network).network_address
-        return any(address in unlimited for unlimited in self._settings.unlimited_networks)
+    def _limited_network(self, source: Source) -> str | None:
+        """The network of a client, None if it is not known or has no limits.
+
+        UNLIMITED_NETWORKS is about the address itself: its entry may be longer than /64, as `::1/128` is.
+        """
+        if source.address is None:
+            return None
+        address = _read(source.address)
+        if any(address in unlimited for unlimited in self._settings.unlimited_networks):
+            return None
+        return network_of(source.address)
 
     async def _take(self, db: Database, buckets: Sequence[Bucket], source: Source, user_id: int | None = None) -> None:
         """Count one use against each of `buckets`, in their order, until one is used up."""
@@ -217,6 +221,13 @@ class Limits:
         metrics.LIMITS_MET.add(bucket.limit)
         wait = max(1, math.ceil(used_up["seconds"] if used_up else 0))
         raise TooManyRequests(bucket.limit, bucket.rate.count, bucket.rate.window, wait)
+
+
+def _read(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An IP address; IPv4 in IPv6 is IPv4."""
+    parsed = ipaddress.ip_address(address)
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return mapped or parsed
 
 
 def _subject(user_id: int | None, name: str) -> str:

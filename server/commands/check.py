@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import logging
+import os
 import shutil
 import stat
 from collections.abc import Iterator
@@ -12,10 +14,11 @@ from server.commands import check_database
 from server.commands.failures import CommandError
 from server.commands.findings import Finding, fault, fine, warning
 from server.commands.serve import template_faults
+from server.database.failures import reason_of
 from server.errors import StartError, Unavailable
 from server.mail.delivery import DeliveryFailed, delivery_for
 from server.postgres.bundled import BundledPostgresError
-from server.postgres.system_user import foreign_owner
+from server.postgres.system_user import foreign_owner, user_name
 from server.process import interpreter
 from server.process.serving import say
 from server.settings.settings import Settings
@@ -24,25 +27,38 @@ LOW_ROUNDS = 10  # OWASP's least for bcrypt
 FEW_CHARACTERS = 10  # different ones, of a key that a person typed
 LOW_DISK_SHARE = 0.05
 
+LEVELS = {"ok": logging.INFO, "warning": logging.WARNING, "FAULT": logging.ERROR}  # of a line of JSON
+
 
 def run(settings: Settings, options: argparse.Namespace) -> None:
     """Check settings, interpreter, key, database, letters and clock; status 1 when something is wrong."""
     wrong = 0
     for each in _findings(settings):
-        say(f"{each.level:<7} {each.part}: {each.text}")
-        if each.advice:
-            say(f"{'':<7} {each.advice}")
+        _say(each)
         wrong += each.is_fault
     if wrong:
         raise CommandError(f"Faults: {wrong}.")
+
+
+def _say(finding: Finding) -> None:
+    """Two lines with an advice; in JSON one, so that a line has all that is said about its part."""
+    text = f"{finding.part}: {finding.text}"
+    lines = f"{finding.level:<7} {text}" + (f"\n{'':<7} {finding.advice}" if finding.advice else "")
+    advice = {"advice": finding.advice} if finding.advice else {}
+    say(lines, LEVELS[finding.level], message=text, part=finding.part, **advice)
 
 
 def _findings(settings: Settings) -> Iterator[Finding]:
     yield from _settings(settings)
     yield from _interpreter()
     try:
-        yield from _key(settings)
-        yield from _database(settings)
+        folder = _data_folder(settings)
+        if folder:
+            yield folder
+        if settings.signing_key or not folder:
+            yield from _key(settings)
+        if settings.database_url or not folder:
+            yield from _database(settings)
     except OSError as failure:  # a folder that this user may not enter
         advice = foreign_owner(Path(str(failure.filename)), settings.data_dir) or "see DATA_DIR"
         yield fault("database", f"{failure.filename}: {failure.strerror}", advice)
@@ -74,6 +90,24 @@ def _interpreter() -> Iterator[Finding]:
     yield warning("python", text, "") if interpreter.is_optimised() is False else fine("python", text)
 
 
+def _data_folder(settings: Settings) -> Finding | None:
+    """The fault of DATA_DIR, in which a start makes or changes files. None: it has none, or is only read."""
+    data = settings.data_dir.absolute()
+    if settings.database_url and (settings.signing_key or os.access(data / "signing_key", os.F_OK)):
+        return None
+    nearest = next(each for each in (data, *data.parents) if os.access(each, os.F_OK))  # the others are made in it
+    if not nearest.is_dir():
+        return fault("data", f"{nearest} is no folder", "see DATA_DIR")
+    if os.access(nearest, os.W_OK | os.X_OK):
+        return None
+    if nearest == data:
+        advice = foreign_owner(data, data) or f"chmod u+rwx {data}"
+        return fault("data", f"{data} cannot be written to", advice)
+    user = user_name(os.geteuid())
+    advice = f"as root: install -d -m 700 -o {user} {data}; or set DATA_DIR"
+    return fault("data", f"{data} cannot be made: {nearest} cannot be written to", advice)
+
+
 def _key(settings: Settings) -> Iterator[Finding]:
     path = settings.data_dir / "signing_key"
     if settings.signing_key:
@@ -98,7 +132,9 @@ def _database(settings: Settings) -> Iterator[Finding]:
     except (BundledPostgresError, StartError) as failure:
         yield fault("database", str(failure))
     except Unavailable as failure:
-        yield fault("database", f"it cannot be reached: {failure.__cause__ or failure}", "see DATABASE_URL and its log")
+        cause = failure.__cause__
+        reason = reason_of(cause) if isinstance(cause, Exception) else failure
+        yield fault("database", f"it cannot be reached: {reason}", "see DATABASE_URL and its log")
 
 
 def _mail(settings: Settings) -> Iterator[Finding]:
@@ -115,7 +151,7 @@ def _mail(settings: Settings) -> Iterator[Finding]:
 
 
 def _disk(settings: Settings) -> Iterator[Finding]:
-    if settings.data_dir.exists():
+    if os.access(settings.data_dir, os.F_OK):
         usage = shutil.disk_usage(settings.data_dir)
         share, free = usage.free / usage.total, f"{usage.free / 1e9:.1f} GB free at {settings.data_dir}"
         yield warning("disk", free, "free some space") if share < LOW_DISK_SHARE else fine("disk", free)

@@ -29,8 +29,12 @@ async def _collect(settings: Settings) -> list[Finding]:
     db = await connect(settings)
     try:
         found = [each async for each in _server(db)]
+        rights = [each async for each in _rights(db, settings)]
+        found += rights
+        if any(each.is_fault for each in rights):  # nothing more can be read
+            return found
         migrations = [each async for each in _migrations(db, settings)]
-        found += [*migrations, *[each async for each in _rights(db, settings)]]
+        found += migrations
         if not any(each.is_fault for each in migrations):  # else tables may be missing
             found += [each async for each in _contents(db, settings)]
         found += [each async for each in check_replica.findings(db, settings)]
@@ -88,8 +92,10 @@ async def _rights(db: Database, settings: Settings) -> AsyncIterator[Finding]:
     user = DatabaseUrl.read(settings.database_url).user
     rows = await db.rows("check/missing_rights")
     for row in rows:
-        rights, table = ", ".join(row["missing"]), row["name"]
-        yield fault("rights", f"the role {user} lacks {rights} on {table}", f"GRANT {rights} ON {table} TO {user}")
+        yield fault("rights", f"the role {user} lacks {row['missing']} on {row['name']}", row["statement"])
+    if not rows and not settings.migrate_on_start and (refusal := await db.row("schema/missing_rights")):
+        yield fault("rights", f"the role {user} may not use the tables of the schema", refusal["statement"])
+        return
     grant = await db.row("schema/missing_grant")
     if grant is not None and settings.migrate_on_start:
         yield warning("rights", f"the role {user} may not migrate", f"another role migrates, or: {grant['statement']}")

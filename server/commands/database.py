@@ -6,12 +6,14 @@ import dataclasses
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 
+import asyncpg
 import psycopg
 
 from server.auth.tokens import stored_signing_key
 from server.commands.failures import CommandError
 from server.database import migrate
 from server.database.database import Database
+from server.errors import Unavailable
 from server.postgres import bundled
 from server.process import signals
 from server.process.serving import Revive, say
@@ -67,6 +69,11 @@ def bring_up_to_date(settings: Settings) -> None:
             f"The role {url.user} may not create tables in the database {url.database}. Run there, as its owner or a"
             f" superuser: {failure}"
         ) from None
+    except migrate.OnlyReads:
+        raise CommandError(
+            "The schema is not up to date, and the database only reads: name the primary in DATABASE_URL, or wait until"
+            " it can be written to."
+        ) from None
     except psycopg.Error as failure:
         raise CommandError(f"The database could not be brought up to date: {_in_one_line(failure)}") from None
     for name in applied:
@@ -116,4 +123,9 @@ def run_on_database(settings: Settings, work: Callable[[Database], Awaitable[Non
     with opened(settings) as (ready, _):
         if ready.migrate_on_start:
             bring_up_to_date(ready)
-        asyncio.run(run(ready))
+        try:
+            asyncio.run(run(ready))
+        except Unavailable as failure:
+            if isinstance(failure.__cause__, asyncpg.InsufficientPrivilegeError):
+                check_schema(ready)
+            raise

@@ -1,4 +1,9 @@
-"""The errors of commands."""
+"""The errors of commands, and what a command says when the database is unavailable."""
+
+import asyncpg
+
+from server.database.failures import reason_of
+from server.errors import Unavailable
 
 
 class CommandError(Exception):
@@ -16,3 +21,14 @@ class Interrupted(CommandError):
         """`ended` is what the signal raised: it has the exit status."""
         super().__init__(text)
         self.status = ended.code if isinstance(ended.code, int) else 1
+
+
+def sentence_of(failure: Unavailable) -> str:
+    """Why a command cannot use the database."""
+    if isinstance(failure.__cause__, asyncpg.ReadOnlySQLTransactionError):
+        return (
+            "The database only reads at the moment, and this command stores something there: try again when it can be"
+            " written to."
+        )
+    cause = failure.__cause__
+    return f"The database cannot be reached: {reason_of(cause) if isinstance(cause, Exception) else failure}"

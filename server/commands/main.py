@@ -44,7 +44,7 @@ from server.commands import (
     users,
     work,
 )
-from server.commands.failures import CommandError, Interrupted, NotAllTaken
+from server.commands.failures import CommandError, Interrupted, NotAllTaken, sentence_of
 from server.errors import StartError, Unavailable
 from server.postgres.bundled import BundledPostgresError
 from server.process import signals
@@ -123,7 +123,7 @@ def _run(options: argparse.Namespace) -> int:
         _complain(str(failure))
         return _failed(options)
     except Unavailable as failure:
-        _complain(f"The database cannot be reached: {failure.__cause__ or failure}")
+        _complain(sentence_of(failure))
         return _failed(options)
     return 0
 

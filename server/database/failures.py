@@ -35,6 +35,16 @@ _POOLER_REFUSED = re.compile("no more connections allowed|too many clients|too m
 _POOLER_TIMED_OUT = "query_wait_timeout"  # it had no server connection for the statement in time
 
 
+# asyncpg's text has the repr of what target_session_attrs wants: no host is of that kind.
+_WANTED = re.compile(r"requirement <.*'([a-z-]+)'>")
+_NOT_FOUND = {
+    "read-write": "none of the hosts can be written to",
+    "primary": "none of the hosts is a primary",
+    "standby": "it is no replica: it can be written to",
+    "read-only": "it is no replica: it can be written to",
+}
+
+
 class NoFreeConnection(Exception):
     """No connection became free in time. The text has the reason for which PostgreSQL refused a further one."""
 
@@ -94,6 +104,9 @@ def leaves_usable(failure: BaseException) -> bool:
 
 def reason_of(failure: Exception) -> str:
     """The text of `failure` for a log line."""
+    if isinstance(failure, asyncpg.TargetServerAttributeNotMatched):  # an InternalClientError, too
+        wanted = _WANTED.search(str(failure))
+        return _NOT_FOUND.get(wanted[1] if wanted else "", "none of the hosts is of the kind that is wanted")
     if isinstance(failure, asyncpg.InternalClientError):
         return "the connection was lost in the middle of a statement"
     return str(failure) or "no connection, or no response, within the time limit"

@@ -33,26 +33,29 @@ def _migrations() -> Any:
 
 
 @contextlib.contextmanager
-def _migration_lock(url: DatabaseUrl) -> "Iterator[psycopg.Connection[Any]]":
-    """Hold the migration lock: the lock of a transaction, which the connection that is yielded is in.
+def _connected(url: DatabaseUrl) -> "Iterator[psycopg.Connection[Any]]":
+    with psycopg.connect(**url.for_libpq(), prepare_threshold=None) as connection:
+        check_version(connection.info.server_version // 10_000)
+        check_encoding(connection.info.parameter_status("server_encoding"))
+        yield connection
+
+
+def _take_migration_lock(connection: "psycopg.Connection[Any]") -> None:
+    """Take the migration lock: a lock of the transaction that `connection` is in from now on.
 
     PostgreSQL releases it when the process ends; yoyo's own lock, a row, would stay. A lock of the session would stay
     at a pooler, whose sessions do not end with a client.
     """
-    with psycopg.connect(**url.for_libpq(), prepare_threshold=None) as connection:
-        check_version(connection.info.server_version // 10_000)
-        check_encoding(connection.info.parameter_status("server_encoding"))
-        # The transaction is idle while yoyo works.
-        for name, value in {"lock_timeout": f"{LOCK_SECONDS}s", "idle_in_transaction_session_timeout": "0"}.items():
-            connection.execute("select set_config(%s, %s, true)", [name, value])
-        connection.execute("select pg_advisory_xact_lock(%s)", [ADVISORY_LOCK_ID])
-        yield connection
+    # The transaction is idle while yoyo works.
+    for name, value in {"lock_timeout": f"{LOCK_SECONDS}s", "idle_in_transaction_session_timeout": "0"}.items():
+        connection.execute("select set_config(%s, %s, true)", [name, value])
+    connection.execute("select pg_advisory_xact_lock(%s)", [ADVISORY_LOCK_ID])
 
 
 def wait_for_migrations(url: str) -> None:
     """Wait, for LOCK_SECONDS at most, until no process migrates the database. Raises psycopg.Error."""
-    with _migration_lock(DatabaseUrl.read(url)):
-        pass
+    with _connected(DatabaseUrl.read(url)) as connection:
+        _take_migration_lock(connection)
 
 
 class DuplicateAddresses(Exception):
@@ -67,6 +70,10 @@ class MayNotCreate(Exception):
     """The role that migrates may not create objects. The text is the statement that allows it."""
 
 
+class OnlyReads(Exception):
+    """The schema is not up to date, and the database can only be read."""
+
+
 class MayNotUse(Exception):
     """The role that serves may not use the tables. The text is the statements that allow it."""
 
@@ -74,13 +81,42 @@ class MayNotUse(Exception):
 def migrate(url: str, *, unique_email: bool = True, unique_logins: bool = False) -> list[str]:
     """Bring the schema of the database at `url` up to date. Returns the names of the migrations that were applied.
 
+    Looks first, and writes and locks nothing if the schema is up to date: a database may only read at the moment.
     Raises psycopg.Error when the database refuses a statement or cannot be reached, PostgresTooOld, WrongEncoding,
-    MayNotCreate when the role lacks a privilege, DuplicateAddresses when `unique_email` is true and some accounts have
-    the same address, and DuplicateLogins when `unique_logins` is true and a username is another account's address.
+    OnlyReads, MayNotCreate when the role lacks a privilege, DuplicateAddresses when `unique_email` is true and some
+    accounts have the same address, and DuplicateLogins when `unique_logins` is true and a username is another
+    account's address.
     """
     read = DatabaseUrl.read(url)
-    with _migration_lock(read) as connection, _report_privilege(connection):
-        backend = connect_yoyo(read)
+    with _connected(read) as connection:
+        if _is_up_to_date(connection, unique_email=unique_email, unique_logins=unique_logins):
+            return []
+        return _migrate(read, connection, unique_email=unique_email, unique_logins=unique_logins)
+
+
+def _is_up_to_date(connection: "psycopg.Connection[Any]", *, unique_email: bool, unique_logins: bool) -> bool:
+    """Raises OnlyReads when it is not, and cannot be changed."""
+    row = connection.execute(statements()["schema/by_settings"]).fetchone()
+    assert row is not None
+    *found, is_read_only = row
+    try:
+        (applied, _) = connection.execute(statements()["schema/state"]).fetchone() or ([], False)
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
+        applied = []  # the database is empty, or will say what this role may not do
+    connection.rollback()  # a lock of what was read would keep yoyo, on its own connection, from its tables
+    if found == [unique_email, not unique_email, unique_logins] and {*names()} <= {*applied}:
+        return True
+    if is_read_only:
+        raise OnlyReads
+    return False
+
+
+def _migrate(
+    url: DatabaseUrl, connection: "psycopg.Connection[Any]", *, unique_email: bool, unique_logins: bool
+) -> list[str]:
+    _take_migration_lock(connection)
+    with _report_privilege(connection):
+        backend = connect_yoyo(url)
         try:
             backend.break_lock()  # of a killed process: a live one would hold the advisory lock
             with backend.lock():
@@ -149,7 +185,8 @@ def check(url: str) -> list[str]:
 def roll_back(url: str) -> None:
     """Undo every migration, the newest first. This deletes all data."""
     read = DatabaseUrl.read(url)
-    with _migration_lock(read):
+    with _connected(read) as connection:
+        _take_migration_lock(connection)
         backend = connect_yoyo(read)
         try:
             backend.rollback_migrations(backend.to_rollback(_migrations()))

@@ -94,13 +94,13 @@ def system_user_for(cluster: Path | None, data_dir: Path) -> SystemUser:
         wanted = system_user_for(None, data_dir).name
         folder = data_dir if ours else cluster  # the other files belong to the user of this process
         raise BundledPostgresError(
-            f"{cluster} belongs to the user {_name(owner)}, and must belong to {wanted}: chown -R {wanted} {folder}"
-            + (f", or run as {_name(owner)}." if owner else ".")
+            f"{cluster} belongs to the user {user_name(owner)}, and must belong to {wanted}: chown -R {wanted} {folder}"
+            + (f", or run as {user_name(owner)}." if owner else ".")
         )
     if ours:
-        return SystemUser(ours, os.getegid(), _name(ours), switch=False)
+        return SystemUser(ours, os.getegid(), user_name(ours), switch=False)
     if owner:
-        return SystemUser(owner, _group(owner, cluster or data_dir), _name(owner), switch=True)
+        return SystemUser(owner, _group(owner, cluster or data_dir), user_name(owner), switch=True)
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             entry = pwd.getpwnam(name)
@@ -120,12 +120,13 @@ def foreign_owner(path: Path, data_dir: Path) -> str | None:
         if each.is_relative_to(data_dir):
             with contextlib.suppress(OSError):
                 owner = each.stat().st_uid
-                wanted = f"chown -R {_name(ours)} {data_dir}, or run as {_name(owner)}"
-                return None if owner == ours else f"{each} belongs to the user {_name(owner)}: {wanted}"
+                wanted = f"chown -R {user_name(ours)} {data_dir}, or run as {user_name(owner)}"
+                return None if owner == ours else f"{each} belongs to the user {user_name(owner)}: {wanted}"
     return None
 
 
-def _name(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """The name of a user of the operating system, or the id of one without a name."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

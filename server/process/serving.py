@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import logging
 import os
 import platform
 import signal
@@ -29,9 +30,9 @@ Revive: TypeAlias = Callable[[], bool]
 """Starts the bundled PostgreSQL again if it died; blocks."""
 
 
-def say(text: str) -> None:
-    """Write a line for the operator to standard output, in the form of the log."""
-    print(line_of(text), flush=True)
+def say(text: str, level: int = logging.INFO, **fields: str) -> None:
+    """Write a text for the operator to standard output, in the form of the log; arguments are those of `line_of`."""
+    print(line_of(text, level, **fields), flush=True)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,7 +27,11 @@ def _setting(parse: Callable[[str], Any], default: Any, description: str, *, sec
 class Declared:
     """Every setting: how its text is read, its default, and what it is. Times are in seconds."""
 
-    host: str = _setting(values.host, "127.0.0.1", "address to listen on")
+    host: str = _setting(
+        values.host,
+        "127.0.0.1",
+        "address to listen on; `0.0.0.0`: all of IPv4, `::`: all of IPv6 alone, a name: all its addresses",
+    )
     port: int = _setting(
         values.whole(0, 65535), 8080, "port to listen on; 0 takes a free one, which links know from `PUBLIC_URL` alone"
     )

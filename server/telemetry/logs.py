@@ -121,11 +121,16 @@ def form_of(environment: Mapping[str, str], names: tuple[str, ...]) -> str:
     return JSON if given == JSON else TEXT
 
 
-def line_of(text: str, level: int = logging.INFO) -> str:
-    """A text for the operator as it is written to standard output or error: as it is, or as a line of JSON."""
+def line_of(text: str, level: int = logging.INFO, **fields: str) -> str:
+    """A text for the operator as it is written to standard output or error: as it is, or as a line of JSON.
+
+    `fields` are for JSON alone: members beside the usual ones, or in their place.
+    """
     if _form == TEXT:
         return text
-    return JsonLines().format(logging.LogRecord("server", level, "", 0, text.strip(), (), None))
+    record = logging.LogRecord("server", level, "", 0, text.strip(), (), None)
+    record.fields = fields
+    return JsonLines().format(record)
 
 
 def start_logging(form: str) -> None:

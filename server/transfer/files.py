@@ -111,9 +111,7 @@ class FileSource:
         known |= {f"profile.{name}" for name in PROFILE_COLUMNS}
         unknown = [name for name in head if name not in known]
         if not head or unknown:
-            names = ", ".join(name or "one without a name" for name in unknown)
-            shown = names if len(names) <= UNKNOWN_MAX_LENGTH else f"{names[:UNKNOWN_MAX_LENGTH]}…"
-            what = f"has columns that an account does not have: {shown}" if head else "has no head"
+            what = f"has columns that an account does not have: {_named(unknown)}" if head else "has no head"
             raise UnusableSource(f"{self._path} {what}. Columns: {', '.join(sorted(known))}.")
         if len(set(head)) < len(head):
             raise UnusableSource(f"{self._path} has a column twice.")
@@ -145,7 +143,7 @@ class FileSource:
         unknown |= {f"fields.{name}" for name in (given.get("fields") or {}).keys() - self._names}
         unknown |= {f"profile.{name}" for name in (given.get("profile") or {}).keys() - {*PROFILE_COLUMNS}}
         if unknown:
-            return Row(place, fault=f"has members that an account does not have: {', '.join(sorted(unknown))}")
+            return Row(place, fault=f"has members that an account does not have: {_named(sorted(unknown))}")
         return self._row(place, given)
 
     def _row(self, place: int, given: Mapping[str, Any], *, fault: str = "") -> Row:
@@ -213,3 +211,10 @@ def _is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _named(unknown: Sequence[str]) -> str:
+    """The unknown columns or members, and what belongs in place of a password."""
+    advice = " (passwords are taken as hashes alone, in password_hash)" if "password" in unknown else ""
+    names = ", ".join(name or "one without a name" for name in unknown)
+    return (names if len(names) <= UNKNOWN_MAX_LENGTH else f"{names[:UNKNOWN_MAX_LENGTH]}…") + advice

@@ -200,6 +200,13 @@ async def test_a_wrong_filter_is_reported(anna: Person, query: str, field: str) 
     assert (status, [*said]) == (400, [field])
 
 
+@pytest.mark.parametrize("time", ["9999-12-31T23:59:59Z", "1969-12-31T23:59:59Z"])
+async def test_a_time_out_of_bounds_is_told_the_bounds(anna: Person, time: str) -> None:
+    refused = {"until": ["Must be a time of the years 1970 to 9998."]}
+    assert await anna.get(f"/api/events/?until={time}") == (400, refused)
+    assert (await anna.get("/api/events/?until=9998-12-31T23:59:59-14:00"))[0] == 200
+
+
 async def test_pages_of_events_are_linked_and_keep_the_filter(staff: Person, anna: Person) -> None:
     for _ in range(4):
         await anna.sign_in()

@@ -402,6 +402,27 @@ async def test_this_machine_has_no_limit_of_a_network(client: Client, database: 
     assert {await guess(client, f"account{number}") for number in range(8)} == {401}
 
 
+@low
+@pytest.mark.parametrize("by", ["::1", "127.0.0.2", "::ffff:127.0.0.1"])
+async def test_every_address_of_this_machine_has_no_limit_of_a_network(
+    client: Client, database: Connection, by: str
+) -> None:
+    assert {await guess(client, f"account{number}", by=by) for number in range(8)} == {401}
+
+
+EXEMPT = {"unlimited_networks": (ipaddress.ip_network("2001:db8::8/126"), ipaddress.ip_network("192.0.2.1/32"))}
+
+
+@pytest.mark.parametrize("settings", [LOW | EXEMPT], indirect=True)
+@pytest.mark.parametrize(
+    ("by", "last"), [("2001:db8::9", 401), ("2001:db8::1", 429), ("192.0.2.1", 401), ("192.0.2.2", 429)]
+)
+async def test_an_unlimited_network_may_be_a_few_addresses(
+    client: Client, database: Connection, by: str, last: int
+) -> None:
+    assert [await guess(client, f"account{number}", by=by) for number in range(6)] == [*[401] * 5, last]
+
+
 @pytest.mark.parametrize("settings", [LOW | {"trusted_proxies": (), "unlimited_networks": ()}], indirect=True)
 async def test_with_no_unlimited_network_it_has_one(client: Client, database: Connection) -> None:
     assert [await guess(client, f"account{number}") for number in range(6)] == [*[401] * 5, 429]

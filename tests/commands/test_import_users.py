@@ -329,6 +329,11 @@ def test_an_export_has_hashes_only_when_asked_and_replaces_no_file(
     ("name", "content", "text"),
     [
         ("users.csv", "username,is_superuser\nanna,1\n", "has columns that an account does not have: is_superuser"),
+        (
+            *("users.csv", "username,password\nanna,x\n"),
+            "has columns that an account does not have: password (passwords are taken as hashes alone, in"
+            " password_hash). Columns: ",
+        ),
         ("users.csv", "", "has no head"),
         ("users.csv", "username,username\na,b\n", "has a column twice"),
         ("users.csv", 'username\n"an"na\n', "line 2: is not CSV"),
@@ -423,3 +428,11 @@ def test_where_people_sign_in_by_address_an_account_without_one_is_not_taken(
     status, lines = said(run, "import-users", file, LOGIN_FIELD="email")
     assert (status, lines[0]) == (1, "Line 1 (name anna): email: This field is required.")
     assert only_row(database, "select username from users")["username"] == "boris"
+
+
+def test_a_password_that_is_no_hash_is_told_its_member(run: Run, database: Connection, tmp_path: Path) -> None:
+    (tmp_path / "users.jsonl").write_text('{"username": "anna", "password": "correct horse battery"}\n')
+    status, out, told = run("import-users", str(tmp_path / "users.jsonl"))
+    assert status == 1
+    assert "Line 1: has members that an account does not have: password (passwords are taken as hashes alone, in" in out
+    assert "correct horse" not in out + told

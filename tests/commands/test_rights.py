@@ -87,6 +87,44 @@ def test_a_role_that_may_not_use_the_tables_is_told_the_statement_that_lets_it(
     assert migrate.check(url) == []
 
 
+@pytest.mark.parametrize("command", [("users",), ("user", "anna"), ("letters",), ("export", "anna")])
+def test_a_command_that_may_not_use_the_tables_tells_the_statement_that_lets_it(
+    run: Run, url: str, postgres: BundledPostgres, worker_id: str, command: tuple[str, ...]
+) -> None:
+    read = DatabaseUrl.read(url)
+    migrate.migrate(postgres.url(read.database))
+    status, said, told = run(*command, DATABASE_URL=url, MIGRATE_ON_START="false")
+    assert (status, said) == (1, "")
+    assert told.startswith(f"The role {read.user} may not use the tables in the database {read.database}. Run there")
+    assert told.count("\n") == 1
+
+
+def test_a_check_names_the_right_that_is_missing(run: Run, url: str, postgres: BundledPostgres, worker_id: str) -> None:
+    read = DatabaseUrl.read(url)
+    migrate.migrate(postgres.url(read.database))
+    name, quoted = read.user, f'"rights""ü_{worker_id}"'
+    said = run("check", DATABASE_URL=url, MIGRATE_ON_START="false")[1].splitlines()
+    assert f"FAULT   rights: the role {name} lacks SELECT on _yoyo_migration" in said
+    assert f"        GRANT SELECT ON _yoyo_migration TO {quoted}" in said
+    assert f"FAULT   rights: the role {name} lacks DELETE, INSERT, SELECT, UPDATE on users" in said
+    assert f"        GRANT DELETE, INSERT, SELECT, UPDATE ON users TO {quoted}" in said
+    assert [line for line in said if "cannot be reached" in line] == []
+
+
+def test_a_check_names_the_schema_that_may_not_be_used(
+    run: Run, url: str, postgres: BundledPostgres, worker_id: str
+) -> None:
+    read = DatabaseUrl.read(url)
+    migrate.migrate(postgres.url(read.database))
+    with psycopg.connect(postgres.url(read.database), autocommit=True) as owner:
+        owner.execute("revoke usage on schema public from public")
+    status, said, _ = run("check", DATABASE_URL=url, MIGRATE_ON_START="false")
+    assert status == 1
+    assert f"FAULT   rights: the role {read.user} may not use the tables of the schema" in said
+    assert f'GRANT USAGE ON SCHEMA public TO "rights""ü_{worker_id}";' in said
+    assert "the schema is empty" not in said
+
+
 def test_an_empty_database_that_is_not_migrated_is_told_once(
     make_database: Callable[[str], str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -51,3 +51,49 @@ def test_an_unknown_name_is_told(run: Run, database: Connection) -> None:
 
 def test_an_ipv4_address_that_is_written_as_ipv6_is_that_network(run: Run, database: Connection) -> None:
     assert run("unlock", "::ffff:10.77.0.1")[1] == "Network 10.77.0.1/32 may sign in again.\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "network"),
+    [
+        ("192.0.2.1/32", "192.0.2.1/32"),
+        ("192.0.2.1:8080", "192.0.2.1/32"),
+        ("[2001:db8::1]", "2001:db8::/64"),
+        ("[2001:db8::1]:443", "2001:db8::/64"),
+        ("2001:db8::1/128", "2001:db8::/64"),
+        ("2001:db8::/64", "2001:db8::/64"),
+        ("::1", "::/64"),
+        ("::ffff:192.0.2.1/128", "192.0.2.1/32"),
+    ],
+)
+def test_a_network_is_named_as_logs_and_events_have_it(run: Run, name: str, network: str) -> None:
+    assert run("unlock", name) == (0, f"Network {network} may sign in again.\n", "")
+
+
+@pytest.mark.parametrize("name", ["10.0.0.0/24", "10.0.0.5/24", "2001:db8::/48", "::ffff:10.0.0.0/120"])
+def test_a_wider_network_is_refused(run: Run, name: str) -> None:
+    assert run("unlock", name) == (
+        *(1, ""),
+        f"{name} is wider than the networks that wrong passwords are counted for, which are one IPv4 address or the /64"
+        " of an IPv6 address: name an address.\n",
+    )
+
+
+@pytest.mark.parametrize("name", ["10.0.0.1/33", "10.0.0:80", "[anna]", "[]", "1.2.3.4:"])
+def test_what_is_no_network_is_a_name(run: Run, name: str) -> None:
+    assert run("unlock", name) == (1, "", f"There is no account named {name}.\n")
+
+
+def test_an_address_that_is_also_a_username_is_neither(run: Run, database: Connection) -> None:
+    row = database.execute("insert into users (username) values ('192.0.2.1') returning id").fetchone()
+    database.execute("insert into limits (key, drained_at) values ('sign-in from 192.0.2.1/32', 'infinity')")
+    assert row is not None
+    assert run("unlock", "192.0.2.1") == (
+        *(1, ""),
+        f"192.0.2.1 is the username of account {row['id']}, and an IP address: write id={row['id']} for the account, or"
+        " 192.0.2.1/32 for the network.\n",
+    )
+    assert count(database, "limits") == 1
+    assert run("unlock", f"id={row['id']}")[0] == 0
+    assert run("unlock", "192.0.2.1/32")[0] == 0
+    assert count(database, "limits") == 0

@@ -18,6 +18,7 @@ from psycopg import sql
 from server.database import migrate
 from server.database.connecting import Connector
 from server.database.database import Database
+from server.database.failures import reason_of
 from server.errors import StartError
 from server.postgres.bundled import BundledPostgres
 from server.settings.database_url import DatabaseUrl
@@ -183,8 +184,9 @@ async def test_of_several_hosts_none_is_used_that_cannot_be_written_to(
     read = DatabaseUrl.read(f"postgresql://{name}:x@{folder},{folder}/{name}")
     with pytest.raises(psycopg.OperationalError, match="read-only"):
         asked_by_psycopg(read)
-    with pytest.raises(asyncpg.TargetServerAttributeNotMatched):
+    with pytest.raises(asyncpg.TargetServerAttributeNotMatched) as raised:
         await asked_by_asyncpg(read)
+    assert reason_of(raised.value) == "none of the hosts can be written to"
     anyone = DatabaseUrl.read(f"postgresql://{name}:x@{folder},{folder}/{name}?target_session_attrs=any")
     assert await asked_by_asyncpg(anyone) == asked_by_psycopg(anyone)
 

@@ -117,6 +117,13 @@ async def test_a_replica_behind_a_pooler_is_used(
         await replica.close()
 
 
+async def test_a_primary_in_place_of_a_replica_is_said_to_be_none(
+    make_replica: MakeReplica, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await make_replica(database_url).look()
+    assert "cannot be used: it is no replica: it can be written to" in caplog.text
+
+
 async def test_a_replica_of_another_database_is_not_used(
     make_replica: MakeReplica, copy: Streaming, make_database: Callable[[str], str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -137,3 +137,15 @@ def test_commands_and_the_bundled_database(tmp_path: Any) -> None:
     status, said, logged = run("-m", "server", **folder)
     assert (status, said, logged[-1]["level"]) == (1, [], "ERROR")
     assert log.stat().st_size > log_start
+
+
+def test_a_finding_of_check_is_one_line_with_its_level_and_advice() -> None:
+    status, said, told = run("-m", "server", "check", DATABASE_URL="postgresql://127.0.0.1:1/x", SIGNING_KEY="a" * 40)
+    found = {line["part"]: line for line in said}
+    assert (status, len(found)) == (1, len(said))
+    assert found["database"]["level"] == "ERROR"
+    assert found["database"]["message"].startswith("database: it cannot be reached: ")
+    assert found["database"]["advice"] == "see DATABASE_URL and its log"
+    assert (found["key"]["level"], found["key"]["advice"]) == ("WARNING", "make one: openssl rand -hex 32")
+    assert (found["settings"]["level"], "advice" in found["settings"]) == ("INFO", False)
+    assert messages(told) == ["Faults: 1."]

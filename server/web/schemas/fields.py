@@ -276,6 +276,7 @@ class Moment(fields.AwareDateTime):
     def __init__(self, *, description: str) -> None:
         text = "Must be a time with its offset, such as 2026-11-23T15:12:37Z."
         messages: dict[str, Any] = {"invalid": text, "invalid_awareness": text, "format": text}
+        messages["years"] = "Must be a time of the years 1970 to 9998."
         metadata = {"description": description, "pattern": _MOMENT_YEARS}
         super().__init__("iso", load_default=None, error_messages=messages, metadata=metadata)
 
@@ -285,5 +286,5 @@ class Moment(fields.AwareDateTime):
         # A "+" of an offset that is not escaped in a query string arrives as a space.
         moment = super()._deserialize(value.replace(" ", "+"), attr, data, **kwargs)
         if not 1970 <= moment.year <= 9998:  # further ones have no form in UTC
-            raise self.make_error("invalid")
+            raise self.make_error("years")
         return moment
