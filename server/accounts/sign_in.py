@@ -40,8 +40,9 @@ async def check_credentials(
     """The account that `login` names, if `password` is its password.
 
     Raises NoActiveAccount for every reason, always after the cost of one hash (security 8), and TooManyRequests before
-    any hash (security 9). An inactive account passes: the statement that signs it in refuses it.
+    any hash (security 9), and Busy. An inactive account passes: the statement that signs it in refuses it.
     """
+    passwords.refuse_when_full()
     account, network = None, network_of(source.address)
     if settings.login_field != "username":  # with "either", an address has precedence over a username like it
         account = await db.row("users/credentials_by_email", login, network)

@@ -98,6 +98,12 @@ class Passwords:
         finally:
             slot.release()
 
+    def refuse_when_full(self) -> None:
+        """Raises Busy when the queue is full, whoever asks: a refusal should cost less than the look at an account."""
+        if self._waiting >= self._queue_length:
+            metrics.HASH_REFUSED.add()
+            raise Busy
+
     def is_outdated(self, stored: str) -> bool:
         """Whether a hash has fewer rounds than configured or a foreign format, so that the next sign-in replaces it."""
         ours = _OURS.fullmatch(stored)

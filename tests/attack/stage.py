@@ -39,6 +39,7 @@ USUAL = {
     # Attacks other than guessing must reach what they attack. This machine has no limits per network by default.
     "LIMIT_SIGN_IN_ACCOUNT": "off",
     "LIMIT_LETTERS_ADDRESS": "off",
+    "LIMIT_CHANGES_ACCOUNT": "off",
 }
 
 

@@ -14,6 +14,7 @@ from server.auth.passwords import HASH_QUEUE_LENGTH, Passwords
 from server.settings.settings import Settings
 from server.settings.values import cores
 from server.telemetry import metrics
+from server.web.app_keys import DB
 from tests.auth.test_passwords import Counting, hashes
 from tests.conftest import PASSWORD, Client, FrontdeskServer, Letters, Person, post
 
@@ -62,6 +63,26 @@ async def test_with_the_queue_full_a_sign_in_is_503_with_retry_after_and_others_
     assert (metrics.HASH_REFUSED.value(), metrics.HASH_RUNNING.value()) == (2, 0)
     assert metrics.HASH_WAIT_SECONDS.count() == len(hashes.threads) + 2  # Anna's registration and sign-in
     assert metrics.HASH_WAIT_SECONDS.sum() > 0
+
+
+@pytest.mark.parametrize("path", ["/auth/jwt/create/", "/auth/token/login/"])
+async def test_with_the_queue_full_a_sign_in_is_refused_before_any_statement(
+    client: Client, hashes: Counting, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    hashes.gate.clear()
+    waiting = [sign_in(client) for _ in range(cores() + HASH_QUEUE_LENGTH)]
+    await until(lambda: metrics.HASH_WAITING.value() == HASH_QUEUE_LENGTH)
+    sent: list[str] = []
+
+    async def row(name: str, *values: object) -> None:
+        sent.append(name)
+
+    with monkeypatch.context() as changed:
+        changed.setattr(client.app[DB], "row", row)
+        assert (await post(client, path, username="anna", password=PASSWORD))[0] == 503
+    assert sent == []
+    hashes.gate.set()
+    await asyncio.gather(*waiting)
 
 
 async def test_a_client_that_disconnects_in_the_queue_is_not_hashed_and_frees_its_place(
