@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import APIResponse, Locator, Route, expect
+from playwright.sync_api import Locator, Route, expect
 
 from tests.browser.npm import AXE
 from tests.browser.visitors import Site, Visitor
@@ -167,8 +167,8 @@ def test_a_token_that_is_renewed_while_a_person_signs_out_signs_nobody_in(
     site.join(name)
     sign_in(desktop, name)
     signed_in(desktop, name)
-    late: list[tuple[Route, APIResponse]] = []
-    desktop.page.route("**/auth/jwt/refresh/", lambda route: late.append((route, route.fetch())))
+    late: list[Route] = []
+    desktop.page.route("**/auth/jwt/refresh/", late.append)
     # The session goes on, so that the late token is good.
     desktop.page.route("**/auth/jwt/blacklist/", lambda route: route.fulfill(status=429, json={}))
     found = operation(desktop, "users", "get_me")
@@ -177,7 +177,8 @@ def test_a_token_that_is_renewed_while_a_person_signs_out_signs_nobody_in(
         found.get_by_role("button", name="Execute").click()
     with desktop.page.expect_response("**/auth/jwt/blacklist/"):
         desktop.page.get_by_role("button", name="Sign out", exact=True).click()
-    ((route, answer),) = late
+    (route,) = late
+    answer = route.fetch()
     assert answer.status == 200
     with desktop.page.expect_response("**/auth/users/me/"):  # the call that waited for the token
         route.fulfill(response=answer)
