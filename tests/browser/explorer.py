@@ -148,6 +148,19 @@ def test_a_session_that_ended_elsewhere_is_told(site: Site, desktop: Visitor, na
     expect(desktop.page.locator("#sign-in")).to_be_visible()
 
 
+def test_a_renewal_that_fails_for_now_does_not_end_the_session(site: Site, desktop: Visitor, name: str) -> None:
+    site.join(name)
+    sign_in(desktop, name)
+    signed_in(desktop, name)
+    refused = {"detail": "Request was throttled."}
+    desktop.page.route("**/auth/jwt/refresh/", lambda route: route.fulfill(status=429, json=refused))
+    found = operation(desktop, "users", "get_me")
+    desktop.page.clock.set_fixed_time(time.time() + 290)  # of 300 s that the token lives
+    answers(found, 200)
+    expect(desktop.page.get_by_role("status")).to_have_text(refused["detail"])
+    signed_in(desktop, name)
+
+
 def test_the_line_of_curl_is_shown_whole(site: Site, visitor: Visitor, name: str) -> None:
     site.join(name)
     sign_in(visitor, name)
