@@ -9,21 +9,34 @@ from typing import Any, TextIO, cast
 
 from server.commands.failures import CommandError
 
+READER_ENDED_STATUS = 128 + signal.SIGPIPE  # as in `openapi | head`; there is no message
+
+
+class OutputFailed(Exception):
+    """Standard output could not be written. Its status, and the sentence for the operator, if there is one.
+
+    It is no OSError: a transaction takes one that passes through it for a lost connection.
+    """
+
+    def __init__(self, status: int, text: str = "") -> None:
+        super().__init__(text)
+        self.status = status
+
 
 class Output:
-    """Standard output, which remembers why it could not be written: without a buffer a second try may not fail."""
+    """Standard output, which remembers that it could not be written: without a buffer a second try may not fail."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self.failure: OSError | None = None
+        self.has_failed = False
 
     def write(self, text: str) -> int:
-        """Write a text. Raises OSError."""
+        """Write a text. Raises OutputFailed."""
         with self._remembering():
             return self._stream.write(text)
 
     def flush(self) -> None:
-        """Write what is left, which the interpreter would do at its end. Raises OSError."""
+        """Write what is left, which the interpreter would do at its end. Raises OutputFailed."""
         with self._remembering():
             self._stream.flush()
 
@@ -40,17 +53,12 @@ class Output:
     def _remembering(self) -> Iterator[None]:
         try:
             yield
+        except BrokenPipeError:
+            self.has_failed = True
+            raise OutputFailed(READER_ENDED_STATUS) from None
         except OSError as failure:
-            self.failure = failure
-            raise
-
-
-class OutputFailed(Exception):
-    """Standard output could not be written. Its status, and the sentence for the operator, if there is one."""
-
-    def __init__(self, status: int, text: str = "") -> None:
-        super().__init__(text)
-        self.status = status
+            self.has_failed = True
+            raise OutputFailed(1, f"Standard output cannot be written: {failure.strerror}.") from None
 
 
 @contextlib.contextmanager
@@ -65,17 +73,14 @@ def standard_output() -> Iterator[None]:
             try:
                 yield
             finally:
-                if output.failure is None:
+                if not output.has_failed:
                     output.flush()
-    except BrokenPipeError:
-        # As in `openapi | head`: the status is that of SIGPIPE, and there is no message.
+    except OutputFailed:
         output.discard()
-        raise OutputFailed(128 + signal.SIGPIPE) from None
-    except OSError as failure:
-        if failure is not output.failure:
-            raise
+        raise
+    except BrokenPipeError:  # of standard error, which may have the same reader
         output.discard()
-        raise OutputFailed(1, f"Standard output cannot be written: {failure.strerror}.") from None
+        raise OutputFailed(READER_ENDED_STATUS) from None
 
 
 def check_output() -> None:

@@ -39,6 +39,7 @@ left join profiles p on p.user_id = u.id
 left join tokens t on t.user_id = u.id
 order by u.id
 """
+_REVOKED = "select o.jti, o.expires_at from blacklisted b join outstanding o on o.id = b.token_id order by o.id"
 _ODD_USERS = "select key, data, fault, null, '', null from odd_users order by rowid"
 
 
@@ -152,13 +153,14 @@ class DjangoDump:
         return dataclasses.replace(row, fault=fault or profile_fault or "")
 
     async def revoked(self) -> AsyncIterator[Sequence[Revoked]]:
-        """Refresh tokens in the blacklist that have not expired, at most PAGE_ROWS at once."""
-        rows = self._staged.execute(
-            "select o.jti, o.expires_at from blacklisted b join outstanding o on o.id = b.token_id order by o.id"
-        )
-        living = (Revoked(jti, when) for jti, when in ((jti, _moment(text)) for jti, text in rows) if when > _now())
-        while page := list(islice(living, PAGE_ROWS)):
-            yield page
+        """Refresh tokens in the blacklist that have not expired, at most PAGE_ROWS at once. Raises UnusableSource."""
+        try:
+            rows = ((jti, _moment(text)) for jti, text in self._staged.execute(_REVOKED))
+            living = (Revoked(jti, when) for jti, when in rows if when > _now())
+            while page := list(islice(living, PAGE_ROWS)):
+                yield page
+        except sqlite3.Error as failure:
+            raise UnusableSource(self._no_room(failure)) from None
 
 
 def _whole(key: Any) -> int | None:

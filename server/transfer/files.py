@@ -40,18 +40,14 @@ class FileSource:
         self._path = path
         self._names = {each.name for each in account.fields}
         self.total = self.highest_id = self.highest_profile_id = 0
-        try:
-            self._check_encoding()
-            for row in self._rows(is_count=True):
-                self.total += 1
-                profile = row.values.get("profile") or {}
-                self.highest_id = max(self.highest_id, read_number(row.values.get("id")) or 0)
-                self.highest_profile_id = max(self.highest_profile_id, read_number(profile.get("id")) or 0)
-        except OSError as failure:
-            raise UnusableSource(f"{path} cannot be read: {failure.strerror}.") from None
+        for row in self._rows(is_count=True):
+            self.total += 1
+            profile = row.values.get("profile") or {}
+            self.highest_id = max(self.highest_id, read_number(row.values.get("id")) or 0)
+            self.highest_profile_id = max(self.highest_profile_id, read_number(profile.get("id")) or 0)
 
     async def pages(self) -> AsyncIterator[Sequence[Row]]:
-        """All rows, at most PAGE_ROWS at once."""
+        """All rows, at most PAGE_ROWS at once. Raises UnusableSource."""
         rows = self._rows()
         while page := list(islice(rows, PAGE_ROWS)):
             yield page
@@ -65,7 +61,12 @@ class FileSource:
         yield
 
     def _rows(self, *, is_count: bool = False) -> Iterator[Row]:
-        return self._csv_rows() if is_csv(self._path) else self._json_rows(is_count=is_count)
+        """The rows of the file. Raises UnusableSource, also when it is removed or its disk fails between two looks."""
+        try:
+            self._check_encoding()
+            yield from (self._csv_rows() if is_csv(self._path) else self._json_rows(is_count=is_count))
+        except OSError as failure:
+            raise UnusableSource(f"{self._path} cannot be read: {failure.strerror}.") from None
 
     def _check_encoding(self) -> None:
         with self._path.open("rb") as file:
@@ -179,8 +180,8 @@ def _separator(head: str) -> str:
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file. Of one that is too long, only the beginning, which is too long as well."""
-    while line := file.readline(ROW_MAX_LENGTH + 2):
+    """The lines of a file. Of one that is too long, only the beginning, which is too long without its mark as well."""
+    while line := file.readline(ROW_MAX_LENGTH + len(codecs.BOM_UTF8) + 1):
         rest = line
         while rest and not rest.endswith(b"\n"):
             rest = file.readline(ROW_MAX_LENGTH)

@@ -44,7 +44,10 @@ class Outcome:
 
 @dataclass
 class Page:
-    """Checked rows: the accounts of those that can be taken, and the rows that cannot, with what was read of them."""
+    """Checked rows: the accounts of those that can be taken, and the rows that cannot, with what was read of them.
+
+    `unfit` are the accounts of refused rows that could be read: what they collide with is told, too.
+    """
 
     rows: Mapping[int, Row]  # all, by their places
     accounts: list[Account] = field(default_factory=list)
@@ -61,7 +64,8 @@ async def check(checks: Checks, rows: Sequence[Row]) -> Page:
         account, reasons = checks.check(row)
         if reasons:
             page.refused.append(Refused(row, reasons))
-            page.unfit += [] if row.fault else [account]
+            if not row.fault:
+                page.unfit.append(account)
         else:
             page.accounts.append(account)
     return page

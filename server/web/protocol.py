@@ -215,7 +215,7 @@ class Protocol(RequestHandler):
                 # The next request waits until this response is taken, as aiohttp does with its own.
                 is_there = resp.write_to(request, self.transport) and (not self._paused or await has_taken(request))
                 arriving.finish()
-                return resp, not is_there
+                return resp, not is_there or (self._is_half_closed and not arriving.requests)  # no request follows
             resp = resp.to_response()
         if arriving is None:
             return await super().finish_response(request, resp, start_time)

@@ -1,5 +1,5 @@
 -- The tables that this role may not use as the service does: one row for each, name, the rights that are missing, and
--- the statement that gives them. What was migrated is only read.
+-- the statement that gives them. Of the tables of yoyo the service reads one, and writes none.
 select
     c.relname::text as name,
     string_agg(need.right_name, ', ' order by need.right_name) as missing,

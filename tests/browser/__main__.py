@@ -20,7 +20,7 @@ FILES = ("pages", "explorer", "front_ends", "tutorial", "diagrams")
 
 
 def command(arguments: list[str]) -> list[str]:
-    """The command that runs the suite. The last argument but `--renew` names the folder of the screenshots."""
+    """The command that runs the suite."""
     parser = argparse.ArgumentParser(prog="python -m tests.browser")
     parser.add_argument("-k", metavar="WORDS", help="only the tests whose names pytest finds with these words")
     parser.add_argument("--renew", action="store_true", help="renew the pictures of the documentation")

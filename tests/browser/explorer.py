@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import APIResponse, Locator, Route, expect
+from playwright.sync_api import Locator, Route, expect
 
 from tests.browser.npm import AXE
 from tests.browser.visitors import Site, Visitor
@@ -148,6 +148,19 @@ def test_a_session_that_ended_elsewhere_is_told(site: Site, desktop: Visitor, na
     expect(desktop.page.locator("#sign-in")).to_be_visible()
 
 
+def test_a_renewal_that_fails_for_now_does_not_end_the_session(site: Site, desktop: Visitor, name: str) -> None:
+    site.join(name)
+    sign_in(desktop, name)
+    signed_in(desktop, name)
+    refused = {"detail": "Request was throttled."}
+    desktop.page.route("**/auth/jwt/refresh/", lambda route: route.fulfill(status=429, json=refused))
+    found = operation(desktop, "users", "get_me")
+    desktop.page.clock.set_fixed_time(time.time() + 290)  # of 300 s that the token lives
+    answers(found, 200)
+    expect(desktop.page.get_by_role("status")).to_have_text(refused["detail"])
+    signed_in(desktop, name)
+
+
 def test_the_line_of_curl_is_shown_whole(site: Site, visitor: Visitor, name: str) -> None:
     site.join(name)
     sign_in(visitor, name)
@@ -167,8 +180,8 @@ def test_a_token_that_is_renewed_while_a_person_signs_out_signs_nobody_in(
     site.join(name)
     sign_in(desktop, name)
     signed_in(desktop, name)
-    late: list[tuple[Route, APIResponse]] = []
-    desktop.page.route("**/auth/jwt/refresh/", lambda route: late.append((route, route.fetch())))
+    late: list[Route] = []
+    desktop.page.route("**/auth/jwt/refresh/", late.append)
     # The session goes on, so that the late token is good.
     desktop.page.route("**/auth/jwt/blacklist/", lambda route: route.fulfill(status=429, json={}))
     found = operation(desktop, "users", "get_me")
@@ -177,7 +190,8 @@ def test_a_token_that_is_renewed_while_a_person_signs_out_signs_nobody_in(
         found.get_by_role("button", name="Execute").click()
     with desktop.page.expect_response("**/auth/jwt/blacklist/"):
         desktop.page.get_by_role("button", name="Sign out", exact=True).click()
-    ((route, answer),) = late
+    (route,) = late
+    answer = route.fetch()
     assert answer.status == 200
     with desktop.page.expect_response("**/auth/users/me/"):  # the call that waited for the token
         route.fulfill(response=answer)

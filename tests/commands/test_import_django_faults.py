@@ -10,7 +10,11 @@ import psycopg
 import pytest
 
 from server.resources import statements
+from server.settings.settings import Settings
 from server.transfer import django_database, django_dump
+from server.transfer.django_dump import DjangoDump
+from server.transfer.django_users import DjangoUsers
+from server.transfer.rows import UnusableSource
 from tests.commands.conftest import Run
 from tests.rows import Connection, count, only_row
 
@@ -131,6 +135,16 @@ def test_a_temporary_file_without_room_is_told_in_one_sentence(
     assert told.endswith(
         "cannot be used: database or disk is full. It needs as much room as they have there, in the folder of TMPDIR.\n"
     )
+
+
+async def test_a_temporary_file_that_fails_while_it_is_read_is_told_too(tmp_path: Path) -> None:
+    file = tmp_path / "dump.json"
+    file.write_bytes(dumped(user(1, "anna")))
+    source = DjangoDump(file, DjangoUsers(Settings()), user_model=None)
+    await source.close()  # from now on each statement fails
+    for rows in (source.pages(), source.revoked()):
+        with pytest.raises(UnusableSource, match="cannot be used: Cannot operate on a closed database"):
+            await anext(rows)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from server.settings.settings import Settings
 from server.transfer import files
+from server.transfer.rows import UnusableSource
 from tests.commands.conftest import Run
 from tests.commands.test_import_users import said, write
 from tests.rows import Connection, count, only_row
@@ -62,6 +64,9 @@ def test_a_row_that_is_too_long_is_left_out(run: Run, database: Connection, tmp_
         *("Line 1: has more than 1048576 bytes", "Line 3: has more than 1048576 bytes"),
     ]
     database.execute("delete from users")
+    content = b'\xef\xbb\xbf{"username": "' + long + b'"}\n{"username": "anna"}\n'
+    assert refused(run, tmp_path / "users.jsonl", content) == ["Line 1: has more than 1048576 bytes"]
+    database.execute("delete from users")
     # More than the limit of Python's module, which would end the import.
     content = b"username,email\nb," + long[:200_000] + b"\nc" + long[:900_000] + b"," + long[:200_000] + b"\nanna,\n"
     lines = refused(run, tmp_path / "users.csv", content)
@@ -91,3 +96,13 @@ def test_an_id_is_written_as_its_number(
     assert (status, lines[-1]) == (1, "Taken: 1. There already: 0. Not taken: 1.")
     assert lines[0].endswith("id: is not a whole number from 1 to 9007199254740991")
     assert only_row(database, "select id from users") == {"id": 30}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+async def test_a_file_that_is_removed_after_it_was_counted_is_told(tmp_path: Path, suffix: str) -> None:
+    path = Path(write(tmp_path / f"users.{suffix}", {"username": "anna"}))
+    source = files.FileSource(path, Settings().account)
+    assert source.total == 1
+    path.unlink()
+    with pytest.raises(UnusableSource, match=r"cannot be read: No such file or directory\.$"):
+        await anext(source.pages())

@@ -57,6 +57,16 @@ def test_a_full_disk_behind_standard_output_ends_a_command_with_one_sentence(she
             assert ran == (1, "", FULL), (command, unbuffered)
 
 
+@needs_full
+@pytest.mark.parametrize("option", ["", "--dry-run"])
+def test_a_report_that_cannot_be_written_is_not_taken_for_a_lost_database(
+    shell: Shell, tmp_path: Path, option: str
+) -> None:
+    # A dry run reports in the midst of its transaction.
+    (tmp_path / "users.jsonl").write_text('{"username": "a a"}\n')
+    assert shell(f"import-users {tmp_path}/users.jsonl {option}", "> /dev/full") == (1, "", FULL)
+
+
 def test_a_closed_standard_output_ends_a_command_before_it_does_anything(
     shell: Shell, root: None, database: Connection
 ) -> None:

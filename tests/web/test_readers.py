@@ -26,6 +26,7 @@ class Stuck(asyncio.Transport):
         self.unsent = 0
         self.writes = 0
         self.looks = 0
+        self.is_closed = False
         self.is_aborted = False
         self.high: int | None = None
         self._taken = taken
@@ -52,7 +53,8 @@ class Stuck(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.is_aborted
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self.is_closed = True
 
     def abort(self) -> None:
         self.is_aborted = True
@@ -169,6 +171,18 @@ async def test_a_client_that_leaves_while_its_short_response_waits_ends_its_othe
         await asyncio.wait([task])
     assert task.cancelled() or task.exception() is None
     assert transport.writes == 1
+
+
+async def test_a_client_that_stops_sending_while_its_short_response_waits_gets_the_end_after_it(client: Client) -> None:
+    transport = Stuck([])
+    made = await connected(client, transport)
+    made.data_received(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    await until(lambda: transport.unsent)
+    assert made.eof_received()  # the connection stays open for the response
+    assert not transport.is_closed
+    made.resume_writing()
+    await until(lambda: transport.is_closed)
+    made.connection_lost(None)
 
 
 async def test_a_response_of_its_own_counts_whole(anna: Person, database: Any) -> None:

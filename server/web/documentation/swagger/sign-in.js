@@ -60,13 +60,15 @@ class SignIn {
     return response;
   }
 
-  /** Another access token, or nothing if the session has ended or the person has signed out meanwhile. */
+  /** Another access token, or nothing if there is none now, the session has ended or the person has signed out. */
   async renew() {
     const { tokens } = this;
     const answer = await this.call("refresh_access_token", { refresh: tokens.refresh });
     if (this.tokens !== tokens) return null;
-    if (!answer.ok) return this.forget("The session has ended.");
+    if (answer.status === 401) return this.forget("The session has ended.");
+    if (!answer.ok) return tell(textOf(answer)); // the session goes on: the service is busy, or cannot be reached
     this.keep({ ...tokens, ...answer.body });
+    tell("");
     return answer.body.access;
   }
 
@@ -95,7 +97,7 @@ class SignIn {
     const headers = { "Content-Type": "application/json" };
     try {
       const response = await fetch(this.base + this.paths[operation], { method: "POST", headers, body: JSON.stringify(body) });
-      return { ok: response.ok, body: await response.json() };
+      return { ok: response.ok, status: response.status, body: await response.json() };
     } catch {
       return { ok: false, body: { detail: "The service does not answer." } };
     }
