@@ -2,7 +2,7 @@
 # comes from a package index is compared with its hash in deploy/*.txt; docs/decisions/supply.md says how they are made.
 # The bundled PostgreSQL keeps its data on the volume /data; it is not started when DATABASE_URL (and SIGNING_KEY) are set, or
 # DATABASE_URL_FILE and SIGNING_KEY_FILE, which keep secrets out of the environment (docs/secrets.md).
-# The base has a Python that was built with optimisation: one without it costs 14 to 45 % of the speed.
+# The base has a Python that was built with optimisation: one without it takes 14 to 45 % more processor time.
 # For builds that can be repeated name the base by its digest: --build-arg PYTHON=python:3.13-slim@sha256:…
 ARG PYTHON=python:3.13-slim
 FROM ${PYTHON} AS build

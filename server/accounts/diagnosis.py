@@ -86,7 +86,7 @@ def _password(stored: str, name: str) -> list[Obstacle]:
         return [Obstacle("it has no password, and gets no letter to reset one", f"set-password {name}")]
     if format_of(stored) is None:
         kind = stored.partition("$")[0]
-        argon2 = "install frontdesk[argon2], or " if kind == "argon2" else ""
+        argon2 = "install the extra argon2, or " if kind == "argon2" else ""
         reason = f"no password fits its hash ({kind[:20]}): it is damaged, too costly or of an unknown format"
         return [Obstacle(reason, f"{argon2}set-password {name}, or the person resets it by letter")]
     return []

@@ -1,4 +1,4 @@
-"""Argon2 in the calling thread, if the optional library is installed (`pip install frontdesk[argon2]`).
+"""Argon2 in the calling thread, if the optional library is installed (the extra `argon2`).
 
 The library's own functions start a thread for each lane of a hash. Those threads are outside the bound of
 `passwords.py`, and their time is missing from the time that it measures for a check.

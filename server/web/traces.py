@@ -41,7 +41,7 @@ def faults(settings: Settings) -> list[str]:
     """What is missing for the traces that `settings` want."""
     if not settings.otel_exporter_otlp_endpoint or _is_installed():
         return []
-    return ["OTEL_EXPORTER_OTLP_ENDPOINT needs the extra `tracing`: pip install 'frontdesk[tracing]'"]
+    return ["OTEL_EXPORTER_OTLP_ENDPOINT needs the extra `tracing`: pip install '.[tracing]' in the repository"]
 
 
 def _is_installed() -> bool:

@@ -195,4 +195,5 @@ def test_without_the_extra_the_start_is_refused(run: Run, monkeypatch: pytest.Mo
     for command in ("serve", "work"):
         status, said, faults = run(command, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4318")
         assert (status, said) == (2, "")
-        assert faults == "OTEL_EXPORTER_OTLP_ENDPOINT needs the extra `tracing`: pip install 'frontdesk[tracing]'\n"
+        needed = "pip install '.[tracing]' in the repository"
+        assert faults == f"OTEL_EXPORTER_OTLP_ENDPOINT needs the extra `tracing`: {needed}\n"
