@@ -46,10 +46,14 @@ def _take_migration_lock(connection: "psycopg.Connection[Any]") -> None:
     PostgreSQL releases it when the process ends; yoyo's own lock, a row, would stay. A lock of the session would stay
     at a pooler, whose sessions do not end with a client.
     """
-    # The transaction is idle while yoyo works.
+    _bound_waits(connection)
+    connection.execute("select pg_advisory_xact_lock(%s)", [ADVISORY_LOCK_ID])
+
+
+def _bound_waits(connection: "psycopg.Connection[Any]") -> None:
+    """Let no statement of the transaction that begins wait for a lock without end. It is idle while yoyo works."""
     for name, value in {"lock_timeout": f"{LOCK_SECONDS}s", "idle_in_transaction_session_timeout": "0"}.items():
         connection.execute("select set_config(%s, %s, true)", [name, value])
-    connection.execute("select pg_advisory_xact_lock(%s)", [ADVISORY_LOCK_ID])
 
 
 def wait_for_migrations(url: str) -> None:
@@ -96,6 +100,7 @@ def migrate(url: str, *, unique_email: bool = True, unique_logins: bool = False)
 
 def _is_up_to_date(connection: "psycopg.Connection[Any]", *, unique_email: bool, unique_logins: bool) -> bool:
     """Raises OnlyReads when it is not, and cannot be changed."""
+    _bound_waits(connection)
     row = connection.execute(statements()["schema/by_settings"]).fetchone()
     assert row is not None
     *found, is_read_only = row

@@ -186,8 +186,16 @@ def test_missing_rights_are_said_with_the_grant(
     with psycopg.connect(empty, autocommit=True) as owner:
         for grant in ("select on all tables in schema public", "all on letters, events"):
             owner.execute(sql.SQL("grant {} to {}").format(sql.SQL(grant), sql.Identifier(role)))
+    of_role = {"DATABASE_URL": empty.replace("//frontdesk@", f"//{role}@"), "MIGRATE_ON_START": "false"}
     try:
-        found = looked_at(DATABASE_URL=empty.replace("//frontdesk@", f"//{role}@"))
+        found = looked_at(**of_role | {"MIGRATE_ON_START": "true"})
+        with psycopg.connect(empty, autocommit=True) as owner:
+            owner.execute(sql.SQL("create table _yoyo_other ()"))
+            for advice in found[""]:
+                if advice.startswith("GRANT "):
+                    owner.execute(sql.SQL(advice))  # type: ignore[arg-type]  # what the operator pastes
+        after = looked_at(**of_role)
+        users = run("users", **of_role)
     finally:
         with psycopg.connect(empty.replace("//frontdesk@", "//postgres@"), autocommit=True) as superuser:
             superuser.execute(sql.SQL("drop owned by {}").format(sql.Identifier(role)))
@@ -196,6 +204,8 @@ def test_missing_rights_are_said_with_the_grant(
     assert f"GRANT DELETE, INSERT, UPDATE ON users TO {role}" in found[""]
     assert [line for line in found["FAULT"] if line.endswith((" letters", " events"))] == []
     assert f"rights: the role {role} may not migrate" in found["warning"]
+    assert [line for line in after["FAULT"] if line.startswith("rights")] == []
+    assert users[0] == 0
 
 
 def test_a_database_that_only_reads_is_said(looked_at: Look, database_url: str, database: Connection) -> None:
