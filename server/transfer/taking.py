@@ -65,7 +65,9 @@ async def check(checks: Checks, rows: Sequence[Row]) -> Page:
         if reasons:
             page.refused.append(Refused(row, reasons))
             if not row.fault:
-                page.unfit.append(account)
+                # A name that was refused is no account's; without one, the address alone would be looked for.
+                is_refused = account["username"] is None and row.values.get("username")
+                page.unfit.append(account | {"username": ""} if is_refused else account)
         else:
             page.accounts.append(account)
     return page

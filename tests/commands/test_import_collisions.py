@@ -119,3 +119,12 @@ def test_a_row_with_a_fault_is_told_also_whose_name_it_has(run: Run, database: C
             "Taken: 1. There already: 0. Not taken: 5.",
         ],
     )
+
+
+def test_a_refused_name_is_not_taken_for_none_where_addresses_are_shared(
+    run: Run, shared_addresses: None, database: Connection, tmp_path: Path
+) -> None:
+    database.execute("insert into users (id, username, email) values (1, 'anna', 'x@example.com')")
+    file = write(tmp_path / "users.jsonl", {"username": "b b", "email": "x@example.com"})
+    status, lines = said(run, "import-users", file, UNIQUE_EMAIL="false")
+    assert (status, "is that of account" in lines[0]) == (1, False)
