@@ -193,7 +193,7 @@ def test_missing_rights_are_said_with_the_grant(
             owner.execute(sql.SQL("create table _yoyo_other ()"))
             for advice in found[""]:
                 if advice.startswith("GRANT "):
-                    owner.execute(sql.SQL(advice))  # type: ignore[arg-type]  # what the operator pastes
+                    owner.execute(sql.SQL(advice))  # what the operator pastes
         after = looked_at(**of_role)
         users = run("users", **of_role)
     finally:
