@@ -75,6 +75,7 @@ class Server:
                 "MIGRATE_ON_START": "false",
                 "ACCESS_LIFETIME": str(YEAR_SECONDS),
                 "BCRYPT_ROUNDS": str(rounds),
+                "MAX_CONNECTIONS": "11000",  # scenario idle opens 10,000; beyond the usual number idle ones are closed
                 "DJANGO_SETTINGS_MODULE": "settings",
                 "NODE_ENV": "production",
             }
