@@ -22,6 +22,8 @@ from server.settings.rates import Rate
 from server.settings.settings import Settings
 from server.telemetry import metrics
 
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 OF_RESET = " of a reset"
 IPV6_PREFIX = 64  # bits: what one customer of a provider has
 KNOWN_NETWORKS_MAX = 20  # of an account: the latest are remembered
@@ -38,9 +40,10 @@ class Bucket(NamedTuple):
 
 def network_of(address: str | None) -> str | None:
     """The network of a client's IP address: an IPv4 address itself, or the /64 of an IPv6 address. None: not known."""
-    if address is None:
-        return None
-    parsed = _read(address)
+    return None if address is None else _network_around(_parsed(address))
+
+
+def _network_around(parsed: IPAddress) -> str:
     bits = parsed.max_prefixlen if parsed.version == 4 else IPV6_PREFIX
     return str(ipaddress.ip_network((parsed, bits), strict=False))
 
@@ -194,10 +197,10 @@ class Limits:
         """
         if source.address is None:
             return None
-        address = _read(source.address)
+        address = _parsed(source.address)
         if any(address in unlimited for unlimited in self._settings.unlimited_networks):
             return None
-        return network_of(source.address)
+        return _network_around(address)
 
     async def _take(self, db: Database, buckets: Sequence[Bucket], source: Source, user_id: int | None = None) -> None:
         """Count one use against each of `buckets`, in their order, until one is used up."""
@@ -223,7 +226,7 @@ class Limits:
         raise TooManyRequests(bucket.limit, bucket.rate.count, bucket.rate.window, wait)
 
 
-def _read(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+def _parsed(address: str) -> IPAddress:
     """An IP address; IPv4 in IPv6 is IPv4."""
     parsed = ipaddress.ip_address(address)
     mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None

@@ -98,9 +98,10 @@ class Passwords:
         finally:
             slot.release()
 
-    def refuse_when_full(self) -> None:
-        """Raises Busy when the queue is full, whoever asks: a refusal should cost less than the look at an account."""
-        if self._waiting >= self._queue_length:
+    def refuse_when_full(self, holders: Collection[str] = ()) -> None:
+        """Raises Busy as `slot` does. Without `holders`, a caller asks before it sends the statements of a sign-in."""
+        free = self._queue_length - self._waiting
+        if free <= 0 or any(self._places[holder] >= free for holder in holders):
             metrics.HASH_REFUSED.add()
             raise Busy
 
@@ -115,10 +116,7 @@ class Passwords:
 
     async def _wait_for_slot(self, holders: Collection[str]) -> None:
         """Wait for a free thread. Raises Busy when the queue is full, ClientLeft."""
-        free = self._queue_length - self._waiting
-        if free <= 0 or any(self._places[holder] >= free for holder in holders):
-            metrics.HASH_REFUSED.add()
-            raise Busy
+        self.refuse_when_full(holders)
         connection, began = client_connection.get(), time.perf_counter()
         if connection is not None and connection.transport is None:
             metrics.HASH_LEFT.add()

@@ -11,10 +11,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from server.commands import check_database
-from server.commands.failures import CommandError
+from server.commands.failures import CommandError, reason_of_unavailable
 from server.commands.findings import Finding, fault, fine, warning
 from server.commands.serve import template_faults
-from server.database.failures import reason_of
 from server.errors import StartError, Unavailable
 from server.mail.delivery import DeliveryFailed, delivery_for
 from server.postgres.bundled import BundledPostgresError
@@ -132,8 +131,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
     except (BundledPostgresError, StartError) as failure:
         yield fault("database", str(failure))
     except Unavailable as failure:
-        cause = failure.__cause__
-        reason = reason_of(cause) if isinstance(cause, Exception) else failure
+        reason = reason_of_unavailable(failure)
         yield fault("database", f"it cannot be reached: {reason}", "see DATABASE_URL and its log")
 
 

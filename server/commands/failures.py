@@ -23,6 +23,12 @@ class Interrupted(CommandError):
         self.status = ended.code if isinstance(ended.code, int) else 1
 
 
+def reason_of_unavailable(failure: Unavailable) -> str:
+    """Why the database is not available, in words."""
+    cause = failure.__cause__
+    return reason_of(cause) if isinstance(cause, Exception) else str(failure)
+
+
 def sentence_of(failure: Unavailable) -> str:
     """Why a command cannot use the database."""
     if isinstance(failure.__cause__, asyncpg.ReadOnlySQLTransactionError):
@@ -30,5 +36,4 @@ def sentence_of(failure: Unavailable) -> str:
             "The database only reads at the moment, and this command stores something there: try again when it can be"
             " written to."
         )
-    cause = failure.__cause__
-    return f"The database cannot be reached: {reason_of(cause) if isinstance(cause, Exception) else failure}"
+    return f"The database cannot be reached: {reason_of_unavailable(failure)}"
