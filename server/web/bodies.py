@@ -91,6 +91,9 @@ async def _wait_for_body(request: web.Request, limit: int) -> bytes:
                 raw += piece
                 if len(raw) > limit:
                     raise _too_large(request)
+            # Who was woken by bytes gets the end without the failure that came in the same turn of the event loop.
+            if (failure := request.content.exception()) is not None:
+                raise failure
     except TimeoutError:
         raise RequestTimeout from None
     except (ConnectionError, web.RequestPayloadError) as failure:

@@ -132,6 +132,20 @@ async def test_a_complete_body_that_no_handler_has_read_gives_way_with_503(
             assert (await second.readline()).startswith(b"HTTP/1.1 400 ")  # read, and its fields are missing
 
 
+async def test_a_body_that_gives_way_as_more_of_it_arrives_is_not_taken_for_whole(anna: Person) -> None:
+    profile, form = await anna.profile(), "application/x-www-form-urlencoded"
+    sent = head(f"/api/accounts/profile/{profile['id']}", 500_000, "PATCH").replace(b"application/json", form.encode())
+    sent = sent.replace(b"\r\n", f"\r\nAuthorization: {anna.header['Authorization']}\r\n".encode(), 1)
+    async with asyncio.timeout(10), opened(anna.client, sent + b"description=this+is+only+the") as (reader, _):
+        await until(lambda: [each for each in server_side(anna.client) if each._arriving._body])  # type: ignore[union-attr]
+        (connection,) = [each for each in server_side(anna.client) if each._arriving._body]  # type: ignore[union-attr]
+        await until(lambda: connection._arriving._body._waiter)  # type: ignore[union-attr]
+        connection.data_received(b"+beginning")
+        connection._arriving.give_way()  # type: ignore[union-attr]
+        assert (await reader.readline()).split()[1] == b"503"
+    assert await anna.profile() == profile
+
+
 async def test_requests_of_a_connection_that_gives_way_as_they_arrive_are_not_handled(client: Client) -> None:
     assert client.server.runner is not None
     budget(client).limit = 10_000
