@@ -14,7 +14,8 @@ from server.web.protocol import Runner
 STOP_SECONDS = 8.0  # for requests in progress, bodies that still arrive included; docker kills after 10
 LEAVE_SECONDS = 1.0  # of these, kept-alive connections may send one more request; its response says "close"
 CUT_SECONDS = 0.1  # for what is cancelled after that
-BACKLOG = 1024  # connections that the kernel accepts before the process does
+BACKLOG = 4096  # connections that the kernel accepts before the process does; Linux allows no more by default
+HANDLES = 16  # of one listening socket: libuv accepts one connection of each in a turn (docs/decisions/accepting.md)
 READ_BUFFER_BYTES = 32 * 1024  # of a body that no handler reads yet; from twice as much on nothing more is read
 KEEPALIVE_SECONDS = 75.0  # also the longest time that the headers of a first request may take
 

@@ -133,7 +133,9 @@ async def showing(opened: list[socket.socket], sources: Sources) -> AsyncIterato
 async def listen(runner: Runner, opened: Iterable[socket.socket]) -> None:
     """Serve at bound sockets, which belong to the runner from then on."""
     for each in opened:
-        await web.SockSite(runner, each, backlog=http_server.BACKLOG).start()
+        # The event loop accepts one connection of each handle in a turn (http_server.HANDLES).
+        for handle in [each, *(each.dup() for _ in range(http_server.HANDLES - 1))]:
+            await web.SockSite(runner, handle, backlog=http_server.BACKLOG).start()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,7 @@ the length of their extensions.
 """
 
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from server.errors import BadRequest, Busy
 from server.web import heads
-from server.web.bounds import Budget
+from server.web.connections import Bounds
 from server.web.parsing import CLOSED, NOTHING, Fed, Message, Parser
 
 SLICE_BYTES = 16 * 1024  # the parser gets no more at once, so that bounds are checked in between
@@ -26,13 +27,14 @@ _LAST_CHUNK = b"0\r\n\r\n"
 class Arriving:
     """Stands before the parser of a connection. It counts what is not handled yet, and stops reading what is too much.
 
-    `abort` closes the connection at once.
+    `abort` closes the connection at once. `read_on` calls feed_data again, without bytes.
     """
 
-    def __init__(self, parser: Parser, budget: Budget, abort: Callable[[], None]) -> None:
+    def __init__(self, parser: Parser, bounds: Bounds, abort: Callable[[], None], read_on: Callable[[], None]) -> None:
         self._parser = parser
-        self._budget = budget
+        self._budget, self._turns = bounds.arriving, bounds.turns
         self._abort = abort
+        self._read_on_later = read_on
         self.requests = 0  # whose response is not complete; a refused one is among them
         self.is_broken = False  # nothing more is read from this connection
         self.is_refusal_due = False  # to be raised by the next call of feed_data, after the messages before it
@@ -110,13 +112,19 @@ class Arriving:
         messages: list[Message] = []
         begin = 0
         while begin < len(data) or not data:
+            if not self._turns.has_time(len(data) - begin):
+                self._turns.wait(self, self._read_on_later)
+                break
             end = self._slice_end(data, begin)
+            began = time.perf_counter()
             try:
                 messages += self._feed(data[begin:end])
             except HttpProcessingError:
                 if not messages:
                     raise
                 self.is_refusal_due = True  # the parser would lose the messages before it
+            finally:
+                self._turns.spend(time.perf_counter() - began)
             begin = end
             is_full = self._queued >= QUEUE_MAX_REQUESTS or (self._is_paused and self._body is not None)
             if self.is_broken or is_full or not data:
@@ -170,7 +178,9 @@ class Arriving:
         self.is_broken = True
         self._rest, self._held = b"", 0
         self._hold()
-        self._parser, self._abort, self._last_body, self._body = CLOSED, _do_nothing, None, None
+        self._turns.forget(self)
+        self._parser, self._last_body, self._body = CLOSED, None, None
+        self._abort = self._read_on_later = _do_nothing
 
     def give_way(self) -> None:
         """Stop the body of a request, which gets 503, or drop a client with an unfinished head or many requests."""

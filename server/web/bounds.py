@@ -5,7 +5,7 @@ The bounds hold for each process: with WORKERS=4 the service may hold four times
 
 from typing import Protocol
 
-ARRIVING_MAX_BYTES = 64 * 1024 * 1024  # of requests that are not complete, or wait behind another (security 38)
+ARRIVING_MAX_BYTES = 48 * 1024 * 1024  # of requests that are not complete, or wait behind another (security 38)
 UNSENT_MAX_BYTES = 64 * 1024 * 1024  # of responses that clients do not read (security 37)
 
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from server.web.bounds import ARRIVING_MAX_BYTES, UNSENT_MAX_BYTES, Budget
 from server.web.memory import Relief
+from server.web.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ class Bounds:
     def __init__(self, max_connections: int = USUAL_MAX_CONNECTIONS) -> None:
         self.arriving = Budget(ARRIVING_MAX_BYTES)
         self.unsent = Budget(UNSENT_MAX_BYTES)
+        self.turns = Turns()
         self.connections = Connections(max_connections)
         self.relief = Relief(self._bytes)
 

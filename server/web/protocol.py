@@ -1,12 +1,12 @@
 """The connections of the service: their bounds, and the response to malformed HTTP (contract 12, security 37 to 41).
 
-This module and `plain_paths.py` use private names of aiohttp; `tests/web/test_aiohttp.py` fails when they change.
+This module, `plain_paths.py` and `malformed.py` use private names of aiohttp; `tests/web/test_aiohttp.py` fails when
+they change.
 """
 
 import asyncio
 import contextlib
 import logging
-import re
 import socket
 from typing import Any, cast
 
@@ -14,27 +14,21 @@ from aiohttp import hdrs, web
 from aiohttp.http_exceptions import BadHttpMethod
 from aiohttp.web_protocol import RequestHandler
 
-from server.errors import ExpectationFailed, MethodNotAllowed, NotFound, Problem
-from server.telemetry import metrics
-from server.telemetry.logs import new_id, request_id
+from server.errors import ExpectationFailed, Problem
 from server.web.arriving import Arriving
 from server.web.connections import USUAL_MAX_CONNECTIONS, Bounds
 from server.web.heads import problem_of
+from server.web.malformed import give_id, malformed_response, unknown_method_response
 from server.web.ordinary_responses import OrdinaryResponse
 from server.web.pieces import Pieces, Streamed
 from server.web.plain_paths import PlainPaths
 from server.web.readers import ReaderWatch, has_taken
-from server.web.responses import error_response
 
 log = logging.getLogger(__name__)
 
 SOCKET_BUFFER_BYTES = 64 * 1024  # the kernel would keep up to 4 MB for a client that does not read
 LINGER_SECONDS = 2.0  # after the response to a request that was refused while it arrived
 LINGER_MAX_BYTES = 1024 * 1024
-
-# The parser stops at a method that it does not know; its failure quotes the request line.
-# Possessive: the line may have 16 kB, and a match that goes back over it would hold up all others (security 39).
-_REQUEST_LINE = re.compile(r"b'([A-Za-z-]{1,32}) (/[^\s?#'\\]*+)\S*+ HTTP/1\.[01]'")
 
 
 class Protocol(RequestHandler):
@@ -56,7 +50,8 @@ class Protocol(RequestHandler):
         self._dropped_bytes = 0
         # Without its parser aiohttp still works, with the bounds that it has itself.
         if hasattr(getattr(self, "_parser", None), "feed_data"):
-            self._arriving = self._parser = Arriving(self._parser, bounds.arriving, self.drop)  # type: ignore[arg-type, assignment]
+            read_on = self._resume_reading_if_drained
+            self._arriving = self._parser = Arriving(self._parser, bounds, self.drop, read_on)  # type: ignore[arg-type, assignment]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Have `pause_writing` called as soon as the client does not take everything."""
@@ -89,6 +84,8 @@ class Protocol(RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Read bytes, and keep none that are refused."""
         super().data_received(data)
+        if self._waits_for_turn and not self._buffer_paused:
+            self._pause_reading_for_buffer()
         if self._arriving is not None and self._arriving.is_broken:
             if self._arriving.is_refusal_due:
                 super().data_received(b"")
@@ -113,6 +110,15 @@ class Protocol(RequestHandler):
         """Read on after a pause. aiohttp would let the parser read nothing after every body: 2 µs of its request."""
         if self._reading_paused:
             super().resume_reading(resume_parser)
+
+    def _resume_reading_for_buffer(self) -> None:
+        """Read on, unless bytes wait for their turn: those first."""
+        if not self._waits_for_turn:
+            super()._resume_reading_for_buffer()
+
+    @property
+    def _waits_for_turn(self) -> bool:
+        return self._bounds.turns.is_waiting(self._arriving)
 
     def pause_writing(self) -> None:
         """The client does not take everything: from now on it must take enough of it."""
@@ -167,47 +173,33 @@ class Protocol(RequestHandler):
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         """Respond with a JSON 400 that repeats nothing of the request, log one line, and close the connection."""
-        _give_id()
+        give_id()
         if isinstance(exc, UnicodeEncodeError) and hdrs.EXPECT in request.headers:
             # aiohttp's own refusal quotes the header, and fails when its bytes are not text.
             log.info("refused before any handler from %s: an Expect header that is not text", request.remote)
-            return _error_response(ExpectationFailed())
+            return malformed_response(ExpectationFailed())
         if status >= 500:
             log.error("unhandled failure outside of a handler", exc_info=exc)
         else:
             log.info("malformed request from %s: %s", request.remote, type(exc).__name__)
         if request.writer.output_size > 0:
             raise ConnectionError("the response has begun already")
-        response = self._unknown_method(exc) if isinstance(exc, BadHttpMethod) else None
+        response = None
+        if isinstance(exc, BadHttpMethod) and self.app is not None:
+            response = unknown_method_response(self.app, exc)
         if response is None:
-            response = _error_response(problem_of(exc) if status < 500 else Problem())
+            response = malformed_response(problem_of(exc) if status < 500 else Problem())
         response.force_close()
         return response
-
-    def _unknown_method(self, failure: BadHttpMethod) -> web.Response | None:
-        """The response to a method that HTTP's registry does not have: 405 with Allow, or 404 (contract 12)."""
-        line = _REQUEST_LINE.search(failure.message)
-        if line is None or self.app is None:
-            return None
-        for resource in self.app.router.resources():
-            # Only an async method is public, and this one is called where nothing can be awaited.
-            if isinstance(resource, web.Resource) and resource._match(line[2]) is not None:
-                allow = next((getattr(route.handler, "allow", None) for route in resource), None)
-                if allow is None:
-                    return None
-                response = _error_response(MethodNotAllowed(line[1]))
-                response.headers[hdrs.ALLOW] = allow
-                return response
-        return _error_response(NotFound())
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Replace aiohttp's refusal of an unknown Expect header by JSON: it comes before any middleware."""
         if resp.status == ExpectationFailed.status and isinstance(resp, web.HTTPExpectationFailed):
-            _give_id()
+            give_id()
             log.info("refused before any handler from %s: %s", request.remote, resp.reason)
-            resp = _error_response(ExpectationFailed())
+            resp = malformed_response(ExpectationFailed())
         arriving = self._arriving
         if type(resp) is OrdinaryResponse:
             is_ending = arriving is None or arriving.is_broken or self._is_half_closed or self._upgraded
@@ -249,19 +241,6 @@ class Protocol(RequestHandler):
 def scheme_of_target(request: web.Request) -> str:
     """The scheme of a target in absolute form, which aiohttp replaces (RFC 9112 §3.2.2); empty in all other forms."""
     return request._message.url.scheme
-
-
-def _give_id() -> None:
-    """Give the request an id, unless the middleware has done so."""
-    if not request_id.get():
-        request_id.set(new_id())
-
-
-def _error_response(problem: Problem) -> web.Response:
-    metrics.HTTP_REQUESTS.add(metrics.OTHER_METHOD, metrics.MALFORMED_ROUTE, problem.status)
-    response = error_response(problem)
-    response.headers["X-Request-ID"] = request_id.get()
-    return response
 
 
 class Server(web.Server):

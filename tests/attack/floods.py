@@ -38,8 +38,7 @@ async def repeated_floods(stage: Stage, outcome: Outcome) -> None:
         for _ in range(stage.choose(3, 1)):
             for what, (sent, number) in FLOODS.items():
                 watched = Outcome()
-                # The moment in which all of them arrive has its own cost (docs/decisions/bounds.md).
-                async with witness(stage, service, watched, judges_times=False):
+                async with witness(stage, service, watched):
                     await _flood(service, sent, number // stage.choose(1, 20))
                 outcome.tried += number // stage.choose(1, 20)
                 left = await _left(service)

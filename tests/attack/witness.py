@@ -47,9 +47,7 @@ class Seen:
 
 
 @contextlib.asynccontextmanager
-async def witness(
-    stage: Stage, service: Service, outcome: Outcome, *, name: str = "witness", judges_times: bool = True
-) -> AsyncIterator[Seen]:
+async def witness(stage: Stage, service: Service, outcome: Outcome, *, name: str = "witness") -> AsyncIterator[Seen]:
     """Watch the service during the block; add faults for what another client must not notice.
 
     In the quick form no time is judged.
@@ -84,7 +82,7 @@ async def witness(
         outcome.fault(f"another client was not served: {failure}")
     if seen.megabytes > MEMORY_MAX_MEGABYTES:
         outcome.fault(f"the service took {seen.megabytes:.0f} MB; {MEMORY_MAX_MEGABYTES:.0f} MB are allowed")
-    if stage.quick or not judges_times:
+    if stage.quick:
         outcome.not_judged.add("the times of another client")
     elif seen.slow(SERVED_SHARE) > SERVED_WITHIN_SECONDS:
         outcome.fault(f"another client waited: {seen.words()}")

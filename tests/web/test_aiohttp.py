@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from aiohttp.web_protocol import RequestHandler
 
-from server.web import heads, protocol
+from server.web import heads, malformed, protocol
 from server.web.arriving import Arriving
 from server.web.connections import Bounds
 from server.web.protocol import Protocol, Runner, Server
@@ -88,4 +88,4 @@ async def test_without_the_parser_of_aiohttp_its_own_way_serves(
 
 def test_the_line_of_an_unknown_method_is_searched_once_whatever_its_length() -> None:
     # With a pattern that goes back, this would take an hour.
-    assert protocol._REQUEST_LINE.search("b'FOO /" + "a" * 1_000_000) is None
+    assert malformed._REQUEST_LINE.search("b'FOO /" + "a" * 1_000_000) is None

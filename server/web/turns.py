@@ -1,0 +1,60 @@
+"""The time that one turn of the event loop gives to long arriving data (security 32).
+
+A thousand clients that send at the same moment would be read in one turn, which takes seconds, and everybody else waits
+until its end. What is short, as most requests are, is read at once.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+TURN_SECONDS = 0.005
+SHORT_BYTES = 2048  # what is left to read of a connection; reading it takes some 20 µs
+
+
+class Turns:
+    """Who waits to be read, and how much of the present turn is used up."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[object, Callable[[], None]] = {}  # the one that waits longest is the first
+        self._spent = 0.0
+        self._is_next_scheduled = False
+
+    def has_time(self, size: int) -> bool:
+        """Whether that many bytes may be read now."""
+        return self._spent < TURN_SECONDS or size <= SHORT_BYTES
+
+    def spend(self, seconds: float) -> None:
+        """Count the seconds that reading took in this turn."""
+        self._spent += seconds
+        self._schedule_next()
+
+    def wait(self, reader: object, read_on: Callable[[], None]) -> None:
+        """Call `read_on` in one of the next turns; `reader` waits until then."""
+        self._waiting.setdefault(reader, read_on)
+        self._schedule_next()
+
+    def is_waiting(self, reader: object) -> bool:
+        """Whether `read_on` of this reader is still to be called."""
+        return reader in self._waiting
+
+    def forget(self, reader: object) -> None:
+        """The reader waits no more: its connection is closed."""
+        self._waiting.pop(reader, None)
+
+    def _schedule_next(self) -> None:
+        if not self._is_next_scheduled:
+            self._is_next_scheduled = True
+            asyncio.get_running_loop().call_soon(self._next)
+
+    def _next(self) -> None:
+        """A new turn begins: read on where somebody waits, as long as there is time."""
+        self._is_next_scheduled = False
+        self._spent = 0.0
+        for reader in [*self._waiting]:
+            if self._spent >= TURN_SECONDS:
+                break
+            read_on = self._waiting.pop(reader, None)
+            if read_on is not None:
+                read_on()
+        if self._waiting:
+            self._schedule_next()
