@@ -1,4 +1,4 @@
-"""The private names of aiohttp that `protocol.py` and `plain_paths.py` use, and what aiohttp does without them."""
+"""The private names of aiohttp that the service uses (`protocol.py` lists the modules), and what it does without."""
 
 import asyncio
 from typing import Any, cast
@@ -27,6 +27,12 @@ async def test_a_connection_reads_through_its_bounds() -> None:
     assert isinstance(made._parser, Arriving)
     for name in ("feed_data", "feed_eof", "pause_reading", "message_consumed", "set_upgraded"):
         assert callable(getattr(made._parser._parser, name)), name
+
+
+async def test_a_connection_pauses_reading_for_what_it_holds_and_reads_on() -> None:
+    for name in ("_pause_reading_for_buffer", "_resume_reading_for_buffer", "_resume_reading_if_drained"):
+        assert callable(getattr(RequestHandler, name)), name
+    assert (await connection())._buffer_paused is False
 
 
 async def test_an_idle_connection_waits_for_a_message_and_has_a_loop() -> None:
