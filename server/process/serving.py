@@ -124,17 +124,22 @@ async def showing(opened: list[socket.socket], sources: Sources) -> AsyncIterato
     runner = http_server.make_runner(create_metrics_app(sources))
     await runner.setup()
     try:
-        await listen(runner, opened)
+        await listen(runner, opened, handles=1)
         yield
     finally:
         await runner.cleanup()
 
 
-async def listen(runner: Runner, opened: Iterable[socket.socket]) -> None:
-    """Serve at bound sockets, which belong to the runner from then on."""
+async def listen(runner: Runner, opened: Iterable[socket.socket], *, handles: int = http_server.HANDLES) -> None:
+    """Serve at bound sockets, which belong to the runner from then on.
+
+    `handles` of each socket: the event loop accepts one connection of each handle in a turn.
+    """
     for each in opened:
-        # The event loop accepts one connection of each handle in a turn (http_server.HANDLES).
-        for handle in [each, *(each.dup() for _ in range(http_server.HANDLES - 1))]:
+        # Before dup(), which gives the copy the mode that this object has: all processes that share the socket have one
+        # mode, and one that accepts from a socket that blocks hangs.
+        each.setblocking(False)
+        for handle in [each, *(each.dup() for _ in range(handles - 1))]:
             await web.SockSite(runner, handle, backlog=http_server.BACKLOG).start()
 
 

@@ -1,7 +1,11 @@
 """New connections are accepted while others are busy."""
 
 import asyncio
+import os
 import socket
+from typing import Any
+
+import pytest
 
 from server.app import create_app
 from server.process import http_server, serving, sockets
@@ -24,3 +28,28 @@ async def test_a_turn_of_the_event_loop_accepts_many_connections(settings: Setti
             each.close()
     finally:
         await runner.cleanup()
+
+
+async def test_a_socket_that_another_process_serves_is_never_made_to_block(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ((listening,),) = sockets.bind("127.0.0.1", 0, 1)
+    inherited = socket.socket(fileno=os.dup(listening.fileno()))
+    first, second = (http_server.make_runner(create_app(settings)) for _ in range(2))
+    await first.setup()
+    await second.setup()
+    blocking = list[bool]()
+    set_timeout = socket.socket.settimeout
+
+    def record(self: socket.socket, seconds: Any) -> None:
+        set_timeout(self, seconds)
+        blocking.append(os.get_blocking(listening.fileno()))
+
+    try:
+        await serving.listen(first, [listening])
+        monkeypatch.setattr(socket.socket, "settimeout", record)
+        await serving.listen(second, [inherited])
+        assert set(blocking) == {False}
+    finally:
+        await first.cleanup()
+        await second.cleanup()
