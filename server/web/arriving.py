@@ -115,8 +115,8 @@ class Arriving:
             if not self._turns.has_time(len(data) - begin):
                 self._turns.wait(self, self._read_on_later)
                 break
-            end = self._slice_end(data, begin)
             began = time.perf_counter()
+            end = self._slice_end(data, begin)
             try:
                 messages += self._feed(data[begin:end])
             except HttpProcessingError:
@@ -186,7 +186,7 @@ class Arriving:
         """Stop the body of a request, which gets 503, or drop a client with an unfinished head or many requests."""
         if self._body is not None:
             self._break(Busy(), empties=not self._is_reading)
-        elif self.requests != 1:
+        elif self.requests != 1 or self._rest:  # after bytes that are lost, the next ones would be read as a request
             self._abort()
             self.close()  # not later: the event loop may read from a thousand others before it ends the connection
         elif self._last_body is not None and not self._last_body.at_eof():

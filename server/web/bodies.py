@@ -96,7 +96,9 @@ async def _wait_for_body(request: web.Request, limit: int) -> bytes:
                 raise failure
     except TimeoutError:
         raise RequestTimeout from None
-    except (ConnectionError, web.RequestPayloadError) as failure:
+    except (ConnectionError, web.RequestPayloadError, RuntimeError) as failure:
+        if isinstance(failure, RuntimeError) and request.transport is not None:
+            raise  # else it is aiohttp's, for a client that has left
         failure.__traceback__ = None  # it holds the request, which holds the failure
         raise ParseError("The request body was cut off.") from None
     return bytes(raw)

@@ -3,6 +3,7 @@
 Access is closed by default: an endpoint that states no access is SIGNED_IN.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
@@ -198,7 +199,8 @@ async def _expect(request: web.Request) -> None:
         raise web.HTTPExpectationFailed
     endpoint = getattr(request.match_info.handler, "endpoint", None)
     if endpoint is None or (request.content_length or 0) <= endpoint.body_max_bytes:
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        with contextlib.suppress(ConnectionError):  # the client has left
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 def endpoint_of(handler: Any) -> Endpoint:

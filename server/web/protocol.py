@@ -84,7 +84,7 @@ class Protocol(RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Read bytes, and keep none that are refused."""
         super().data_received(data)
-        if self._waits_for_turn and not self._buffer_paused:
+        if self._waits_for_turn:
             self._pause_reading_for_buffer()
         if self._arriving is not None and self._arriving.is_broken:
             if self._arriving.is_refusal_due:
@@ -101,7 +101,10 @@ class Protocol(RequestHandler):
         """
         self._end_lingering()
         arriving = self._arriving
-        if arriving is None or not arriving.is_handling or self.waiting is not None:
+        if arriving is None or self.waiting is not None:
+            return None
+        # The refusal of a malformed request is a response, too.
+        if not (arriving.is_handling or (arriving.is_broken and arriving.requests)):
             return None
         self._is_half_closed = True
         return True
@@ -150,7 +153,9 @@ class Protocol(RequestHandler):
     @property
     def waits_for_client(self) -> bool:
         """Whether only the client can bring this connection on."""
-        return self._reader.is_on or self._arriving is None or not self._arriving.is_handling
+        if self._arriving is None or self._reader.is_on:
+            return True
+        return not self._arriving.is_handling and not self._waits_for_turn
 
     @property
     def last_used(self) -> float:
@@ -165,8 +170,8 @@ class Protocol(RequestHandler):
             self._socket.abort()
 
     def leave(self) -> None:
-        """Close the connection, unless a request is in progress on it."""
-        if self._waiter is not None and not self._waiter.done():
+        """Close the connection, unless a request is in progress on it, or may be in what is not read yet."""
+        if self._waiter is not None and not self._waiter.done() and not self._waits_for_turn:
             self.force_close()
 
     def handle_error(
@@ -225,7 +230,9 @@ class Protocol(RequestHandler):
 
     async def _linger(self) -> None:
         """Read on for a while, and drop what comes: closing at once would reset the response (RFC 9112 §9.6)."""
-        if self._socket is None or self._socket.is_closing() or not self._socket.can_write_eof():
+        if self._is_half_closed or self._socket is None or self._socket.is_closing():
+            return
+        if not self._socket.can_write_eof():
             return
         self._socket.write_eof()
         self._lingering = asyncio.get_running_loop().create_future()

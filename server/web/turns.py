@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 TURN_SECONDS = 0.005
-SHORT_BYTES = 2048  # what is left to read of a connection; reading it takes some 20 µs
+SHORT_BYTES = 2048  # what is left to read of a connection; 20 µs of a usual request, 130 of 32 pipelined ones
 
 
 class Turns:
@@ -30,7 +30,7 @@ class Turns:
 
     def wait(self, reader: object, read_on: Callable[[], None]) -> None:
         """Call `read_on` in one of the next turns; `reader` waits until then."""
-        self._waiting.setdefault(reader, read_on)
+        self._waiting[reader] = read_on
         self._schedule_next()
 
     def is_waiting(self, reader: object) -> bool:
@@ -50,11 +50,11 @@ class Turns:
         """A new turn begins: read on where somebody waits, as long as there is time."""
         self._is_next_scheduled = False
         self._spent = 0.0
+        if self._waiting:  # before the loop: a reader that fails must not hold up the others
+            self._schedule_next()
         for reader in [*self._waiting]:
             if self._spent >= TURN_SECONDS:
                 break
             read_on = self._waiting.pop(reader, None)
-            if read_on is not None:
+            if read_on is not None:  # not forgotten meanwhile: one reader may make another give way
                 read_on()
-        if self._waiting:
-            self._schedule_next()

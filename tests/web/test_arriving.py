@@ -301,6 +301,11 @@ async def test_a_client_that_stops_sending_gets_its_responses(client: Client, co
     assert (status, text.count(b'{"status":"ok"}')) == (200, count)
 
 
+async def test_a_client_that_stops_sending_after_a_malformed_request_gets_its_responses(client: Client) -> None:
+    _, text = await response_to(client, VALID * 3 + b"nonsense\r\n\r\n", half_close=True)
+    assert re.findall(rb"HTTP/1\.\d (\d+) ", text) == [b"200", b"200", b"200", b"400"]
+
+
 async def test_a_client_that_stops_sending_gets_a_response_that_needs_the_database_and_a_hash(anna: Person) -> None:
     sent = head("/auth/jwt/create/", len(SIGN_IN)) + SIGN_IN
     status, text = await response_to(anna.client, sent, half_close=True)
@@ -308,6 +313,15 @@ async def test_a_client_that_stops_sending_gets_a_response_that_needs_the_databa
     sent = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
     status, text = await response_to(anna.client, sent, half_close=True)
     assert (status, len(text) > 1_700_000) == (200, True)
+
+
+async def test_a_client_that_leaves_before_it_is_told_to_continue_causes_no_error(client: Client) -> None:
+    async with opened(client):
+        await until(lambda: server_side(client))
+        (connection,) = server_side(client)
+        connection.data_received(head("/auth/users/", 10).replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
+        connection.drop()
+        await until(lambda: not server_side(client))
 
 
 async def test_a_client_that_stops_sending_within_a_body_is_closed(client: Client) -> None:
