@@ -81,7 +81,7 @@ def targets(results: Results) -> str:
     for each in results["targets"]:
         verdict = Verdict(**each)
         sign = "≥" if verdict.at_least else "≤"
-        met = "met" if verdict.is_met else f"missed by {abs(verdict.value / verdict.bound - 1):.0%}"
+        met = "met" if verdict.is_met else f"missed by {abs(verdict.value / verdict.bound - 1):.1%}"
         lines.append(f"| {verdict.target} | {sign} {verdict.bound:g} | {verdict.value:.2f} | {met} |")
     return "\n".join([*lines, ""])
 
