@@ -74,11 +74,14 @@ class Service:
             command = [sys.executable, "-m", "server"]
             self.process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
-            if time.monotonic() > deadline or self.process.poll() is not None:
-                self.stop()
-                raise RuntimeError(f"the service does not start: {self.log.read_text()[-2000:]}")
-            time.sleep(WAIT_SECONDS)
+        try:
+            while not self._answers():
+                if time.monotonic() > deadline or self.process.poll() is not None:
+                    raise RuntimeError(f"the service does not start: {self.log.read_text()[-2000:]}")
+                time.sleep(WAIT_SECONDS)
+        except BaseException:  # also Ctrl-C: nobody else knows the process yet
+            self.stop()
+            raise
 
     def _answers(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
