@@ -91,7 +91,7 @@ async def _wait_for_body(request: web.Request, limit: int) -> bytes:
                 raw += piece
                 if len(raw) > limit:
                     raise _too_large(request)
-            # Who was woken by bytes gets the end without the failure that came in the same turn of the event loop.
+            # A reader that bytes have woken sees the end, but not a failure of the same turn of the event loop.
             if (failure := request.content.exception()) is not None:
                 raise failure
     except TimeoutError:

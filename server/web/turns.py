@@ -1,7 +1,7 @@
 """The time that one turn of the event loop gives to long arriving data (security 32).
 
-A thousand clients that send at the same moment would be read in one turn, which takes seconds, and everybody else waits
-until its end. What is short, as most requests are, is read at once.
+Without it, one turn would read a thousand clients that send at the same moment. That takes seconds, and every other
+client would wait for its end. What is short, as most requests are, is read at once.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class Turns:
             asyncio.get_running_loop().call_soon(self._next)
 
     def _next(self) -> None:
-        """A new turn begins: read on where somebody waits, as long as there is time."""
+        """A new turn begins: call the readers that wait, as long as there is time."""
         self._is_next_scheduled = False
         self._spent = 0.0
         if self._waiting:  # before the loop: a reader that fails must not hold up the others

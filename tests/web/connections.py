@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from server.web.connections import Bounds
 from server.web.protocol import Protocol
 from tests.conftest import Client
 
@@ -42,6 +43,13 @@ async def response_to(client: Client, sent: bytes, *, half_close: bool = False) 
             writer.write_eof()
         text = await reader.read()
     return int(text.split(b" ", 2)[1]), text
+
+
+def bounds_of(client: Client) -> Bounds:
+    """What the connections of the service share."""
+    assert client.server.runner is not None
+    bounds: Bounds = client.server.runner.server.bounds  # type: ignore[union-attr]
+    return bounds
 
 
 def server_side(client: Client) -> list[Protocol]:

@@ -13,7 +13,7 @@ import pytest
 
 from server.web import arriving, bodies
 from tests.conftest import PASSWORD, Client, Person
-from tests.web.connections import CHUNKED, head, opened, response_to, server_side, until
+from tests.web.connections import CHUNKED, bounds_of, head, opened, response_to, server_side, until
 
 TOO_LARGE = b'{"detail":"The request body is too large."}'
 SIGN_IN = json.dumps({"username": "anna", "password": PASSWORD}).encode()
@@ -21,8 +21,7 @@ SIGN_IN = json.dumps({"username": "anna", "password": PASSWORD}).encode()
 
 def budget(client: Client) -> Any:
     """The bytes of all requests of the service under test that are not complete."""
-    assert client.server.runner is not None
-    return client.server.runner.server.bounds.arriving  # type: ignore[union-attr]
+    return bounds_of(client).arriving
 
 
 def declared(client: Client) -> dict[tuple[str, str], int]:

@@ -11,7 +11,7 @@ from server.web import connections, memory
 from server.web.connections import Connections
 from server.web.memory import FLOOD_BYTES, Relief
 from tests.conftest import Client, Person
-from tests.web.connections import head, opened, server_side, until
+from tests.web.connections import bounds_of, head, opened, server_side, until
 
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -85,7 +85,7 @@ def test_a_new_connection_looks_at_few_others(monkeypatch: pytest.MonkeyPatch) -
 
 async def test_clients_that_wait_give_way_to_new_ones_and_requests_in_progress_do_not(anna: Person) -> None:
     client = anna.client
-    bound = client.server.runner.server.bounds.connections  # type: ignore[union-attr]
+    bound = bounds_of(client).connections
     bound.limit = len(bound) + 4
     bundle = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
     async with (
@@ -110,7 +110,7 @@ async def test_clients_that_wait_give_way_to_new_ones_and_requests_in_progress_d
 async def test_a_new_connection_without_room_is_closed_at_once(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bound = client.server.runner.server.bounds.connections  # type: ignore[union-attr]
+    bound = bounds_of(client).connections
     assert len(bound) == 0
     bound.limit = 0
     caplog.set_level(logging.INFO)
@@ -147,7 +147,7 @@ async def test_the_end_of_the_last_connection_is_the_end_of_a_flood(
     gave = list[bool]()
     monkeypatch.setattr(memory, "FLOOD_BYTES", 1000)
     monkeypatch.setattr(memory, "WAIT_SECONDS", 0.0)
-    relief = client.server.runner.server.bounds.relief  # type: ignore[union-attr]
+    relief = bounds_of(client).relief
     monkeypatch.setattr(relief, "_give_back", lambda: gave.append(True))
     async with opened(client, REQUEST):
         await until(lambda: server_side(client))

@@ -12,10 +12,9 @@ import pytest
 from server.process import http_server
 from server.web import turns
 from server.web.arriving import Arriving
-from server.web.connections import Bounds
 from server.web.turns import SHORT_BYTES, Turns
 from tests.conftest import PASSWORD, Client
-from tests.web.connections import head, opened, response_to, server_side, until
+from tests.web.connections import bounds_of, head, opened, response_to, server_side, until
 
 PIPELINE = (b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 100 + b"\r\n") * 60
 LAST = b"GET /healthz HTTP/1.0\r\n\r\n"
@@ -31,13 +30,6 @@ def turns_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def waiting(client: Client) -> int:
     """How many connections of the service wait for their turn."""
     return sum(connection._waits_for_turn for connection in server_side(client))
-
-
-def bounds_of(client: Client) -> Bounds:
-    """What the connections of the service share."""
-    assert client.server.runner is not None
-    bounds: Bounds = client.server.runner.server.bounds  # type: ignore[union-attr]
-    return bounds
 
 
 async def test_what_is_long_has_no_time_in_a_turn_that_is_used_up_and_what_is_short_has() -> None:
